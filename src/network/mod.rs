@@ -1,0 +1,1 @@
+//! The pod's name resolution files now; addresses, bridge and host ports later. (Skeleton.)

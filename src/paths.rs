@@ -1,0 +1,94 @@
+//! Where podlet keeps things on disk. Every path is made here and nowhere else.
+//!
+//! Names that come from a user or a manifest are checked before they reach these functions (DNS names hold neither `/`
+//! nor `..`); a uid is podlet's own.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The roots below which everything of podlet's lies. `PODLET_RUN_DIR`, `PODLET_STATE_DIR` and `PODLET_LOG_DIR`
+/// move them, for tests and for several installations on one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paths {
+    /// Run state, gone after a reboot: `/run/podlet`.
+    pub run: PathBuf,
+    /// Kept state: `/var/lib/podlet`.
+    pub state: PathBuf,
+    /// Container logs and podlet's own: `/var/log/podlet`.
+    pub logs: PathBuf,
+}
+
+impl Paths {
+    /// The roots as the environment says, else the usual ones.
+    pub fn from_environment() -> Paths {
+        let root = |variable: &str, usual: &str| {
+            std::env::var_os(variable).filter(|v| !v.is_empty()).map_or_else(|| PathBuf::from(usual), PathBuf::from)
+        };
+        Paths {
+            run: root("PODLET_RUN_DIR", "/run/podlet"),
+            state: root("PODLET_STATE_DIR", "/var/lib/podlet"),
+            logs: root("PODLET_LOG_DIR", "/var/log/podlet"),
+        }
+    }
+
+    /// Run state of one pod: control socket, journal, lock, traces. Mode 0700.
+    pub fn pod_run(&self, uid: &str) -> PathBuf {
+        self.run.join("pods").join(uid)
+    }
+
+    /// The control socket of one pod's supervisor. Mode 0600.
+    pub fn control_socket(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("control.sock")
+    }
+
+    /// Kept state of one pod.
+    pub fn pod_state(&self, uid: &str) -> PathBuf {
+        self.state.join("pods").join(uid)
+    }
+
+    /// The manifest of one pod as applied, with its defaults: a `v1.Pod` in JSON.
+    pub fn pod_manifest(&self, uid: &str) -> PathBuf {
+        self.pod_state(uid).join("pod.json")
+    }
+
+    /// The last published `v1.Pod` with its status, and its events: what is read when no supervisor runs.
+    pub fn pod_kept(&self, uid: &str) -> PathBuf {
+        self.pod_state(uid).join("kept.json")
+    }
+
+    /// One container's own directory in the pod's kept state; instances are numbered below it.
+    pub fn container_state(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        self.pod_state(uid).join("containers").join(container).join(attempt.to_string())
+    }
+
+    /// A volume's directory, in the kubelet's shape: `volumes/kubernetes.io~<type>/<name>`.
+    pub fn volume(&self, uid: &str, kind: &str, name: &str) -> PathBuf {
+        self.pod_state(uid).join("volumes").join(format!("kubernetes.io~{kind}")).join(name)
+    }
+
+    /// The file that says which uid holds the name `namespace/name`.
+    pub fn name(&self, namespace: &str, name: &str) -> PathBuf {
+        self.state.join("names").join(namespace).join(name)
+    }
+
+    /// A stored ConfigMap or Secret (`kind` is `configmaps` or `secrets`).
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> PathBuf {
+        self.state.join(kind).join(namespace).join(format!("{name}.json"))
+    }
+
+    /// The image store.
+    pub fn images(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
+    /// A pod's log directory, in the kubelet's shape.
+    pub fn pod_logs(&self, namespace: &str, name: &str, uid: &str) -> PathBuf {
+        self.logs.join("pods").join(format!("{namespace}_{name}_{uid}"))
+    }
+
+    /// One container instance's log file.
+    pub fn container_log(&self, pod_logs: &Path, container: &str, attempt: u32) -> PathBuf {
+        pod_logs.join(container).join(format!("{attempt}.log"))
+    }
+}

@@ -1,0 +1,201 @@
+//! What can happen to a pod. Each variant is one fact with all that the machine needs to know of it; the supervisor
+//! journals it with its [`Moment`](super::time::Moment) before the machine sees it.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Moment;
+
+/// One fact and when it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// When it happened (an exit: when the kernel's record was made; else when it was noticed).
+    pub at: Moment,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened. `container` is the container's name; names are unique within a pod over all kinds of containers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Fact {
+    /// Time has passed: a wake-up that the machine asked for, or any other reason to look again.
+    Tick,
+    /// The sandbox of this attempt stands: pause owns its namespaces.
+    SandboxStarted {
+        /// Which sandbox, counted from 0.
+        attempt: u32,
+        /// The pod's addresses; empty with no network of its own.
+        ips: Vec<String>,
+    },
+    /// The sandbox could not be made.
+    SandboxFailed {
+        /// Which sandbox.
+        attempt: u32,
+        /// Why, for the event `Failed to create pod sandbox: …`.
+        message: String,
+    },
+    /// Pause is gone, asked for or not.
+    SandboxExited {
+        /// Which sandbox.
+        attempt: u32,
+    },
+    /// The image that a start needs is at hand.
+    ImageReady {
+        /// For which container.
+        container: String,
+        /// For which instance.
+        attempt: u32,
+        /// What the store knows of it.
+        image: ImageFacts,
+        /// Set when it had to be pulled: the times and size for the event `Pulled`.
+        pulled: Option<Pulled>,
+    },
+    /// The image that a start needs cannot be had.
+    ImageFailed {
+        /// For which container.
+        container: String,
+        /// For which instance.
+        attempt: u32,
+        /// The waiting reason that it makes.
+        reason: ImageFailure,
+        /// The waiting message.
+        message: String,
+    },
+    /// The container's program runs: its exec succeeded.
+    ContainerStarted {
+        /// Which container.
+        container: String,
+        /// Which instance, counted from 0.
+        attempt: u32,
+        /// 64 hexadecimal digits.
+        id: String,
+        /// The user it runs as, for `status.containerStatuses[].user`.
+        user: Option<LinuxUser>,
+    },
+    /// The container could not be configured, created or started.
+    StartFailed {
+        /// Which container.
+        container: String,
+        /// Which instance.
+        attempt: u32,
+        /// At which stage.
+        stage: StartStage,
+        /// What a user reads.
+        message: String,
+        /// The id of the record, when one was made (`StartStage::Run` only).
+        id: Option<String>,
+    },
+    /// The container's first process has ended.
+    ContainerExited {
+        /// Which container.
+        container: String,
+        /// Which instance.
+        attempt: u32,
+        /// How it ended.
+        exit: Exit,
+        /// Whether the memory controller killed something in its cgroup since it started.
+        oom_killed: bool,
+        /// The termination message file's last 4096 bytes, and the log's tail where the policy asks for it.
+        message: TerminationMessage,
+    },
+    /// A container that should be there cannot be found, and how it ended cannot be known.
+    ContainerLost {
+        /// Which container.
+        container: String,
+        /// Which instance.
+        attempt: u32,
+        /// Why it cannot be known, for podlet's own notice.
+        message: String,
+    },
+    /// The user asked for the pod's deletion; a second, shorter one shortens the first.
+    DeleteRequested {
+        /// `--grace-period`; the pod's own when absent.
+        grace_seconds: Option<i64>,
+        /// `--force`.
+        force: bool,
+    },
+    /// A re-apply changed what may change in place. The new manifest, defaulted, as `v1.Pod` JSON.
+    SpecChanged {
+        /// The whole pod.
+        pod: Box<serde_json::Value>,
+    },
+    /// The pod's cgroups, mounts and namespaces are gone after [`Effect::TearDown`](super::effect::Action::TearDown).
+    TornDown,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// By `exit(code)`.
+    Code(i32),
+    /// By a signal; the status code is 128 + its number.
+    Signal(i32),
+}
+
+/// At which stage a start failed; decides the waiting reason (lifecycle 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartStage {
+    /// `CreateContainerConfigError`: no record, retried without back-off.
+    Config,
+    /// `CreateContainerError`: no record.
+    Create,
+    /// `RunContainerError`: a record exists, `StartError` with exit code 128.
+    Run,
+}
+
+/// Why an image cannot be had; named as the waiting reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageFailure {
+    /// The pull failed, or the store is the only source and lacks it.
+    ErrImagePull,
+    /// Policy Never and not in the store.
+    ErrImageNeverPull,
+    /// The reference does not parse.
+    InvalidImageName,
+    /// The store's entry cannot be read.
+    ImageInspectError,
+}
+
+/// What the machine shows of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// `status.containerStatuses[].image`: the reference as resolved.
+    pub image: String,
+    /// `status.containerStatuses[].imageID`.
+    pub image_id: String,
+    /// The image's STOPSIGNAL, when it has one.
+    pub stop_signal: Option<String>,
+}
+
+/// A finished pull.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulled {
+    /// Milliseconds of the pull itself.
+    pub milliseconds: u64,
+    /// Milliseconds including waiting for another pull.
+    pub with_waiting_milliseconds: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// `status.containerStatuses[].user.linux`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinuxUser {
+    /// Effective user id.
+    pub uid: i64,
+    /// Effective group id.
+    pub gid: i64,
+    /// All groups, the primary one included.
+    pub supplemental_groups: Vec<i64>,
+}
+
+/// What a container left behind as its message (lifecycle 3.5). The machine applies policy and limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminationMessage {
+    /// The last 4096 bytes of the message file, lossily as UTF-8; empty when there was none.
+    pub file: String,
+    /// The last 80 lines and of these the last 2048 bytes of the log; empty unless the policy is FallbackToLogsOnError.
+    pub log_tail: String,
+    /// Why the file or log could not be read, as the kubelet words it.
+    pub error: Option<String>,
+}

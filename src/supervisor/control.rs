@@ -1,0 +1,96 @@
+//! What is said over a pod's control socket: a `SOCK_SEQPACKET` Unix socket, one JSON message a packet (64 KiB at most
+//! from the client), answers of more than a packet in several [`Answer::Part`]s. The first packet each way is a [`Hello`].
+//! Descriptors travel beside an exec request by SCM_RIGHTS.
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use serde::{Deserialize, Serialize};
+
+/// The version spoken by this program. A newer command line talks to older supervisors.
+pub const VERSION: u32 = 1;
+
+/// The first packet in each direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// The sender's program version.
+    pub program: String,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Request {
+    /// The pod and its events now. Answer: one `State`.
+    Get,
+    /// The same, and again after each change, until the client hangs up or the pod is removed.
+    Watch,
+    /// Deletion. Answer: `Accepted`; watch for the end.
+    Delete {
+        /// `--grace-period`.
+        grace_seconds: Option<i64>,
+        /// `--force`.
+        force: bool,
+    },
+    /// A re-apply that may change in place: the whole defaulted pod. Answer: `Accepted` or `Refused`.
+    Apply {
+        /// `v1.Pod`.
+        pod: Box<Pod>,
+    },
+    /// A process in a running container; its stdin, stdout and stderr (or one pty's slave, three times) come with the
+    /// packet. Answers: `ExecStarted`, then `ExecEnded`.
+    Exec {
+        /// Which container.
+        container: String,
+        /// The command, not empty.
+        command: Vec<String>,
+        /// The descriptors are a terminal: it becomes the controlling one.
+        tty: bool,
+    },
+    /// Ends the exec of this connection (the client is going away) with a signal.
+    ExecSignal {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+/// What the supervisor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Answer {
+    /// The pod as published, its events.
+    State {
+        /// `v1.Pod` with status.
+        pod: Box<Pod>,
+        /// Oldest first.
+        events: Vec<Event>,
+    },
+    /// Done, or set going.
+    Accepted,
+    /// Not done; the text is for the user.
+    Refused {
+        /// What, why, and the way out.
+        message: String,
+    },
+    /// The exec's process runs.
+    ExecStarted {
+        /// As the host sees it.
+        pid: i32,
+    },
+    /// The exec's process has ended.
+    ExecEnded {
+        /// Its exit code, 128 + n by signal n.
+        code: i32,
+    },
+    /// The pod object is gone.
+    Removed,
+    /// A part of a longer answer; join `text` of all parts up to the one with `last`.
+    Part {
+        /// JSON text.
+        text: String,
+        /// The last part.
+        last: bool,
+    },
+}

@@ -1,0 +1,3 @@
+//! One pod's owner at run time: feeds the machine, carries out effects, journals, serves the control socket. (Skeleton.)
+
+pub mod control;
