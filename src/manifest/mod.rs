@@ -1,6 +1,12 @@
 //! YAML and JSON to typed objects, as the API server takes them: parse with positions, default, validate.
 //! (Skeleton: the outward signatures.)
 
+pub mod default;
+pub mod field;
+pub mod node;
+pub mod validate;
+pub mod warning;
+
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};

@@ -1,0 +1,137 @@
+//! A document as a tree in which every node knows where it stands in its file.
+//!
+//! `yaml` and `json` build it, scalars already resolved as Kubernetes resolves them, aliases and merges expanded;
+//! `decode` turns it into typed objects; `validate` may ask it what was written (absent, null or empty).
+
+/// A place in a file, both from 1; the column counts characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+/// A value and where it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub position: Position,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a node can be: JSON's kinds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer that fits 64 bits with sign.
+    Int(i64),
+    /// An integer that fits only 64 bits without sign.
+    Uint(u64),
+    /// Any other finite number.
+    Float(f64),
+    /// A string.
+    String(Box<str>),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in written order; keys are strings and unique.
+    Map(Vec<Entry>),
+}
+
+/// One key of a mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: Box<str>,
+    /// Where the key stands.
+    pub position: Position,
+    /// Its value.
+    pub value: Node,
+}
+
+impl Node {
+    /// A node without content at the start of a file: stands for a document that is not there.
+    pub fn absent() -> Self {
+        Self { position: Position { line: 1, column: 1 }, value: Value::Null }
+    }
+
+    /// The value of a key, if this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entry of a key, if this is a mapping that has it.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|entry| &*entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// The entry of a list.
+    pub fn index(&self, index: usize) -> Option<&Node> {
+        match &self.value {
+            Value::List(items) => items.get(index),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// The node that a path such as `spec.containers[0].resources.limits[cpu]` names, or else the deepest one on the
+    /// way that exists: the place to show for an error about something missing. A key has the position of its name.
+    pub fn locate(&self, path: &str) -> Position {
+        let mut node = self;
+        let mut position = self.position;
+        let mut rest = path;
+        while !rest.is_empty() {
+            let next = if let Some(inner) = rest.strip_prefix('[') {
+                // A key in brackets may itself hold dots and brackets: the longest key that fits is meant.
+                let Some((name, after)) = bracketed(node, inner) else { break };
+                rest = after;
+                match name.parse::<usize>() {
+                    Ok(index) if matches!(node.value, Value::List(_)) => node.index(index).map(|n| (n, n.position)),
+                    _ => node.entry(name).map(|e| (&e.value, e.position)),
+                }
+            } else {
+                let trimmed = rest.strip_prefix('.').unwrap_or(rest);
+                let end = trimmed.find(['.', '[']).unwrap_or(trimmed.len());
+                let (name, after) = trimmed.split_at(end);
+                rest = after;
+                node.entry(name).map(|e| (&e.value, e.position))
+            };
+            let Some((found, at)) = next else { break };
+            node = found;
+            position = at;
+        }
+        position
+    }
+}
+
+/// Splits `key].rest` at the bracket that ends a key which the node has, else at the first one.
+fn bracketed<'a>(node: &Node, inner: &'a str) -> Option<(&'a str, &'a str)> {
+    let mut first = None;
+    for (end, _) in inner.match_indices(']') {
+        let split = (&inner[..end], &inner[end + 1..]);
+        if node.entry(split.0).is_some() {
+            return Some(split);
+        }
+        first.get_or_insert(split);
+    }
+    first
+}
