@@ -4,6 +4,7 @@
 pub mod default;
 pub mod field;
 pub mod node;
+pub mod quantity;
 pub mod validate;
 pub mod warning;
 
