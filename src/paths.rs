@@ -37,6 +37,36 @@ impl Paths {
         self.run.join("pods").join(uid)
     }
 
+    /// What a supervisor was started with: [`crate::supervisor::launch::Orders`].
+    pub fn orders(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("orders.json")
+    }
+
+    /// One segment of a pod's journal, from 0; it follows the snapshot of the same number.
+    pub fn journal(&self, uid: &str, segment: u64) -> PathBuf {
+        self.pod_run(uid).join(format!("journal.{segment}"))
+    }
+
+    /// The state before the journal's segment of this number; segment 0 has none.
+    pub fn snapshot(&self, uid: &str, segment: u64) -> PathBuf {
+        self.pod_run(uid).join(format!("snapshot.{segment}.json"))
+    }
+
+    /// Journal segments that a later snapshot has made unnecessary for going on; kept, within bounds, for `timeline`.
+    pub fn history(&self, uid: &str) -> PathBuf {
+        self.pod_state(uid).join("history")
+    }
+
+    /// What a pod's supervisor has to say of itself.
+    pub fn supervisor_log(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("supervisor.log")
+    }
+
+    /// Inputs that made a supervisor panic, a line each.
+    pub fn panics(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("panics")
+    }
+
     /// The control socket of one pod's supervisor. Mode 0600.
     pub fn control_socket(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("control.sock")
@@ -70,6 +100,16 @@ impl Paths {
     /// The file that says which uid holds the name `namespace/name`.
     pub fn name(&self, namespace: &str, name: &str) -> PathBuf {
         self.state.join("names").join(namespace).join(name)
+    }
+
+    /// All claimed names: a directory a namespace, in it a file a pod.
+    pub fn names(&self) -> PathBuf {
+        self.state.join("names")
+    }
+
+    /// Held (flock) by whoever claims, gives up or replaces the name. Names of pods do not start with a dot.
+    pub fn name_lock(&self, namespace: &str, name: &str) -> PathBuf {
+        self.state.join("names").join(namespace).join(format!(".{name}.lock"))
     }
 
     /// A stored ConfigMap or Secret (`kind` is `configmaps` or `secrets`).

@@ -1,5 +1,5 @@
-//! What is said over a pod's control socket: a `SOCK_SEQPACKET` Unix socket, one JSON message a packet (64 KiB at most
-//! from the client), answers of more than a packet in several [`Answer::Part`]s. The first packet each way is a [`Hello`].
+//! What is said over a pod's control socket: a `SOCK_SEQPACKET` Unix socket, one JSON message a packet of at
+//! most [`MAXIMUM_PACKET`] bytes, answers of more than a packet in several [`Answer::Part`]s. The first packet each way is a [`Hello`].
 //! Descriptors travel beside an exec request by SCM_RIGHTS.
 
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The version spoken by this program. A newer command line talks to older supervisors.
 pub const VERSION: u32 = 1;
 
+/// The most bytes of one packet, either way. A longer answer goes in [`Answer::Part`]s.
+pub const MAXIMUM_PACKET: usize = 128 * 1024;
+
 /// The first packet in each direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
@@ -15,6 +18,13 @@ pub struct Hello {
     pub version: u32,
     /// The sender's program version.
     pub program: String,
+}
+
+impl Hello {
+    /// This program's.
+    pub fn ours() -> Hello {
+        Hello { version: VERSION, program: env!("CARGO_PKG_VERSION").to_owned() }
+    }
 }
 
 /// What a client asks.
@@ -93,4 +103,37 @@ pub enum Answer {
         /// The last part.
         last: bool,
     },
+}
+
+impl Answer {
+    /// Which it is, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Answer::State { .. } => "state",
+            Answer::Accepted => "accepted",
+            Answer::Refused { .. } => "refused",
+            Answer::ExecStarted { .. } => "execStarted",
+            Answer::ExecEnded { .. } => "execEnded",
+            Answer::Removed => "removed",
+            Answer::Part { .. } => "part",
+        }
+    }
+
+    /// As the packets that carry it: one, or parts of an answer that is too long for one.
+    pub fn packets(&self) -> serde_json::Result<Vec<Vec<u8>>> {
+        let whole = serde_json::to_vec(self)?;
+        if whole.len() <= MAXIMUM_PACKET {
+            return Ok(vec![whole]);
+        }
+        // JSON text has no control characters: written as a JSON string again it at most doubles.
+        let text = String::from_utf8_lossy(&whole);
+        let mut packets = Vec::new();
+        let mut rest: &str = &text;
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(rest.floor_char_boundary(MAXIMUM_PACKET / 2 - 64));
+            packets.push(serde_json::to_vec(&Answer::Part { text: part.to_owned(), last: after.is_empty() })?);
+            rest = after;
+        }
+        Ok(packets)
+    }
 }

@@ -1,0 +1,213 @@
+//! The command line's side of a pod's control socket. Blocking: a client waits for its answers and does nothing else.
+//! The messages are those of [`super::control`].
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, sendmsg, socket,
+};
+use nix::sys::stat::Mode;
+
+use super::control::{Answer, Hello, MAXIMUM_PACKET, Request, VERSION};
+use crate::paths::Paths;
+
+/// A connection to one pod's supervisor.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    server: Hello,
+}
+
+/// Why the supervisor was not asked or did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens: the pod has ended, or was never started in this boot.
+    #[error("nothing of this pod runs")]
+    NotRunning,
+    /// The other end closed the connection.
+    #[error("the pod's supervisor closed the connection")]
+    HungUp,
+    /// It did not answer in time.
+    #[error(
+        "the pod's supervisor has not answered within {0:?}; what it was doing is in its supervisor.log in the run directory"
+    )]
+    TimedOut(Duration),
+    /// It answered something that does not belong here.
+    #[error("the pod's supervisor (podlet {program}) answered in a way that this podlet does not know: {reason}")]
+    Unexpected {
+        /// Its version.
+        program: String,
+        /// What came.
+        reason: String,
+    },
+    /// The request does not fit into a packet.
+    #[error("the request is {0} bytes long; a request to a pod's supervisor has at most {MAXIMUM_PACKET}")]
+    TooLong(usize),
+    /// The supervisor said no; the text is for the user.
+    #[error("{0}")]
+    Refused(String),
+    /// The system said no.
+    #[error("could not talk to the pod's supervisor: {0}")]
+    System(#[from] io::Error),
+}
+
+impl From<Errno> for ClientError {
+    fn from(errno: Errno) -> ClientError {
+        match errno {
+            Errno::ECONNRESET | Errno::EPIPE | Errno::ENOTCONN => ClientError::HungUp,
+            other => ClientError::System(other.into()),
+        }
+    }
+}
+
+/// How long a supervisor may take for the first answer. It is one thread that never waits for long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Client {
+    /// Connects and exchanges greetings.
+    pub fn connect(paths: &Paths, uid: &str) -> Result<Client, ClientError> {
+        let directory =
+            match open(&paths.pod_run(uid), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+                Ok(directory) => directory,
+                Err(Errno::ENOENT) => return Err(ClientError::NotRunning),
+                Err(errno) => return Err(errno.into()),
+            };
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+        // sockaddr_un holds 108 bytes (unix(7)); the way through the descriptor keeps any directory within them.
+        let address = UnixAddr::new(format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd()).as_str())?;
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => {}
+            Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(ClientError::NotRunning),
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut client = Client { socket, server: Hello { version: VERSION, program: String::new() } };
+        client.send_packet(&serde_json::to_vec(&Hello::ours()).map_err(io::Error::from)?, &[])?;
+        let packet = client.receive_packet(Some(PATIENCE))?;
+        client.server = serde_json::from_slice(&packet).map_err(|error| client.unexpected(error.to_string()))?;
+        Ok(client)
+    }
+
+    /// What the supervisor said of itself.
+    pub fn server(&self) -> &Hello {
+        &self.server
+    }
+
+    /// Asks; descriptors go along with [`Request::Exec`].
+    pub fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), ClientError> {
+        self.send_packet(&serde_json::to_vec(request).map_err(io::Error::from)?, descriptors)
+    }
+
+    /// The next answer, however long it takes.
+    pub fn receive(&self) -> Result<Answer, ClientError> {
+        self.receive_answer(None)
+    }
+
+    /// The next answer, if it comes in time.
+    pub fn receive_within(&self, patience: Duration) -> Result<Answer, ClientError> {
+        self.receive_answer(Some(patience))
+    }
+
+    /// The pod and its events now.
+    pub fn state(&self) -> Result<(Pod, Vec<Event>), ClientError> {
+        self.send(&Request::Get, &[])?;
+        match self.receive_within(PATIENCE)? {
+            Answer::State { pod, events } => Ok((*pod, events)),
+            Answer::Refused { message } => Err(ClientError::Refused(message)),
+            other => Err(self.unexpected(other.name().to_owned())),
+        }
+    }
+
+    /// Asks for something that is only accepted or refused: [`Request::Delete`], [`Request::Apply`].
+    pub fn ask(&self, request: &Request) -> Result<(), ClientError> {
+        self.send(request, &[])?;
+        match self.receive_within(PATIENCE)? {
+            Answer::Accepted => Ok(()),
+            Answer::Refused { message } => Err(ClientError::Refused(message)),
+            other => Err(self.unexpected(other.name().to_owned())),
+        }
+    }
+
+    fn unexpected(&self, reason: String) -> ClientError {
+        ClientError::Unexpected { program: self.server.program.clone(), reason }
+    }
+
+    fn receive_answer(&self, patience: Option<Duration>) -> Result<Answer, ClientError> {
+        let mut whole = String::new();
+        loop {
+            let packet = self.receive_packet(patience)?;
+            match serde_json::from_slice(&packet).map_err(|error| self.unexpected(error.to_string()))? {
+                Answer::Part { text, last } => {
+                    whole.push_str(&text);
+                    if last {
+                        return serde_json::from_str(&whole).map_err(|error| self.unexpected(error.to_string()));
+                    }
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    fn send_packet(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ClientError> {
+        if bytes.len() > MAXIMUM_PACKET {
+            return Err(ClientError::TooLong(bytes.len()));
+        }
+        let raw: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+        loop {
+            // MSG_NOSIGNAL: a supervisor that dies must not end the client by SIGPIPE.
+            match sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)
+            {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn receive_packet(&self, patience: Option<Duration>) -> Result<Vec<u8>, ClientError> {
+        if let Some(patience) = patience {
+            self.wait(patience)?;
+        }
+        let mut buffer = vec![0; MAXIMUM_PACKET];
+        loop {
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                // A packet of no bytes and the end of the connection look alike (recv(2)); nobody sends empty packets.
+                Ok(0) => return Err(ClientError::HungUp),
+                Ok(length) => {
+                    buffer.truncate(length);
+                    return Ok(buffer);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn wait(&self, patience: Duration) -> Result<(), ClientError> {
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) if left.is_zero() => return Err(ClientError::TimedOut(patience)),
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Client {
+    /// For poll(2) beside other things: readable when an answer (or the end) is there.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

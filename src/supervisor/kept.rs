@@ -1,0 +1,385 @@
+//! Pods as they can be seen, whether or not anything of them runs: `kept.json` is written by a pod's supervisor
+//! ([`super::publish`]) and read here by every verb of the command line. Names are claimed and given up here.
+//!
+//! Nothing here starts or ends a process.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition, PodStatus,
+};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::client::{Client, ClientError};
+use super::clock;
+use super::files::{self, Durability};
+use crate::paths::Paths;
+
+/// `kept.json`: the last published state of one pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Of this format.
+    pub version: u32,
+    /// In which boot of the machine it was written.
+    pub boot_id: String,
+    /// The pod is in its final phase and nothing of it runs.
+    pub ended: bool,
+    /// `v1.Pod` with status.
+    pub pod: Pod,
+    /// Oldest first.
+    pub events: Vec<Event>,
+}
+
+/// [`Kept::version`] written by this program.
+pub const KEPT_VERSION: u32 = 1;
+
+/// Who vouches for what is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The pod's supervisor answered.
+    Live,
+    /// The pod is in its final phase; nothing of it runs.
+    Ended,
+    /// The machine has been started anew since; nothing of the pod runs until it is started again.
+    Rebooted,
+    /// It should run, but its supervisor and keepers are gone. What became of its containers is not known.
+    Unattended,
+}
+
+/// A pod as it can be seen now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// `v1.Pod` with status.
+    pub pod: Pod,
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// Who vouches for it.
+    pub standing: Standing,
+}
+
+/// A claimed name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// Why kept state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// A file or directory.
+    #[error("could not {action} {}: {source}", path.display())]
+    File {
+        /// `read`, `write`, `remove`, `lock`.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Not what podlet writes there.
+    #[error("{} does not hold what podlet writes there: {reason}; move it away and apply the pod again", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The supervisor answers, but not with the pod.
+    #[error(transparent)]
+    Supervisor(ClientError),
+}
+
+fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeptError {
+    move |source| KeptError::File { action, path: path.to_owned(), source }
+}
+
+/// The uid that holds a name, if any does.
+pub fn find(paths: &Paths, namespace: &str, name: &str) -> Result<Option<String>, KeptError> {
+    read_claim(&paths.name(namespace, name))
+}
+
+fn read_claim(path: &Path) -> Result<Option<String>, KeptError> {
+    match std::fs::read_to_string(path) {
+        Ok(uid) if is_uid(uid.trim()) => Ok(Some(uid.trim().to_owned())),
+        Ok(_) => Err(KeptError::Content { path: path.to_owned(), reason: "not a uid".to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_error("read", path)(error)),
+    }
+}
+
+/// A uid becomes part of paths: nothing but letters, digits and dashes.
+fn is_uid(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// All pods known, of one namespace or of all, in the order of namespace and name.
+pub fn list(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Claim>, KeptError> {
+    let mut claims = Vec::new();
+    let namespaces = match namespace {
+        Some(namespace) => vec![namespace.to_owned()],
+        None => entries(&paths.names())?,
+    };
+    for namespace in namespaces {
+        for name in entries(&paths.names().join(&namespace))? {
+            // A claim given up between the two calls is no error.
+            if let Some(uid) = find(paths, &namespace, &name)? {
+                claims.push(Claim { namespace: namespace.clone(), name, uid });
+            }
+        }
+    }
+    claims.sort();
+    Ok(claims)
+}
+
+fn entries(directory: &Path) -> Result<Vec<String>, KeptError> {
+    let listing = match std::fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_error("read", directory)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        let name = entry.map_err(file_error("read", directory))?.file_name();
+        // Locks and files being written begin with a dot.
+        if let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// What is kept of one pod; `None` when it was never published.
+pub fn read(paths: &Paths, uid: &str) -> Result<Option<Kept>, KeptError> {
+    let path = paths.pod_kept(uid);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error("read", &path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| KeptError::Content { path, reason: error.to_string() })
+}
+
+/// The manifest of one pod as applied and defaulted; `None` when there is none.
+pub fn manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
+    let path = paths.pod_manifest(uid);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error("read", &path)(error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| KeptError::Content { path, reason: error.to_string() })
+}
+
+/// A pod as it can be seen now: its supervisor is asked; where none answers, kept state is read, and what it cannot
+/// vouch for is shown as unknown. `None`: no such pod (it may have gone just now).
+pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
+    match Client::connect(paths, uid).and_then(|client| client.state()) {
+        Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
+        // A supervisor that hung up has just ended, or dies and is started again; kept state tells which.
+        Err(ClientError::NotRunning | ClientError::HungUp) => {}
+        Err(error) => return Err(KeptError::Supervisor(error)),
+    }
+    let Some(kept) = read(paths, uid)? else {
+        // Claimed, but killed before its supervisor published anything.
+        return Ok(manifest(paths, uid)?.map(|pod| unattended(pod, Vec::new(), Standing::Unattended)));
+    };
+    Ok(Some(if kept.ended {
+        Seen { pod: kept.pod, events: kept.events, standing: Standing::Ended }
+    } else if kept.boot_id != clock::boot_id() {
+        unattended(kept.pod, kept.events, Standing::Rebooted)
+    } else {
+        unattended(kept.pod, kept.events, Standing::Unattended)
+    }))
+}
+
+/// Nobody watches this pod: phase Unknown with a message that says why and what to do, containers that ran are in a
+/// state as a kubelet shows after its runtime has lost them (lifecycle 9.4: 255, `Unknown`), and nothing is ready.
+fn unattended(mut pod: Pod, events: Vec<Event>, standing: Standing) -> Seen {
+    let why = match standing {
+        Standing::Rebooted => "The machine was started anew while this pod ran",
+        _ => "This pod's supervisor and its keepers are gone",
+    };
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.get_or_insert_with(PodStatus::default);
+    status.phase = Some("Unknown".to_owned());
+    status.message = Some(format!("{why}; apply {name} again to start it, or delete it"));
+    for list in [&mut status.init_container_statuses, &mut status.container_statuses] {
+        for container in list.iter_mut().flatten() {
+            forget_running(container, why);
+        }
+    }
+    for condition in status.conditions.iter_mut().flatten() {
+        if matches!(condition.type_.as_str(), "Ready" | "ContainersReady") {
+            not_ready(condition);
+        }
+    }
+    Seen { pod, events, standing }
+}
+
+fn not_ready(condition: &mut PodCondition) {
+    condition.status = "False".to_owned();
+    condition.reason = Some("PodStatusUnknown".to_owned());
+}
+
+fn forget_running(container: &mut ContainerStatus, why: &str) {
+    container.ready = false;
+    container.started = Some(false);
+    let Some(running) = container.state.as_mut().and_then(|state| state.running.take()) else { return };
+    container.state = Some(ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            container_id: container.container_id.clone(),
+            exit_code: 255,
+            reason: Some("Unknown".to_owned()),
+            message: Some(format!("{why}; how the container ended cannot be known")),
+            started_at: running.started_at,
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    });
+}
+
+/// The lock of one name, held while it is claimed, given up, or a pod of it is set going. Freed when dropped.
+pub struct NameLock {
+    _lock: Flock<File>,
+}
+
+/// Waits for the lock of a name. Two `apply` of one pod at once: the second sees what the first has done.
+pub fn lock_name(paths: &Paths, namespace: &str, name: &str) -> Result<NameLock, KeptError> {
+    let path = paths.name_lock(namespace, name);
+    if let Some(directory) = path.parent() {
+        files::private_directory(directory).map_err(file_error("make", directory))?;
+    }
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(file_error("open", &path))?;
+    match Flock::lock(file, FlockArg::LockExclusive) {
+        Ok(lock) => Ok(NameLock { _lock: lock }),
+        Err((_, errno)) => Err(file_error("lock", &path)(errno.into())),
+    }
+}
+
+/// Claims a name for a uid, once: the first claim stands.
+pub(super) fn claim(_lock: &NameLock, paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
+    let path = paths.name(&claim.namespace, &claim.name);
+    files::replace(&path, claim.uid.as_bytes(), Durability::Process).map_err(file_error("write", &path))
+}
+
+/// Removes all that is kept of a pod of which nothing runs: its name, its directories, its logs. What is gone already
+/// is no error. The name goes first: a pod half removed is no longer listed.
+pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
+    let name = paths.name(&claim.namespace, &claim.name);
+    // The name may have been claimed by another pod since.
+    if read_claim(&name)?.as_deref() == Some(claim.uid.as_str()) {
+        files::remove_file(&name).map_err(file_error("remove", &name))?;
+    }
+    let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
+    for directory in [paths.pod_run(&claim.uid), paths.pod_state(&claim.uid), logs] {
+        files::remove_tree(&directory).map_err(file_error("remove", &directory))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn paths(name: &str) -> Paths {
+        let root = std::env::temp_dir().join(format!("podlet-kept-{name}-{}", std::process::id()));
+        Paths { run: root.join("run"), state: root.join("state"), logs: root.join("logs") }
+    }
+
+    fn clear(paths: &Paths) {
+        files::remove_tree(paths.run.parent().unwrap()).unwrap();
+    }
+
+    fn running_pod() -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "u-1"},
+            "status": {"phase": "Running",
+                "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
+                "containerStatuses": [{"name": "a", "image": "i", "imageID": "", "ready": true, "restartCount": 3,
+                    "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn names_are_claimed_listed_and_given_up() {
+        let paths = paths("names");
+        let web = Claim { namespace: "default".into(), name: "web".into(), uid: "u-1".into() };
+        assert_eq!(list(&paths, None).unwrap(), vec![]);
+        {
+            let lock = lock_name(&paths, "default", "web").unwrap();
+            claim(&lock, &paths, &web).unwrap();
+        }
+        assert_eq!(find(&paths, "default", "web").unwrap().as_deref(), Some("u-1"));
+        assert_eq!(list(&paths, None).unwrap(), vec![web.clone()]);
+        assert_eq!(list(&paths, Some("other")).unwrap(), vec![]);
+        // Another pod has the name by now: removing the old one leaves it.
+        remove(&paths, &Claim { uid: "u-0".into(), ..web.clone() }).unwrap();
+        assert_eq!(find(&paths, "default", "web").unwrap().as_deref(), Some("u-1"));
+        remove(&paths, &web).unwrap();
+        assert_eq!(list(&paths, None).unwrap(), vec![]);
+        clear(&paths);
+    }
+
+    #[test]
+    fn what_a_reboot_left_is_shown_as_unknown_and_never_as_running() {
+        let paths = paths("reboot");
+        files::private_directory(&paths.pod_state("u-1")).unwrap();
+        for (boot_id, standing) in
+            [("another boot".to_owned(), Standing::Rebooted), (clock::boot_id(), Standing::Unattended)]
+        {
+            let kept = Kept { version: KEPT_VERSION, boot_id, ended: false, pod: running_pod(), events: vec![] };
+            files::replace(&paths.pod_kept("u-1"), &serde_json::to_vec(&kept).unwrap(), Durability::Process).unwrap();
+            let seen = see(&paths, "u-1").unwrap().unwrap();
+            assert_eq!(seen.standing, standing);
+            let status = seen.pod.status.unwrap();
+            assert_eq!(status.phase.as_deref(), Some("Unknown"));
+            assert!(status.message.unwrap().contains("apply web again"));
+            let container = &status.container_statuses.unwrap()[0];
+            assert!(!container.ready);
+            assert_eq!(container.restart_count, 3);
+            assert_eq!(container.state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code, 255);
+            assert_eq!(status.conditions.unwrap()[0].status, "False");
+        }
+        clear(&paths);
+    }
+
+    #[test]
+    fn an_ended_pod_is_shown_as_it_ended() {
+        let paths = paths("ended");
+        files::private_directory(&paths.pod_state("u-1")).unwrap();
+        let kept = Kept { version: KEPT_VERSION, boot_id: "x".into(), ended: true, pod: running_pod(), events: vec![] };
+        files::replace(&paths.pod_kept("u-1"), &serde_json::to_vec(&kept).unwrap(), Durability::Power).unwrap();
+        let seen = see(&paths, "u-1").unwrap().unwrap();
+        assert_eq!((seen.pod, seen.standing), (running_pod(), Standing::Ended));
+        assert_eq!(see(&paths, "u-2").unwrap(), None);
+        clear(&paths);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_the_way_out() {
+        let paths = paths("damaged");
+        files::private_directory(&paths.pod_state("u-1")).unwrap();
+        std::fs::write(paths.pod_kept("u-1"), "{").unwrap();
+        let error = see(&paths, "u-1").unwrap_err().to_string();
+        assert!(error.contains("kept.json") && error.contains("move it away"), "{error}");
+        clear(&paths);
+    }
+}
