@@ -1,8 +1,102 @@
-//! The command line: one file a verb; parses words, asks, prints; decides nothing. (Skeleton.)
+//! The command line: one file a verb; parses words, asks, prints; decides nothing.
+//!
+//! `main.rs` calls [`main`]; tests call [`run`] with a [`Caller`] of their own, so that what they see is what a terminal
+//! shows. Words are parsed by `line` (clap), given meaning by the verb's file, and everything that is printed as kubectl
+//! prints it is made in `print`. Exit codes are kubectl's: 0, and 1 for every error; `exec`, `up` and `apply --wait` pass
+//! on what they ran.
 
+mod apply;
+mod caller;
+mod completion;
+mod delete;
+mod describe;
+mod doctor;
+mod events;
+mod exec;
+mod failure;
+mod files;
+mod get;
+mod image;
+mod line;
+mod logs;
+mod plan;
+pub mod print;
+mod supervise;
+mod up;
+mod usage;
+mod version;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-/// Runs the verb that the words name.
+use clap::Parser;
+
+pub use caller::{Caller, Clock};
+pub use failure::Failure;
+
+use crate::paths::Paths;
+use line::{Line, Verb};
+
+/// Runs the verb that the process's words name.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let mut out = io::BufWriter::new(io::stdout());
+    let mut err = io::stderr();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let mut caller = Caller {
+        paths: Paths::from_environment(),
+        clock: Clock::System,
+        out_terminal: io::stdout().is_terminal(),
+        err_terminal: io::stderr().is_terminal(),
+        colour: !plain,
+        out: &mut out,
+        err: &mut err,
+    };
+    ExitCode::from(run(std::env::args_os(), &mut caller))
+}
+
+/// Parses the words (the first is the program's name), carries the verb out, and says what went wrong. Answers the exit
+/// code.
+pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let outcome = match Line::try_parse_from(&words) {
+        Ok(line) => dispatch(line, caller),
+        Err(error) => usage::explain(&error, &words, caller),
+    };
+    let outcome = outcome.and_then(|code| caller.out.flush().map(|()| code).map_err(Failure::from));
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            // What was printed before the failure is data, too; a reader that has gone is told nothing more.
+            let _ = caller.out.flush();
+            if let Some(text) = failure.text() {
+                let _ = writeln!(caller.err, "{text}");
+            }
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    if let Verb::Supervise(words) = line.verb {
+        return supervise::run(words, &line.everywhere);
+    }
+    line.everywhere.start_tracing();
+    let everywhere = &line.everywhere;
+    match line.verb {
+        Verb::Apply(words) => apply::run(words, everywhere, caller),
+        Verb::Up(words) => up::run(words, everywhere, caller),
+        Verb::Get(words) => get::run(&words, everywhere, caller),
+        Verb::Describe(words) => describe::run(&words, everywhere, caller),
+        Verb::Logs(words) => logs::run(&words, everywhere, caller),
+        Verb::Exec(words) => exec::run(&words, everywhere, caller),
+        Verb::Delete(words) => delete::run(&words, everywhere, caller),
+        Verb::Events(words) => events::run(&words, everywhere, caller),
+        Verb::Plan(words) => plan::run(words, everywhere, caller),
+        Verb::Doctor(words) => doctor::run(&words, caller),
+        Verb::Version(words) => version::run(&words, caller),
+        Verb::Image(words) => image::run(words, caller),
+        Verb::Completion(words) => completion::run(&words, caller),
+        Verb::Supervise(_) => Ok(0),
+    }
 }

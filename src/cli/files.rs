@@ -1,0 +1,123 @@
+//! The words that name manifests, shared by `apply`, `up`, `plan` and `delete -f`, and what is said when a manifest is bad.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::line::Everywhere;
+use super::{Caller, Failure};
+use crate::linux::container::SeccompDefault;
+use crate::manifest::{self, Diagnostic, Loaded, Options, Rejected};
+
+/// Which files, and what about them is let pass.
+#[derive(Args, Clone, Debug)]
+pub struct FileWords {
+    /// Manifests: files, directories, or - for standard input.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The same, as kubectl takes it.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    filenames: Vec<PathBuf>,
+    /// Goes on although podlet does not carry this field out yet, and says so.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    allow_unsupported: Vec<String>,
+    /// The seccomp profile of containers whose manifest names none: RuntimeDefault (as a kubelet with seccompDefault: true)
+    /// or Unconfined (as a plain kubelet).
+    #[arg(long, value_name = "PROFILE", default_value = "RuntimeDefault", value_parser = seccomp_default)]
+    seccomp_default: SeccompDefault,
+}
+
+fn seccomp_default(word: &str) -> Result<SeccompDefault, String> {
+    match word {
+        "RuntimeDefault" => Ok(SeccompDefault::RuntimeDefault),
+        "Unconfined" => Ok(SeccompDefault::Unconfined),
+        _ => Err("expected RuntimeDefault or Unconfined".to_owned()),
+    }
+}
+
+impl FileWords {
+    /// The profile for a silent manifest.
+    pub fn seccomp_default(&self) -> SeccompDefault {
+        self.seccomp_default
+    }
+
+    /// Reads, defaults and validates all of them; says what is wrong with each before anything is started. With `status` the
+    /// Status goes to stdout as JSON.
+    pub fn load(&self, everywhere: &Everywhere, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+        let names: Vec<PathBuf> = self.files.iter().chain(&self.filenames).cloned().collect();
+        if names.is_empty() {
+            return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
+        }
+        load(&names, everywhere, &self.allow_unsupported, status, caller)
+    }
+}
+
+/// Reads, defaults and validates; see [`FileWords::load`].
+pub fn load(
+    names: &[PathBuf],
+    everywhere: &Everywhere,
+    allow_unsupported: &[String],
+    status: bool,
+    caller: &mut Caller<'_>,
+) -> Result<Loaded, Failure> {
+    if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
+        return Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())));
+    }
+    let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
+    let options = Options { namespace: everywhere.namespace.clone(), allow_unsupported: allow_unsupported.to_vec() };
+    match manifest::load(&sources, &options) {
+        Ok(loaded) if loaded.objects.is_empty() => Err(Failure::error("no objects passed to apply")),
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+            loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
+            Ok(loaded)
+        }
+        Err(rejected) => {
+            rejected.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+            reject(&rejected, status, caller)
+        }
+    }
+}
+
+fn reject(rejected: &Rejected, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+    if status {
+        let value = serde_json::to_value(&rejected.status).unwrap_or_default();
+        super::print::json(&value, caller.out)?;
+    }
+    let colour = caller.colour && caller.err_terminal;
+    for diagnostic in &rejected.diagnostics {
+        caller.notice(&render(diagnostic, colour));
+    }
+    Err(Failure::Told)
+}
+
+/// `pod.yaml:12:9: spec.x: text`, the source line, and a caret beneath the column.
+pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
+    let Diagnostic { source, line, column, path, text, excerpt } = diagnostic;
+    let (bold, red, plain) = if colour { ("\x1b[1m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
+    let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let head = format!("{bold}{source}:{line}:{column}:{plain} {path}{red}{text}{plain}");
+    if excerpt.trim().is_empty() {
+        return head;
+    }
+    let (shown, caret) = window(excerpt, *column);
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    format!("{head}\n  {number} | {shown}\n  {margin} | {}{red}^{plain}", " ".repeat(caret))
+}
+
+/// The part of a source line around the column that fits a terminal, control characters made visible, and where in it
+/// the column is.
+fn window(excerpt: &str, column: usize) -> (String, usize) {
+    const WIDTH: usize = 100;
+    let characters: Vec<char> = excerpt.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let at = column.saturating_sub(1).min(characters.len());
+    if characters.len() <= WIDTH {
+        return (characters.into_iter().collect(), at);
+    }
+    let start = at.saturating_sub(WIDTH / 2).min(characters.len() - WIDTH);
+    let cut: String = characters.iter().skip(start).take(WIDTH).collect();
+    let (before, shift) = if start > 0 { ("…", 1) } else { ("", 0) };
+    let after = if start + WIDTH < characters.len() { "…" } else { "" };
+    (format!("{before}{cut}{after}"), at - start + shift)
+}

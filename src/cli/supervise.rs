@@ -1,0 +1,23 @@
+//! `podlet supervise`: how a pod's keeper starts the pod's supervisor. Not for people, not in the help.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Failure;
+use super::line::Everywhere;
+
+/// The words of `supervise`; the supervisor reads them itself.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub struct Words {
+    /// As the keeper gives them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
+/// Becomes the supervisor.
+pub fn run(words: Words, everywhere: &Everywhere) -> Result<u8, Failure> {
+    let _ = (words, everywhere);
+    Err(Failure::error("supervise is not carried out yet"))
+}
