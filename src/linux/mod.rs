@@ -2,4 +2,5 @@
 
 pub mod cgroup;
 pub mod container;
+pub mod descriptors;
 pub mod keeper;

@@ -7,6 +7,8 @@
 pub mod client;
 pub mod clock;
 pub mod control;
+pub mod cri;
 mod files;
 pub mod kept;
 pub mod launch;
+mod log;

@@ -1,0 +1,218 @@
+//! The log protocol under SIGKILL: a child process copies, is killed at random moments, and its successor goes on with the
+//! same descriptors, as a supervisor does with those that the keeper holds.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::pipe2;
+
+use super::*;
+use crate::linux::descriptors::inherited;
+
+const CHILD: &str = "PODLET_LOG_TEST";
+
+/// Not a test of its own: what the killed processes run. Does nothing in an ordinary run.
+#[test]
+fn copy_until_both_streams_end() {
+    let Ok(arguments) = std::env::var(CHILD) else { return };
+    let mut words = arguments.splitn(3, ' ');
+    let descriptors: Vec<i32> = words.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect();
+    let size = words.next().unwrap().parse().unwrap();
+    let directory = PathBuf::from(words.next().unwrap());
+    let mut owned = descriptors.into_iter().map(|number| inherited(number).unwrap());
+    let mut next = || owned.next().unwrap();
+    let held = Held { pipes: [next(), next()], staging: [next(), next()], record: next() };
+    let mut log = ContainerLog::open(held, &directory, "0.log", Rotation { size, files: usize::MAX }).unwrap();
+    while !log.ended() {
+        for which in Stream::BOTH {
+            log.pump(which).unwrap();
+        }
+    }
+    println!("ended");
+}
+
+/// One copying process over the held descriptors.
+fn start(held: &Held, size: u64, directory: &Path) -> std::process::Child {
+    let all = [&held.pipes[0], &held.pipes[1], &held.staging[0], &held.staging[1], &held.record];
+    for descriptor in all {
+        fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    }
+    let numbers: Vec<String> = all.iter().map(|descriptor| descriptor.as_raw_fd().to_string()).collect();
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "supervisor::log::tests::copy_until_both_streams_end", "--nocapture"])
+        .env(CHILD, format!("{} {size} {}", numbers.join(","), directory.display()))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn directory(name: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("podlet-log-{name}-{}", std::process::id()));
+    super::super::files::remove_tree(&directory).unwrap();
+    directory
+}
+
+/// A stream of lines of many lengths, all byte values, not ending in a newline. Each kind once in a while.
+fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut bytes = Vec::with_capacity(length + 70_000);
+    while bytes.len() < length {
+        let line = match random() % 20 {
+            0 => random() % 60_000,
+            1 => 0,
+            _ => random() % 200,
+        };
+        for _ in 0..line {
+            let byte = (random() >> 24) as u8;
+            bytes.push(if byte == b'\n' { 0 } else { byte });
+        }
+        bytes.push(b'\n');
+    }
+    bytes.extend_from_slice(b"no newline at the end");
+    bytes
+}
+
+/// All files of a log, oldest first, put together as the container wrote each stream.
+fn read_back(directory: &Path) -> [Vec<u8>; 2] {
+    let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    // 0.log itself is the newest.
+    names.sort_by_key(|name| (name == "0.log", name.clone()));
+    let mut streams = [Vec::new(), Vec::new()];
+    for name in names {
+        let bytes = std::fs::read(directory.join(&name)).unwrap();
+        assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "{name:?} ends within a record");
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let record = cri::parse(line).unwrap_or_else(|| panic!("{name:?}: {}", String::from_utf8_lossy(line)));
+            let stream = if record.stream == Stream::Stdout { &mut streams[0] } else { &mut streams[1] };
+            stream.extend_from_slice(record.content);
+            if record.full {
+                stream.push(b'\n');
+            }
+        }
+    }
+    streams
+}
+
+fn pipes() -> ([OwnedFd; 2], [File; 2]) {
+    let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    ([out, err], [File::from(out_writer), File::from(err_writer)])
+}
+
+fn assert_same(got: &[u8], expected: &[u8], what: &str) {
+    if got != expected {
+        let at = got.iter().zip(expected).position(|(a, b)| a != b).unwrap_or(got.len().min(expected.len()));
+        panic!("{what}: {} bytes in the log, {} written, first difference at {at}", got.len(), expected.len());
+    }
+}
+
+#[test]
+fn both_streams_are_exact_over_kills_and_rotations() {
+    let directory = directory("kills");
+    let (readers, writers) = pipes();
+    let held = Held::new(readers).unwrap();
+    let contents = [content(11, 12_000_000), content(23, 6_000_000)];
+    let threads: Vec<_> = writers
+        .into_iter()
+        .zip(contents.clone())
+        .map(|(mut writer, bytes)| {
+            std::thread::spawn(move || {
+                for piece in bytes.chunks(7_001) {
+                    writer.write_all(piece).unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut kills = 0;
+    let status = loop {
+        let mut child = start(&held, 1_000_000, &directory);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // Most of it is the child's start; the rest falls anywhere within its copying.
+        std::thread::sleep(Duration::from_micros(3_000 + (seed >> 33) % 12_000));
+        if kills < 40 {
+            child.kill().unwrap();
+            kills += 1;
+        }
+        let status = child.wait().unwrap();
+        if status.code().is_some() {
+            break status;
+        }
+    };
+    assert!(status.success(), "{status}");
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let [stdout, stderr] = read_back(&directory);
+    assert_same(&stdout, &contents[0], "stdout");
+    assert_same(&stderr, &contents[1], "stderr");
+    assert!(kills >= 5, "only {kills} kills before the end");
+    assert!(std::fs::read_dir(&directory).unwrap().count() > 5, "it was rotated");
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn the_same_descriptors_go_on_in_one_process_and_keep_five_files() {
+    let directory = directory("rotation");
+    let (readers, [mut out, err]) = pipes();
+    let mut log =
+        ContainerLog::open(Held::new(readers).unwrap(), &directory, "3.log", Rotation { size: 100, files: 5 }).unwrap();
+    assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::Idle);
+    for number in 0..20 {
+        writeln!(out, "line {number} {}", "x".repeat(100)).unwrap();
+        assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::More);
+        assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::Idle);
+    }
+    drop((out, err));
+    assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::Ended);
+    assert!(!log.ended());
+    assert_eq!(log.pump(Stream::Stderr).unwrap(), Pumped::Ended);
+    assert!(log.ended());
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 5);
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_holds_back_the_other_stream() {
+    let directory = directory("full");
+    let (readers, [mut out, mut err]) = pipes();
+    let mut log = ContainerLog::open(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default()).unwrap();
+    // /dev/full answers each write with ENOSPC.
+    let good = std::mem::replace(&mut log.file, File::options().write(true).open("/dev/full").unwrap());
+    writeln!(out, "first").unwrap();
+    writeln!(err, "second").unwrap();
+    for which in [Stream::Stdout, Stream::Stderr, Stream::Stdout] {
+        assert_eq!(log.pump(which).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+    log.file = good;
+    log.pump(Stream::Stderr).unwrap();
+    drop((out, err));
+    while !log.ended() {
+        for which in Stream::BOTH {
+            log.pump(which).unwrap();
+        }
+    }
+    assert_eq!(read_back(&directory), [b"first\n".to_vec(), b"second\n".to_vec()]);
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn a_log_that_is_a_link_is_not_written_through() {
+    let directory = directory("link");
+    super::super::files::private_directory(&directory).unwrap();
+    std::os::unix::fs::symlink("/dev/null", directory.join("0.log")).unwrap();
+    let (readers, _writers) = pipes();
+    assert!(ContainerLog::open(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default()).is_err());
+    super::super::files::remove_tree(&directory).unwrap();
+}
