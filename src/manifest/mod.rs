@@ -1,10 +1,13 @@
 //! YAML and JSON to typed objects, as the API server takes them: parse with positions, default, validate.
 //! (Skeleton: the outward signatures.)
 
+mod base64;
 pub mod default;
 pub mod field;
+pub mod fields;
 pub mod node;
 pub mod quantity;
+mod scalar;
 pub mod validate;
 pub mod warning;
 
