@@ -5,11 +5,14 @@ mod base64;
 pub mod default;
 pub mod field;
 pub mod fields;
+mod image_tag;
 pub mod node;
 pub mod quantity;
+pub mod resources;
 mod scalar;
 pub mod validate;
 pub mod warning;
+mod zero;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,7 @@
 //! Validation of defaulted objects as the API server does it: every error, in its order. (Skeleton.)
 
+pub mod names;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use super::field::FieldError;
