@@ -1,8 +1,32 @@
-//! References, the content-addressed store, import and unpacking. (Skeleton: the outward signatures.)
+//! Images: references, the content-addressed store, import and unpacking, and the two images that podlet brings along.
+//!
+//! A container start asks [`Store::find`] and gets an [`Image`]: a configuration and directories for overlay's
+//! `lowerdir`. What comes in is taken for hostile ([`unpack`]); what is in the store is whole and is never changed.
+//!
+//! ```text
+//! import (directory, tar, OCI layout) ─▶ stage (verify, unpack aside) ─▶ store ─▶ find
+//! builtin (podlet.local/host, …/actor) ─┘
+//! ```
 
-use std::path::{Path, PathBuf};
+mod archive;
+mod builtin;
+mod document;
+mod import;
+mod reference;
+mod stage;
+mod store;
+mod unpack;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use builtin::HOST_NOTE;
+pub use document::Digest;
+pub use import::{Imported, Overrides};
+pub use reference::Reference;
+pub use store::{Inspection, Record, Removed};
+pub use unpack::Limits;
 
 /// The store below `Paths::images()`.
 #[derive(Clone, Debug)]
@@ -17,11 +41,13 @@ pub struct Image {
     pub reference: String,
     /// `sha256:…` of the configuration; the image's ID.
     pub id: String,
-    /// Entrypoint, Cmd, Env, User, WorkingDir, StopSignal, ExposedPorts, Labels, Volumes of the OCI configuration.
+    /// What of the OCI configuration a container start uses.
     pub config: Config,
-    /// Unpacked layers, lowest first: directories for overlay's `lowerdir`, never written to.
+    /// Unpacked layers, lowest first: directories for overlay's `lowerdir`, never written to. The topmost one's own mode and
+    /// owner are those of `/` where there is no upper directory; an upper directory should copy them.
     pub layers: Vec<PathBuf>,
-    /// Host trees to be mounted read-only inside the root (only `podlet.local/host`): (host path, path in the container).
+    /// Host trees to be mounted inside the root (only `podlet.local/host`): (host path, path in the container), with
+    /// AT_RECURSIVE, read-only and nosuid. Files as well as directories; the mount points exist in the layer.
     pub binds: Vec<(PathBuf, PathBuf)>,
     /// Bytes of all layers.
     pub size: u64,
@@ -59,20 +85,13 @@ pub enum ImageError {
     /// Not in the store.
     #[error("{0} is not in podlet's image store")]
     Absent(String),
-    /// The store or an archive cannot be read.
+    /// A pod uses it.
+    #[error("{0} is in use by a pod; delete the pod first")]
+    InUse(String),
+    /// An archive holds what podlet does not take, or is damaged.
+    #[error("{0}")]
+    Refused(String),
+    /// The store or an archive cannot be read or written.
     #[error("{0}")]
     Unreadable(String),
-}
-
-impl Store {
-    /// The store at this root; made when something is first written to it.
-    pub fn open(root: &Path) -> Store {
-        Store { root: root.to_owned() }
-    }
-
-    /// Finds an image by name as a manifest gives it. The two built-in images are made on first use.
-    pub fn find(&self, name: &str) -> Result<Image, ImageError> {
-        let _ = (&self.root, name);
-        unimplemented!()
-    }
 }

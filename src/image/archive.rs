@@ -1,0 +1,318 @@
+//! Reads a tar stream as a list of entries, trusting nothing in it.
+//!
+//! The `tar` crate finds headers and checks their sums; the extension headers (GNU long names, PAX records) are joined
+//! here, each with a limit on its size, since a name of gigabytes is an attack. Called by `unpack` and by `layout`.
+//! Writes no file.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use tar::EntryType;
+
+use super::ImageError;
+
+/// The largest extension header (Go's archive/tar: 1 MiB).
+const EXTENSION_MAX: u64 = 1 << 20;
+/// As the kernel's PATH_MAX.
+const PATH_MAX: usize = 4096;
+/// As the kernel's NAME_MAX.
+const NAME_MAX: usize = 255;
+
+/// One thing in an archive.
+#[derive(Debug)]
+pub struct Entry {
+    /// Relative to the root, without `.` and `..`; empty for the root itself.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// The lower twelve bits of `st_mode`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time: seconds, nanoseconds.
+    pub mtime: (i64, i64),
+    /// Extended attributes.
+    pub xattrs: Vec<(OsString, Vec<u8>)>,
+    /// Bytes of a file.
+    pub size: u64,
+}
+
+/// The kinds of things.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// With its target, any text.
+    Symlink(OsString),
+    /// To another path in the archive.
+    HardLink(PathBuf),
+    /// A named pipe.
+    Fifo,
+    /// A character or block device.
+    Device,
+}
+
+/// What extension headers say about the next entry.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    size: Option<u64>,
+    mtime: Option<(i64, i64)>,
+    xattrs: Vec<(OsString, Vec<u8>)>,
+}
+
+/// Calls `each` with every entry and its content, and its position in the archive.
+pub fn for_each(
+    reader: impl Read,
+    mut each: impl FnMut(Entry, u64, &mut dyn Read) -> Result<(), ImageError>,
+) -> Result<(), ImageError> {
+    let mut archive = tar::Archive::new(reader);
+    let entries = archive.entries().map_err(damaged)?.raw(true);
+    let mut extension = Extension::default();
+    for entry in entries {
+        let mut entry = entry.map_err(damaged)?;
+        match entry.header().entry_type() {
+            EntryType::GNULongName => extension.path = Some(without_nul(read_extension(&mut entry)?)),
+            EntryType::GNULongLink => extension.link = Some(without_nul(read_extension(&mut entry)?)),
+            EntryType::XHeader => read_pax(&read_extension(&mut entry)?, &mut extension)?,
+            // Global headers (git writes its commit there) say nothing about single files that podlet would follow.
+            EntryType::XGlobalHeader => {
+                read_extension(&mut entry)?;
+            }
+            _ => {
+                let position = entry.raw_file_position();
+                let described = describe(&entry, std::mem::take(&mut extension))?;
+                each(described, position, &mut entry)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn damaged(error: std::io::Error) -> ImageError {
+    // An error that podlet's own readers put there (a limit, a wrong digest) is passed on as it is.
+    match error.downcast::<ImageError>() {
+        Ok(own) => own,
+        Err(error) => ImageError::Refused(format!("the archive is damaged: {error}")),
+    }
+}
+
+fn read_extension(entry: &mut impl Read) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    entry.take(EXTENSION_MAX + 1).read_to_end(&mut bytes).map_err(damaged)?;
+    if bytes.len() as u64 > EXTENSION_MAX {
+        return Err(ImageError::Refused(format!(
+            "an extension header of the archive has more than {EXTENSION_MAX} bytes"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes
+}
+
+/// PAX records (pax(1), "pax Extended Header"): `<length> <key>=<value>\n`, where the length counts the whole record; the
+/// value may hold any byte, line ends too.
+fn read_pax(mut bytes: &[u8], extension: &mut Extension) -> Result<(), ImageError> {
+    let malformed = || ImageError::Refused("a PAX header of the archive is malformed".to_owned());
+    while !bytes.is_empty() {
+        let space = bytes.iter().position(|b| *b == b' ').ok_or_else(malformed)?;
+        let length: usize = number(bytes.get(..space).unwrap_or_default()).ok_or_else(malformed)?;
+        let record = bytes.get(space + 1..length).ok_or_else(malformed)?;
+        let (b'\n', record) = record.split_last().ok_or_else(malformed)? else { return Err(malformed()) };
+        let equals = record.iter().position(|b| *b == b'=').ok_or_else(malformed)?;
+        let (key, value) = record.split_at(equals);
+        let value = value.get(1..).unwrap_or_default();
+        match key {
+            b"path" => extension.path = Some(value.to_vec()),
+            b"linkpath" => extension.link = Some(value.to_vec()),
+            b"uid" => extension.uid = Some(number(value).ok_or_else(malformed)?),
+            b"gid" => extension.gid = Some(number(value).ok_or_else(malformed)?),
+            b"size" => extension.size = Some(number(value).ok_or_else(malformed)?),
+            b"mtime" => extension.mtime = Some(time(value).ok_or_else(malformed)?),
+            _ if key.starts_with(b"GNU.sparse.") => {
+                return Err(ImageError::Refused(
+                    "the archive holds a sparse file; write it without --sparse".to_owned(),
+                ));
+            }
+            _ => {
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                    extension.xattrs.push((OsString::from_vec(name.to_vec()), value.to_vec()));
+                }
+            }
+        }
+        bytes = bytes.get(length..).ok_or_else(malformed)?;
+    }
+    Ok(())
+}
+
+fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+}
+
+/// Seconds with an optional fraction.
+fn time(bytes: &[u8]) -> Option<(i64, i64)> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanoseconds: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    Some((seconds.parse().ok()?, nanoseconds.parse().ok().filter(|n| *n >= 0)?))
+}
+
+fn describe<R: Read>(entry: &tar::Entry<'_, R>, extension: Extension) -> Result<Entry, ImageError> {
+    let header = entry.header();
+    let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    let path = relative(&raw)?;
+    let name = || String::from_utf8_lossy(&raw).into_owned();
+    let refuse = |why: String| ImageError::Refused(format!("{:?} in the archive {why}", name()));
+    let link = || -> Vec<u8> {
+        extension.link.clone().or_else(|| header.link_name_bytes().map(|bytes| bytes.into_owned())).unwrap_or_default()
+    };
+    let size = header.entry_size().map_err(damaged)?;
+    // Readers that disagree about a size see different files; podlet takes only archives where all must agree.
+    if extension.size.is_some_and(|pax| pax != size) {
+        return Err(refuse("has two sizes (files of 8 GiB and more are not read)".to_owned()));
+    }
+    let kind = match header.entry_type() {
+        // An old tar marks a directory by a slash only.
+        EntryType::Regular if raw.last() == Some(&b'/') => Kind::Directory,
+        EntryType::Regular | EntryType::Continuous => Kind::File,
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink => {
+            let target = link();
+            if target.is_empty() || target.len() >= PATH_MAX || target.contains(&0) {
+                return Err(refuse("is a symbolic link without a usable target".to_owned()));
+            }
+            Kind::Symlink(OsString::from_vec(target))
+        }
+        EntryType::Link => Kind::HardLink(relative(&link())?),
+        EntryType::Fifo => Kind::Fifo,
+        EntryType::Char | EntryType::Block => Kind::Device,
+        EntryType::GNUSparse => return Err(refuse("is a sparse file; write the archive without --sparse".to_owned())),
+        other => return Err(refuse(format!("is of the unknown type {:?}", char::from(other.as_byte())))),
+    };
+    // (uid_t)-1 means "leave as it is" to chown(2).
+    let id = |pax: Option<u64>, header: std::io::Result<u64>, what: &str| {
+        let value = pax.map_or(header, Ok).map_err(damaged)?;
+        u32::try_from(value)
+            .ok()
+            .filter(|id| *id < u32::MAX)
+            .ok_or_else(|| refuse(format!("has the impossible {what} {value}")))
+    };
+    let mtime = match extension.mtime {
+        Some(mtime) => mtime,
+        None => (i64::try_from(header.mtime().map_err(damaged)?).unwrap_or(0), 0),
+    };
+    Ok(Entry {
+        path,
+        mode: header.mode().map_err(damaged)? & 0o7777,
+        uid: id(extension.uid, header.uid(), "user")?,
+        gid: id(extension.gid, header.gid(), "group")?,
+        mtime,
+        xattrs: extension.xattrs,
+        size: if kind == Kind::File { size } else { 0 },
+        kind,
+    })
+}
+
+/// A path below the root: leading slashes and `.` do no harm, `..` has no place in an image.
+fn relative(bytes: &[u8]) -> Result<PathBuf, ImageError> {
+    let refuse = |why: &str| ImageError::Refused(format!("{:?} in the archive {why}", String::from_utf8_lossy(bytes)));
+    if bytes.len() >= PATH_MAX {
+        return Err(ImageError::Refused(format!("a name in the archive has {PATH_MAX} bytes or more")));
+    }
+    if bytes.contains(&0) {
+        return Err(refuse("has a NUL in its name"));
+    }
+    let mut path = PathBuf::new();
+    for part in bytes.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err(refuse("leads out of the image by \"..\"")),
+            _ if part.len() > NAME_MAX => return Err(refuse("has a component of more than 255 bytes")),
+            _ => path.push(OsString::from_vec(part.to_vec())),
+        }
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pax(records: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3;
+            let mut length = rest + 1;
+            while length != rest + length.to_string().len() {
+                length = rest + length.to_string().len();
+            }
+            bytes.extend(format!("{length} ").into_bytes());
+            bytes.extend(*key);
+            bytes.push(b'=');
+            bytes.extend(*value);
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
+    #[test]
+    fn pax_values_may_hold_line_ends() {
+        let mut extension = Extension::default();
+        let value = b"\x01\n\x002 x=y\n";
+        let bytes = pax(&[(b"SCHILY.xattr.security.capability", value), (b"mtime", b"5.25"), (b"uid", b"77")]);
+        read_pax(&bytes, &mut extension).unwrap();
+        assert_eq!(extension.xattrs, [(OsString::from("security.capability"), value.to_vec())]);
+        assert_eq!(extension.mtime, Some((5, 250_000_000)));
+        assert_eq!(extension.uid, Some(77));
+        for bad in [
+            &b"x"[..],
+            b"5 a=b",
+            b"999999 a=b\n",
+            b"0 a=b\n",
+            b"7 uid=x\n",
+            b"18446744073709551616 a=b\n",
+            b"8 mtime\n",
+        ] {
+            assert!(read_pax(bad, &mut Extension::default()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_below_the_root() {
+        for (text, expected) in
+            [("/etc/passwd", "etc/passwd"), ("./a//b/.", "a/b"), (".", ""), ("/", ""), ("...", "...")]
+        {
+            assert_eq!(relative(text.as_bytes()).unwrap(), PathBuf::from(expected));
+        }
+        for text in ["..", "../x", "a/../../x", "/..", "a/.."] {
+            assert!(relative(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(relative(b"a\0b").is_err());
+        assert!(relative(&[b'x'; 256]).is_err());
+        assert!(relative("x/".repeat(3000).as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {
+            let _ = for_each(&bytes[..], |_, _, _| Ok(()));
+            let _ = read_pax(&bytes, &mut Extension::default());
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Puts an image together beside the store and moves it in when all is verified.
+//!
+//! A staging directory lies in the store's `tmp/` and is held by an flock(2) of its own, so that what a crash leaves is
+//! told from what another process is working on, and removed by the next writer. Publishing takes the store's lock,
+//! renames the layers, writes configuration and manifest, and the name last: a reader sees the old image or the new one.
+//! Called by `import` and `builtin`.
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest as _, Sha256};
+
+use super::document::{self, Descriptor, Digest, Manifest};
+use super::store::{Record, io_error};
+use super::unpack::{Limits, remove_tree, unpack};
+use super::{ImageError, Store};
+
+/// One image on its way into the store.
+pub struct Staging<'s> {
+    store: &'s Store,
+    path: PathBuf,
+    /// Says that this directory is in use; taken before anyone else could see it as garbage.
+    _held: Flock<File>,
+    limits: Limits,
+    files: u64,
+    bytes: u64,
+    layers: Vec<Layer>,
+    /// What was left out of the layers, for the user.
+    pub notes: Vec<String>,
+}
+
+struct Layer {
+    diff_id: Digest,
+    size: u64,
+    /// Where it was unpacked; `None` when the store has it already.
+    unpacked: Option<PathBuf>,
+}
+
+/// How a layer's blob is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is.
+    Plain,
+    /// gzip, several members too.
+    Gzip,
+}
+
+impl<'s> Staging<'s> {
+    /// Begins an image. Removes what crashed writers left.
+    pub fn begin(store: &'s Store, limits: Limits) -> Result<Staging<'s>, ImageError> {
+        let _lock = store.lock()?;
+        let tmp = store.tmp();
+        remove_abandoned(&tmp)?;
+        let mut number = 0u32;
+        let path = loop {
+            let path = tmp.join(format!("{}-{number}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => break path,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(io_error("make", &path, &error)),
+            }
+        };
+        let directory = File::open(&path).map_err(|error| io_error("open", &path, &error))?;
+        let held = Flock::lock(directory, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| io_error("lock", &path, &errno.into()))?;
+        Ok(Staging { store, path, _held: held, limits, files: 0, bytes: 0, layers: Vec::new(), notes: Vec::new() })
+    }
+
+    /// The limits of this image.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// A file of the staging directory for whoever needs space.
+    pub fn scratch(&self, name: &str) -> Result<File, ImageError> {
+        let path = self.path.join(name);
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        file.map_err(|error| io_error("make", &path, &error))
+    }
+
+    /// Adds a layer on top. With a descriptor the blob's size and digest are verified, with a diff ID the stream's.
+    pub fn add_layer(
+        &mut self,
+        blob: impl Read,
+        packing: Packing,
+        descriptor: Option<&Descriptor>,
+        diff_id: Option<&Digest>,
+    ) -> Result<(), ImageError> {
+        if self.layers.len() >= self.limits.layers {
+            return Err(ImageError::Refused(format!("the image has more than {} layers", self.limits.layers)));
+        }
+        let packed = Rc::new(Cell::new(0));
+        let blob_limit = descriptor.map_or(self.limits.bytes, |descriptor| descriptor.size);
+        let mut blob = Measured::new(blob, Limit::Blob(blob_limit), Rc::clone(&packed));
+        let known = diff_id.filter(|diff_id| self.store.has_layer(diff_id));
+        let layer = match known {
+            Some(diff_id) => Layer { diff_id: diff_id.clone(), size: self.store.layer_size(diff_id)?, unpacked: None },
+            None => match packing {
+                Packing::Plain => self.unpack_layer(&mut blob, &packed)?,
+                Packing::Gzip => self.unpack_layer(flate2::read::MultiGzDecoder::new(&mut blob), &packed)?,
+            },
+        };
+        blob.drain()?;
+        if let Some(descriptor) = descriptor {
+            if packed.get() != descriptor.size {
+                return Err(ImageError::Refused(format!(
+                    "layer {} should have {} bytes and has {}",
+                    descriptor.digest,
+                    descriptor.size,
+                    packed.get()
+                )));
+            }
+            let found = blob.digest();
+            if found != descriptor.digest {
+                return Err(ImageError::Refused(format!("layer {} has the digest {found}", descriptor.digest)));
+            }
+        }
+        if let Some(expected) = diff_id
+            && *expected != layer.diff_id
+        {
+            return Err(ImageError::Refused(format!(
+                "the configuration says that layer {} unpacks to {expected}, it unpacks to {}",
+                self.layers.len() + 1,
+                layer.diff_id
+            )));
+        }
+        self.bytes += layer.size;
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    fn unpack_layer(&mut self, stream: impl Read, packed: &Rc<Cell<u64>>) -> Result<Layer, ImageError> {
+        let path = self.path.join(format!("layer-{}", self.layers.len()));
+        let root = path.join("fs");
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| io_error("make", &path, &error))?;
+        fs::DirBuilder::new().create(&root).map_err(|error| io_error("make", &root, &error))?;
+        // The mode that `/` has in a container unless the image says another; not what the umask made of it.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
+            .map_err(|error| io_error("set the mode of", &root, &error))?;
+        let limit = Limit::Unpacked {
+            bytes: self.limits.bytes.saturating_sub(self.bytes),
+            ratio: self.limits.ratio,
+            packed: Rc::clone(packed),
+        };
+        let size = Rc::new(Cell::new(0));
+        let mut stream = Measured::new(stream, limit, Rc::clone(&size));
+        let root_fd = OwnedFd::from(File::open(&root).map_err(|error| io_error("open", &root, &error))?);
+        let Staging { limits, files, notes, .. } = self;
+        unpack(&mut stream, &root_fd, limits, files, notes)?;
+        // The diff ID covers the whole stream, also what stands behind the end mark.
+        stream.drain()?;
+        let size_path = path.join("size");
+        fs::write(&size_path, size.get().to_string()).map_err(|error| io_error("write", &size_path, &error))?;
+        // A layer whose name is on disk must have its content there too, after a power failure as well.
+        nix::unistd::syncfs(&root_fd).map_err(|errno| io_error("write out", &root, &errno.into()))?;
+        Ok(Layer { diff_id: stream.digest(), size: size.get(), unpacked: Some(path) })
+    }
+
+    /// Diff IDs of the layers so far, lowest first.
+    pub fn diff_ids(&self) -> Vec<Digest> {
+        self.layers.iter().map(|layer| layer.diff_id.clone()).collect()
+    }
+
+    /// For sources without a manifest: one whose layers are the uncompressed streams.
+    pub fn make_manifest(&self, configuration: &[u8]) -> Result<Vec<u8>, ImageError> {
+        let descriptor = |kind: &str, digest: Digest, size: u64| Descriptor {
+            media_type: kind.to_owned(),
+            digest,
+            size,
+            platform: None,
+            annotations: None,
+        };
+        document::write(&Manifest {
+            schema_version: 2,
+            media_type: document::MANIFEST.to_owned(),
+            config: descriptor(document::CONFIG, Digest::of(configuration), configuration.len() as u64),
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| descriptor(document::LAYER, layer.diff_id.clone(), layer.size))
+                .collect(),
+        })
+    }
+
+    /// Moves all into the store and gives it the record's name; what had the name before loses it.
+    pub fn publish(self, configuration: &[u8], manifest: &[u8], mut record: Record) -> Result<Record, ImageError> {
+        record.id = Digest::of(configuration);
+        record.digest = Digest::of(manifest);
+        record.layers = self.diff_ids();
+        record.size = self.bytes;
+        let _lock = self.store.lock()?;
+        for layer in &self.layers {
+            let destination = self.store.layer(&layer.diff_id);
+            match &layer.unpacked {
+                Some(path) => match fs::rename(path, &destination) {
+                    Ok(()) => {}
+                    // Another writer was first with the same content; its copy may be in use, this one is not.
+                    Err(error)
+                        if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
+                    Err(error) => return Err(io_error("make", &destination, &error)),
+                },
+                None if self.store.has_layer(&layer.diff_id) => {}
+                None => {
+                    return Err(ImageError::Unreadable(format!(
+                        "layer {} was removed from the store meanwhile; do it again",
+                        layer.diff_id
+                    )));
+                }
+            }
+        }
+        for blob in [configuration, manifest] {
+            write_file(&self.path, &self.store.blob(&Digest::of(blob)), blob)?;
+        }
+        let name = self.store.record_path(&record.reference()?);
+        make_directories(name.parent().unwrap_or(&self.path))?;
+        write_file(&self.path, &name, &document::write(&record)?)?;
+        Ok(record)
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now is found by the next writer.
+        if let Err(error) = remove_path(&self.path) {
+            tracing::warn!("could not remove {:?}: {error}", self.path);
+        }
+    }
+}
+
+/// A whole file or none: written aside, synced, renamed.
+fn write_file(aside: &Path, path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let failed = |error: &io::Error| io_error("write", path, error);
+    let temporary = aside.join("file");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(|e| failed(&e))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
+    fs::rename(&temporary, path).map_err(|e| failed(&e))?;
+    let directory = path.parent().unwrap_or(aside);
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|e| failed(&e))
+}
+
+/// Directories of mode 0700 down to this one.
+pub fn make_directories(path: &Path) -> Result<(), ImageError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error("make", path, &error))
+}
+
+/// Removes a directory with all below it.
+pub fn remove_path(path: &Path) -> Result<(), ImageError> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let directory = File::open(above).map_err(|error| io_error("open", above, &error))?;
+    match remove_tree(&directory.as_fd(), name) {
+        Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(io_error("remove", path, &errno.into())),
+    }
+}
+
+/// What nobody holds a lock on was left by a crash. Called under the store's lock, under which directories are made and
+/// locked in one go.
+fn remove_abandoned(tmp: &Path) -> Result<(), ImageError> {
+    for entry in fs::read_dir(tmp).map_err(|error| io_error("list", tmp, &error))? {
+        let path = entry.map_err(|error| io_error("list", tmp, &error))?.path();
+        let Ok(file) = File::open(&path) else { continue };
+        if Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok() {
+            remove_path(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a stream may grow to.
+enum Limit {
+    /// A blob: its size in bytes.
+    Blob(u64),
+    /// A layer's tar stream.
+    Unpacked { bytes: u64, ratio: u64, packed: Rc<Cell<u64>> },
+}
+
+/// Counts and hashes what passes, and stops it at its limit. The error travels inside an `io::Error` through the tar and
+/// gzip readers.
+struct Measured<R> {
+    inner: R,
+    hasher: Sha256,
+    count: Rc<Cell<u64>>,
+    limit: Limit,
+}
+
+impl<R: Read> Measured<R> {
+    fn new(inner: R, limit: Limit, count: Rc<Cell<u64>>) -> Measured<R> {
+        Measured { inner, hasher: Sha256::new(), count, limit }
+    }
+
+    fn drain(&mut self) -> Result<(), ImageError> {
+        match io::copy(self, &mut io::sink()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.downcast::<ImageError>() {
+                Ok(own) => own,
+                Err(error) => ImageError::Refused(format!("the archive is damaged: {error}")),
+            }),
+        }
+    }
+
+    fn digest(self) -> Digest {
+        Digest::finish(self.hasher)
+    }
+
+    fn check(&self) -> Result<(), ImageError> {
+        let count = self.count.get();
+        match &self.limit {
+            Limit::Blob(size) if count > *size => {
+                Err(ImageError::Refused(format!("a layer's blob is longer than the {size} bytes that it should have")))
+            }
+            Limit::Unpacked { bytes, .. } if count > *bytes => {
+                Err(ImageError::Refused(format!("the image unpacks to more than {bytes} further bytes, its limit")))
+            }
+            Limit::Unpacked { ratio, packed, .. }
+                if count > Limits::RATIO_FROM && count / ratio.max(&1) > packed.get() =>
+            {
+                Err(ImageError::Refused(format!(
+                    "{} compressed bytes unpack to {count}, more than {ratio} times as many: taken for a bomb",
+                    packed.get()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> Read for Measured<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..n).unwrap_or_default());
+        self.count.set(self.count.get() + n as u64);
+        self.check().map_err(io::Error::other)?;
+        Ok(n)
+    }
+}

@@ -1,0 +1,348 @@
+//! The content-addressed store: names lead to images, images to unpacked layers.
+//!
+//! ```text
+//! <state>/images/                         0700
+//! ├── lock                                flock(2) of whoever changes anything; readers take none
+//! ├── names/docker.io/library/busybox/_tags/1.36.json     a record: all that a container start needs
+//! ├── blobs/sha256/<hex>                  configurations and manifests
+//! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it
+//! │                              /size    bytes of its tar stream
+//! └── tmp/<pid>-<n>                       images on their way in
+//! ```
+//!
+//! A component of a name never begins with `_` or a dot, so `_tags` cannot be taken by a name. All files are written aside
+//! and renamed: a reader sees a whole file or none, which is why reading needs no lock. Layers are never changed; they are
+//! removed with the last image that has them, and never while a pod uses it.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::document::{self, Digest, Document};
+use super::reference::Reference;
+use super::stage::{make_directories, remove_path};
+use super::{Config, Image, ImageError, Store, builtin};
+
+/// What the store keeps under a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The full reference.
+    pub name: String,
+    /// Digest of the configuration.
+    pub id: Digest,
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// How to run it.
+    pub config: Config,
+    /// Diff IDs, lowest first.
+    pub layers: Vec<Digest>,
+    /// Bytes of the layers' tar streams.
+    pub size: u64,
+    /// When it came into the store, RFC 3339.
+    pub imported: String,
+    /// What it was made from, for people.
+    pub source: String,
+    /// Of a built-in image: what it was made by. Another value means that it must be made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+}
+
+impl Record {
+    /// A record to be completed by [`super::stage::Staging::publish`].
+    pub fn new(reference: &Reference, config: Config, source: String) -> Record {
+        let nothing = Digest::of(b"");
+        Record {
+            name: reference.to_string(),
+            id: nothing.clone(),
+            digest: nothing,
+            config,
+            layers: Vec::new(),
+            size: 0,
+            imported: jiff::Timestamp::now().to_string(),
+            source,
+            made_by: None,
+        }
+    }
+
+    /// The name, parsed.
+    pub fn reference(&self) -> Result<Reference, ImageError> {
+        parse(&self.name)
+    }
+}
+
+/// What `image inspect` shows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    /// As stored.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Directories of the unpacked layers, lowest first.
+    pub layer_directories: Vec<PathBuf>,
+    /// The whole configuration, labels and history too.
+    pub configuration: serde_json::Value,
+    /// Host trees bound into the root: host path, path in the container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub binds: Vec<(PathBuf, PathBuf)>,
+    /// What should be known about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
+}
+
+/// What a removal did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The full name that is gone.
+    pub name: String,
+    /// The image's ID, if no other name had it.
+    pub deleted: Option<String>,
+}
+
+impl Store {
+    /// The store at this root; made when something is first written to it.
+    pub fn open(root: &Path) -> Store {
+        Store { root: root.to_owned() }
+    }
+
+    /// Finds an image by name as a manifest gives it. The two built-in images are made on first use.
+    pub fn find(&self, name: &str) -> Result<Image, ImageError> {
+        let reference = parse(name)?;
+        match builtin::of(&reference) {
+            Some(which) => which.find(self),
+            None => self.record(&reference).map(|record| self.image(record, Vec::new())),
+        }
+    }
+
+    /// All images, by name.
+    pub fn list(&self) -> Result<Vec<Record>, ImageError> {
+        let mut records = Vec::new();
+        let mut directories = vec![self.root.join("names")];
+        while let Some(directory) = directories.pop() {
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(io_error("list", &directory, &error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| io_error("list", &directory, &error))?;
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    directories.push(entry.path());
+                } else {
+                    records.extend(read_record(&entry.path())?);
+                }
+            }
+        }
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(records)
+    }
+
+    /// All that is known of an image.
+    pub fn inspect(&self, name: &str) -> Result<Inspection, ImageError> {
+        let image = self.find(name)?;
+        let record = self.record(&parse(name)?)?;
+        let path = self.blob(&record.id);
+        let bytes = fs::read(&path).map_err(|error| io_error("read", &path, &error))?;
+        Ok(Inspection {
+            configuration: document::read(&bytes, &format!("{path:?}"))?,
+            layer_directories: image.layers,
+            note: (!image.binds.is_empty()).then_some(builtin::HOST_NOTE),
+            binds: image.binds,
+            record,
+        })
+    }
+
+    /// Takes a name away, and the image with its layers when no other name has it. `in_use` are the IDs of images that pods
+    /// use: an overlay whose lower directory vanishes has undefined content, so these are refused.
+    pub fn remove(&self, name: &str, in_use: &[String]) -> Result<Removed, ImageError> {
+        let reference = parse(name)?;
+        self.record(&reference)?;
+        let _lock = self.lock()?;
+        let (path, record) = self.locate(&reference)?;
+        let others = self.list()?.iter().filter(|other| other.id == record.id).count() > 1;
+        if !others && in_use.contains(&record.id.to_string()) {
+            return Err(ImageError::InUse(record.name));
+        }
+        fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
+        self.remove_empty_directories(&path);
+        if others {
+            return Ok(Removed { name: record.name, deleted: None });
+        }
+        self.collect(in_use)?;
+        Ok(Removed { name: record.name, deleted: Some(record.id.to_string()) })
+    }
+
+    /// Removes layers and blobs that no name and no pod needs. Called under the lock.
+    fn collect(&self, in_use: &[String]) -> Result<(), ImageError> {
+        let mut layers = HashSet::new();
+        let mut blobs = HashSet::new();
+        for record in self.list()? {
+            layers.extend(record.layers.iter().map(|layer| layer.hex().to_owned()));
+            blobs.extend([record.id.hex().to_owned(), record.digest.hex().to_owned()]);
+        }
+        // An image that lost its name to a newer one may still run; its configuration says what it consists of.
+        for id in in_use.iter().filter_map(|id| Digest::parse(id).ok()) {
+            if let Ok(bytes) = fs::read(self.blob(&id)) {
+                let document: Document = document::read(&bytes, &id.to_string())?;
+                layers.extend(document.rootfs.diff_ids.iter().map(|layer| layer.hex().to_owned()));
+                blobs.insert(id.hex().to_owned());
+            }
+        }
+        for (directory, kept) in [(self.root.join("layers"), layers), (self.root.join("blobs/sha256"), blobs)] {
+            for entry in fs::read_dir(&directory).map_err(|error| io_error("list", &directory, &error))? {
+                let path = entry.map_err(|error| io_error("list", &directory, &error))?.path();
+                if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| kept.contains(name)) {
+                    continue;
+                }
+                if path.is_dir() {
+                    // Out of its place first: half a layer must not be taken for a whole one after a crash.
+                    let doomed = self.tmp().join(path.file_name().unwrap_or_default());
+                    fs::rename(&path, &doomed).map_err(|error| io_error("remove", &path, &error))?;
+                    remove_path(&doomed)?;
+                } else {
+                    fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_empty_directories(&self, path: &Path) {
+        let names = self.root.join("names");
+        for above in path.ancestors().skip(1).take_while(|above| *above != names) {
+            // Not empty: another tag or image lives there.
+            if fs::remove_dir(above).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// The record of a name.
+    pub(super) fn record(&self, reference: &Reference) -> Result<Record, ImageError> {
+        self.locate(reference).map(|(_, record)| record)
+    }
+
+    fn locate(&self, reference: &Reference) -> Result<(PathBuf, Record), ImageError> {
+        let path = self.record_path(reference);
+        if let Some(record) = read_record(&path)? {
+            return Ok((path, record));
+        }
+        let absent = || ImageError::Absent(reference.to_string());
+        let Some(digest) = &reference.digest else { return Err(absent()) };
+        // A digest names what any tag of the repository may lead to (containerd ignores the tag beside it).
+        let tags = self.repository(reference).join("_tags");
+        for entry in fs::read_dir(&tags).map_err(|_| absent())? {
+            let path = entry.map_err(|error| io_error("list", &tags, &error))?.path();
+            if let Some(record) = read_record(&path)?.filter(|record| record.digest.to_string() == *digest) {
+                return Ok((path, record));
+            }
+        }
+        Err(absent())
+    }
+
+    /// The image that a record describes.
+    pub(super) fn image(&self, record: Record, binds: Vec<(PathBuf, PathBuf)>) -> Image {
+        Image {
+            reference: record.name,
+            id: record.id.to_string(),
+            config: record.config,
+            layers: record.layers.iter().map(|diff_id| self.layer(diff_id).join("fs")).collect(),
+            binds,
+            size: record.size,
+        }
+    }
+
+    fn repository(&self, reference: &Reference) -> PathBuf {
+        let domain = if reference.domain.is_empty() { "_" } else { &reference.domain };
+        self.root.join("names").join(domain).join(&reference.path)
+    }
+
+    /// Where the record of a name is.
+    pub(super) fn record_path(&self, reference: &Reference) -> PathBuf {
+        let repository = self.repository(reference);
+        match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => repository.join("_digests").join(format!("{digest}.json")),
+            (None, tag) => repository.join("_tags").join(format!("{}.json", tag.as_deref().unwrap_or("latest"))),
+        }
+    }
+
+    /// Where a blob is.
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Where a layer is.
+    pub(super) fn layer(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(diff_id.hex())
+    }
+
+    /// Where images are put together.
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Whether a layer is there; it is there as a whole or not at all.
+    pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
+        self.layer(diff_id).is_dir()
+    }
+
+    /// Bytes of a layer's tar stream.
+    pub(super) fn layer_size(&self, diff_id: &Digest) -> Result<u64, ImageError> {
+        let path = self.layer(diff_id).join("size");
+        let text = fs::read_to_string(&path).map_err(|error| io_error("read", &path, &error))?;
+        text.trim()
+            .parse()
+            .map_err(|_| ImageError::Unreadable(format!("{path:?} should hold a number and holds {text:?}")))
+    }
+
+    /// Makes the store if need be, and waits for the right to change it.
+    pub(super) fn lock(&self) -> Result<Flock<File>, ImageError> {
+        for directory in ["blobs/sha256", "layers", "names", "tmp"] {
+            make_directories(&self.root.join(directory))?;
+        }
+        // Who else may write here chooses what containers run as root.
+        let root = fs::symlink_metadata(&self.root).map_err(|error| io_error("look at", &self.root, &error))?;
+        if !root.is_dir() || root.uid() != nix::unistd::geteuid().as_raw() || root.mode() & 0o022 != 0 {
+            return Err(ImageError::Unreadable(format!(
+                "the image store {:?} should be a directory that only its owner {} may write to; it is owned by {} and has the mode {:o}",
+                self.root,
+                nix::unistd::geteuid(),
+                root.uid(),
+                root.mode() & 0o7777
+            )));
+        }
+        let path = self.root.join("lock");
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| io_error("open", &path, &error))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| io_error("lock", &path, &errno.into()))
+    }
+}
+
+pub(super) fn parse(name: &str) -> Result<Reference, ImageError> {
+    Reference::parse(name).map_err(|reason| ImageError::InvalidName { name: name.to_owned(), reason })
+}
+
+fn read_record(path: &Path) -> Result<Option<Record>, ImageError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(io_error("read", path, &error)),
+    };
+    let record = serde_json::from_slice(&bytes);
+    record.map(Some).map_err(|error| {
+        ImageError::Unreadable(format!(
+            "{path:?} is no record of an image ({error}); remove it and import the image again"
+        ))
+    })
+}
+
+pub(super) fn io_error(doing: &str, path: &Path, error: &io::Error) -> ImageError {
+    ImageError::Unreadable(format!("could not {doing} {path:?}: {error}"))
+}

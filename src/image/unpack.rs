@@ -1,0 +1,500 @@
+//! Unpacks one layer beneath one directory. The archive is taken for hostile.
+//!
+//! - Every path is resolved by openat2(2) with `RESOLVE_IN_ROOT`: symbolic links of the layer lead somewhere within the
+//!   layer, absolute ones and `..` too; nothing outside of the directory is ever opened.
+//! - What stands in the way is unlinked before anything is written, and files are made with `O_EXCL|O_NOFOLLOW`: no write
+//!   goes through a link that the archive made.
+//! - Whiteouts (image-spec `layer.md`) become those of overlayfs (Documentation/filesystems/overlayfs.rst, "whiteouts and
+//!   opaque directories"): a character device 0/0, and `trusted.overlay.opaque` on a directory.
+//! - Devices are never made, `trusted.*` attributes refused, bytes, files and the ratio of compression are limited.
+//!
+//! Called by the store's [`super::stage`] with an empty directory of mode 0755 below directories of mode 0700; never with a
+//! directory that anyone else uses.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::sys::stat::{
+    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, futimens, mkdirat, mknodat,
+    utimensat,
+};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+use xattr::FileExt;
+
+use super::ImageError;
+use super::archive::{Entry, Kind, for_each};
+
+/// What an archive may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one image when unpacked, headers included.
+    pub bytes: u64,
+    /// Files, directories and links of one image.
+    pub files: u64,
+    /// Layers of one image; overlayfs itself ends at 500.
+    pub layers: usize,
+    /// Unpacked bytes for each compressed one, looked at beyond [`Limits::RATIO_FROM`].
+    pub ratio: u64,
+}
+
+impl Limits {
+    /// Below this many unpacked bytes any ratio will do.
+    pub const RATIO_FROM: u64 = 64 << 20;
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { bytes: 64 << 30, files: 4_000_000, layers: 128, ratio: 200 }
+    }
+}
+
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// The layer being made.
+struct Layer<'a> {
+    root: &'a OwnedFd,
+    /// The directory of the last entry; most entries have it too.
+    parent: Option<(PathBuf, Rc<OwnedFd>)>,
+    /// Set at the end, since making an entry changes its directory's time.
+    directory_times: HashMap<PathBuf, (i64, i64)>,
+    files: &'a mut u64,
+    limits: &'a Limits,
+    notes: &'a mut Vec<String>,
+}
+
+/// Unpacks the tar stream beneath `root`. `files` counts over the layers of an image. Notes say what was left out.
+pub fn unpack(
+    reader: impl Read,
+    root: &OwnedFd,
+    limits: &Limits,
+    files: &mut u64,
+    notes: &mut Vec<String>,
+) -> Result<(), ImageError> {
+    let mut layer = Layer { root, parent: None, directory_times: HashMap::new(), files, limits, notes };
+    for_each(reader, |entry, _, content| layer.apply(entry, content))?;
+    layer.set_directory_times()
+}
+
+impl Layer<'_> {
+    fn apply(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), ImageError> {
+        *self.files += 1;
+        if *self.files > self.limits.files {
+            return Err(ImageError::Refused(format!("the image has more than {} files", self.limits.files)));
+        }
+        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
+        let Some(name) = entry.path.file_name().map(OsStr::to_owned) else {
+            return self.apply_root(&entry);
+        };
+        let directory = entry.path.parent().unwrap_or(Path::new(""));
+        if name.as_bytes().starts_with(WHITEOUT) {
+            return self.whiteout(directory, &name, &entry);
+        }
+        // Looked up before anything is removed: a link to itself must not remove its own target.
+        let link = match &entry.kind {
+            Kind::HardLink(target) => match self.link_target(&entry, target)? {
+                Some(target) => Some(target),
+                None => return Ok(()),
+            },
+            _ => None,
+        };
+        if entry.kind == Kind::Device {
+            return self.leave_out_device(&entry);
+        }
+        let parent = self.directory(directory)?;
+        let existing = stat(&parent, &name).map_err(|e| failed("look at", e))?;
+        match &entry.kind {
+            Kind::Directory => {
+                let was_whiteout = existing.as_ref().is_some_and(is_whiteout);
+                if !existing.as_ref().is_some_and(is_directory) {
+                    self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
+                    mkdirat(&*parent, name.as_os_str(), Mode::from_bits_truncate(0o700))
+                        .map_err(|e| failed("make", e))?;
+                }
+                let made = File::from(open_directory(&parent, &name).map_err(|e| failed("open", e))?);
+                if was_whiteout {
+                    // Removed and made anew in one layer: what lower layers have in it is gone.
+                    self.make_opaque(&made, &entry.path)?;
+                }
+                self.set_attributes(&made, &entry)?;
+                self.directory_times.insert(entry.path.clone(), entry.mtime);
+            }
+            Kind::File => {
+                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
+                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                let made = openat(&*parent, name.as_os_str(), flags, Mode::from_bits_truncate(0o600));
+                let mut made = File::from(made.map_err(|e| failed("make", e))?);
+                copy(content, &mut made, &entry)?;
+                self.set_attributes(&made, &entry)?;
+                let time = timespec(entry.mtime);
+                futimens(&made, &time, &time).map_err(|e| failed("set the time of", e))?;
+            }
+            Kind::Symlink(target) => {
+                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
+                symlinkat(target.as_os_str(), &*parent, name.as_os_str()).map_err(|e| failed("make the link", e))?;
+                self.set_owner_and_time(&parent, &name, &entry)?;
+            }
+            Kind::Fifo => {
+                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
+                mknodat(&*parent, name.as_os_str(), SFlag::S_IFIFO, Mode::from_bits_truncate(0o600), 0)
+                    .map_err(|e| failed("make the pipe", e))?;
+                self.set_owner_and_time(&parent, &name, &entry)?;
+                fchmodat(
+                    &*parent,
+                    name.as_os_str(),
+                    Mode::from_bits_truncate(entry.mode),
+                    FchmodatFlags::FollowSymlink,
+                )
+                .map_err(|e| failed("set the mode of", e))?;
+            }
+            Kind::HardLink(_) => {
+                if let Some((from, from_name)) = link {
+                    self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
+                    // Without AT_SYMLINK_FOLLOW: a link to a symbolic link links the link.
+                    linkat(&*from, from_name.as_os_str(), &*parent, name.as_os_str(), AtFlags::empty())
+                        .map_err(|e| failed("link", e))?;
+                }
+            }
+            Kind::Device => {}
+        }
+        Ok(())
+    }
+
+    /// `./` in an archive: the attributes of the image's root directory.
+    fn apply_root(&mut self, entry: &Entry) -> Result<(), ImageError> {
+        if entry.kind != Kind::Directory {
+            return Err(ImageError::Refused("the archive's root is not a directory".to_owned()));
+        }
+        let root = open_directory(self.root, OsStr::new(".")).map_err(|e| failure("open", &entry.path, e))?;
+        self.set_attributes(&File::from(root), entry)?;
+        self.directory_times.insert(PathBuf::new(), entry.mtime);
+        Ok(())
+    }
+
+    /// The directory of a path in the layer, with those above it made if need be (0755, root's, as containerd).
+    fn directory(&mut self, path: &Path) -> Result<Rc<OwnedFd>, ImageError> {
+        if let Some((known, directory)) = &self.parent
+            && known == path
+        {
+            return Ok(Rc::clone(directory));
+        }
+        let directory = match self.resolve(path) {
+            Ok(directory) => directory,
+            Err(Errno::ENOENT) => {
+                let mut above = self.resolve(Path::new("")).map_err(|e| failure("open", path, e))?;
+                let mut so_far = PathBuf::new();
+                for part in path {
+                    so_far.push(part);
+                    above = match self.resolve(&so_far) {
+                        Err(Errno::ENOENT) => {
+                            // Never through a link that leads nowhere: mkdirat(2) says EEXIST there.
+                            if stat(&above, part)
+                                .map_err(|e| failure("look at", path, e))?
+                                .as_ref()
+                                .is_some_and(is_whiteout)
+                            {
+                                return Err(ImageError::Refused(format!(
+                                    "{path:?} was removed by the layer that uses it"
+                                )));
+                            }
+                            mkdirat(&above, part, Mode::from_bits_truncate(0o700))
+                                .map_err(|e| failure("make", &so_far, e))?;
+                            let made = open_directory(&above, part).map_err(|e| failure("open", &so_far, e))?;
+                            fchmod(&made, Mode::from_bits_truncate(0o755))
+                                .map_err(|e| failure("set the mode of", &so_far, e))?;
+                            made
+                        }
+                        other => other.map_err(|e| failure("enter", &so_far, e))?,
+                    };
+                }
+                above
+            }
+            Err(errno) => return Err(failure("enter", path, errno)),
+        };
+        let directory = Rc::new(directory);
+        self.parent = Some((path.to_owned(), Rc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Opens a directory below the root, links followed within the root only.
+    fn resolve(&self, path: &Path) -> nix::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV);
+        // EAGAIN: something on the machine was renamed while a ".." of a link was followed (openat2(2)).
+        for _ in 0..64 {
+            match openat2(self.root, path, how) {
+                Err(Errno::EAGAIN) => {}
+                result => return result,
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// Removes what has the name. A directory goes with all below it.
+    fn clear(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        existing: Option<&FileStat>,
+        path: &Path,
+    ) -> Result<(), ImageError> {
+        let Some(existing) = existing else { return Ok(()) };
+        // A remembered directory may be the one that goes, or be reached through the link that goes.
+        self.parent = None;
+        let result = if is_directory(existing) {
+            self.directory_times.retain(|known, _| !known.starts_with(path));
+            remove_tree(parent, name)
+        } else {
+            unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
+        };
+        result.map_err(|errno| failure("replace", path, errno))
+    }
+
+    /// Where a hard link leads: a file or link that this layer has. `None`: to itself.
+    fn link_target(&mut self, entry: &Entry, target: &Path) -> Result<Option<(Rc<OwnedFd>, OsString)>, ImageError> {
+        if target == entry.path {
+            return Ok(None);
+        }
+        let refuse = |why: &str| {
+            ImageError::Refused(format!("{:?} in the archive is a hard link to {target:?}, which {why}", entry.path))
+        };
+        let name = target.file_name().ok_or_else(|| refuse("is the root"))?.to_owned();
+        let parent = match self.resolve(target.parent().unwrap_or(Path::new(""))) {
+            Ok(parent) => parent,
+            Err(Errno::ENOENT) => return Err(refuse("is not in the same layer")),
+            Err(errno) => return Err(failure("enter", target, errno)),
+        };
+        let kind = stat(&parent, &name).map_err(|e| failure("look at", target, e))?;
+        match kind.map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT) {
+            Some(SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFIFO) => Ok(Some((Rc::new(parent), name))),
+            Some(_) => Err(refuse("is no file")),
+            None => Err(refuse("is not in the same layer")),
+        }
+    }
+
+    fn leave_out_device(&mut self, entry: &Entry) -> Result<(), ImageError> {
+        if entry.path.starts_with("dev") {
+            self.notes.push(format!("device {:?} left out: a container gets a /dev of its own", entry.path));
+            return Ok(());
+        }
+        Err(ImageError::Refused(format!(
+            "{:?} in the archive is a device; podlet makes no devices (leave it out of the archive)",
+            entry.path
+        )))
+    }
+
+    /// `.wh.x` hides x of the lower layers, `.wh..wh..opq` all that they have in this directory. Neither touches what this
+    /// layer itself brings, before or after it (`layer.md`: whiteouts apply to lower layers only).
+    fn whiteout(&mut self, directory: &Path, name: &OsStr, entry: &Entry) -> Result<(), ImageError> {
+        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
+        if name.as_bytes() == OPAQUE {
+            let parent = self.directory(directory)?;
+            let opened = open_directory(&parent, OsStr::new(".")).map_err(|e| failed("open", e))?;
+            return self.make_opaque(&File::from(opened), directory);
+        }
+        let hidden = name.as_bytes().get(WHITEOUT.len()..).unwrap_or_default();
+        // `.wh..wh.plnk` and the like are notes of aufs to itself.
+        if hidden.starts_with(WHITEOUT) {
+            self.notes.push(format!("{:?} left out: a name that only aufs understands", entry.path));
+            return Ok(());
+        }
+        if matches!(hidden, b"" | b"." | b"..") {
+            return Err(ImageError::Refused(format!("{:?} in the archive is a whiteout of no file", entry.path)));
+        }
+        let hidden = OsString::from_vec(hidden.to_vec());
+        let parent = self.directory(directory)?;
+        match stat(&parent, &hidden).map_err(|e| failed("look at", e))? {
+            None => mknodat(&*parent, hidden.as_os_str(), SFlag::S_IFCHR, Mode::empty(), 0)
+                .map_err(|e| failed("make the whiteout", e)),
+            Some(existing) if is_directory(&existing) => {
+                let opened = open_directory(&parent, &hidden).map_err(|e| failed("open", e))?;
+                self.make_opaque(&File::from(opened), &directory.join(&hidden))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn make_opaque(&self, directory: &File, path: &Path) -> Result<(), ImageError> {
+        directory.set_xattr("trusted.overlay.opaque", b"y").map_err(|error| io_failure("mark as opaque", path, &error))
+    }
+
+    /// Owner first: chown(2) takes set-user-ID bits and file capabilities away.
+    fn set_attributes(&mut self, file: &File, entry: &Entry) -> Result<(), ImageError> {
+        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
+        fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
+            .map_err(|e| failed("set the owner of", e))?;
+        fchmod(file, Mode::from_bits_truncate(entry.mode)).map_err(|e| failed("set the mode of", e))?;
+        for (name, value) in &entry.xattrs {
+            let bytes = name.as_bytes();
+            if bytes.starts_with(b"trusted.") || bytes.starts_with(b"user.overlay.") {
+                return Err(ImageError::Refused(format!(
+                    "{:?} in the archive has the attribute {name:?}, by which overlayfs is steered",
+                    entry.path
+                )));
+            }
+            if bytes == b"security.capability" || bytes.starts_with(b"user.") {
+                file.set_xattr(name, value).map_err(|error| io_failure("set an attribute of", &entry.path, &error))?;
+            } else {
+                self.notes.push(format!("attribute {name:?} of {:?} left out", entry.path));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_owner_and_time(&self, parent: &OwnedFd, name: &OsStr, entry: &Entry) -> Result<(), ImageError> {
+        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
+        let owner = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
+        fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .map_err(|e| failed("set the owner of", e))?;
+        let time = timespec(entry.mtime);
+        utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(|e| failed("set the time of", e))
+    }
+
+    fn set_directory_times(&self) -> Result<(), ImageError> {
+        for (path, mtime) in &self.directory_times {
+            let time = timespec(*mtime);
+            let result = match (path.parent(), path.file_name()) {
+                (Some(above), Some(name)) => self
+                    .resolve(above)
+                    .and_then(|above| utimensat(&above, name, &time, &time, UtimensatFlags::NoFollowSymlink)),
+                _ => utimensat(self.root, ".", &time, &time, UtimensatFlags::NoFollowSymlink),
+            };
+            match result {
+                // Replaced meanwhile, under another name that a link gave it.
+                Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
+                Err(errno) => return Err(failure("set the time of", path, errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies a file's content; an archive that ends early is damaged.
+fn copy(content: &mut dyn Read, file: &mut File, entry: &Entry) -> Result<(), ImageError> {
+    let mut buffer = vec![0; 128 << 10];
+    let mut copied = 0u64;
+    loop {
+        let n = match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Err(match error.downcast::<ImageError>() {
+                    Ok(own) => own,
+                    Err(error) => ImageError::Refused(format!("the archive is damaged in {:?}: {error}", entry.path)),
+                });
+            }
+        };
+        file.write_all(buffer.get(..n).unwrap_or_default())
+            .map_err(|error| io_failure("write", &entry.path, &error))?;
+        copied += n as u64;
+    }
+    if copied != entry.size {
+        return Err(ImageError::Refused(format!(
+            "the archive ends within {:?}: {copied} of {} bytes are there",
+            entry.path, entry.size
+        )));
+    }
+    Ok(())
+}
+
+/// What has this name, itself and not what it links to.
+fn stat(parent: &OwnedFd, name: &OsStr) -> nix::Result<Option<FileStat>> {
+    match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn is_directory(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+}
+
+fn is_whiteout(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && stat.st_rdev == 0
+}
+
+fn open_directory(parent: &impl AsFd, name: &OsStr) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes a directory and all below it without following any link. Also the store's way to remove layers.
+///
+/// How deep a tree is is the archive's choice (through its own links deeper than PATH_MAX), so nothing here recurses or
+/// holds a descriptor a level: each directory's directories are moved up to the top one and wait there for their turn.
+pub fn remove_tree(parent: &impl AsFd, name: &OsStr) -> nix::Result<()> {
+    let top = open_directory(parent, name)?;
+    let mut moved = 0u64;
+    let mut more = true;
+    while more {
+        more = false;
+        for child in names(&top)? {
+            if unlink_file(&top, &child)? {
+                continue;
+            }
+            let directory = open_directory(&top, &child)?;
+            for item in names(&directory)? {
+                while !unlink_file(&directory, &item)? {
+                    moved += 1;
+                    more = true;
+                    match renameat(&directory, item.as_os_str(), &top, format!(".{moved}").as_str()) {
+                        Ok(()) => break,
+                        // The name is taken; the next one.
+                        Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {}
+                        Err(errno) => return Err(errno),
+                    }
+                }
+            }
+            unlinkat(&top, child.as_os_str(), UnlinkatFlags::RemoveDir)?;
+        }
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir)
+}
+
+/// False: it is a directory.
+fn unlink_file(directory: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
+    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::EISDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn names(directory: &OwnedFd) -> nix::Result<Vec<OsString>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut listing = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for item in listing.iter() {
+        let item = item?;
+        let bytes = item.file_name().to_bytes();
+        if bytes != b"." && bytes != b".." {
+            names.push(OsString::from_vec(bytes.to_vec()));
+        }
+    }
+    Ok(names)
+}
+
+fn timespec((seconds, nanoseconds): (i64, i64)) -> TimeSpec {
+    TimeSpec::new(seconds, nanoseconds)
+}
+
+fn failure(doing: &str, path: &Path, errno: Errno) -> ImageError {
+    ImageError::Unreadable(format!("could not {doing} {path:?} of the image: {}", errno.desc()))
+}
+
+fn io_failure(doing: &str, path: &Path, error: &std::io::Error) -> ImageError {
+    ImageError::Unreadable(format!("could not {doing} {path:?} of the image: {error}"))
+}
