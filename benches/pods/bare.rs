@@ -18,7 +18,13 @@ pub struct BarePod {
 
 impl BarePod {
     /// Starts pause and then each container: `program` with `arguments` in the tree `root`, its output to `output`.
-    pub fn start(root: &Path, program: &str, arguments: &[&str], output: &OwnedFd, containers: usize) -> io::Result<BarePod> {
+    pub fn start(
+        root: &Path,
+        program: &str,
+        arguments: &[&str],
+        output: &OwnedFd,
+        containers: usize,
+    ) -> io::Result<BarePod> {
         let root = CString::new(root.as_os_str().as_encoded_bytes())?;
         let words: Vec<CString> =
             std::iter::once(program).chain(arguments.iter().copied()).map(CString::new).collect::<Result<_, _>>()?;
@@ -81,7 +87,10 @@ unsafe fn become_container(
         step(4, libc::chdir(root.as_ptr()).into());
         step(5, libc::mount(c"proc".as_ptr(), c"proc".as_ptr(), c"proc".as_ptr(), 0, none.cast()).into());
         step(6, libc::mount(c"tmpfs".as_ptr(), c"dev".as_ptr(), c"tmpfs".as_ptr(), 0, none.cast()).into());
-        step(7, libc::mount(c"sysfs".as_ptr(), c"sys".as_ptr(), c"sysfs".as_ptr(), libc::MS_RDONLY, none.cast()).into());
+        step(
+            7,
+            libc::mount(c"sysfs".as_ptr(), c"sys".as_ptr(), c"sysfs".as_ptr(), libc::MS_RDONLY, none.cast()).into(),
+        );
         step(8, libc::syscall(libc::SYS_pivot_root, here, here));
         step(9, libc::umount2(here, libc::MNT_DETACH).into());
         step(10, libc::dup2(output, 1).into());

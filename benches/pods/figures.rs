@@ -12,8 +12,14 @@ pub fn now() -> u64 {
 /// that are nobody's children here, so it is told by the machine's counter; run on a quiet machine.
 pub fn machine_cpu() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let ticks: Vec<f64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let ticks: Vec<f64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     // user, nice, system, and after idle and iowait: irq, softirq. A tick is 10 ms.
     [0, 1, 2, 5, 6].iter().filter_map(|index| ticks.get(*index)).sum::<f64>() * 10.0
 }

@@ -1,0 +1,190 @@
+//! The peers that are installed: podman, crun, bubblewrap, each with the same program. They run in a mount namespace of
+//! their own without a cgroup2 mount beside version 1 controllers, which older crun refuses.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::figures::{Figure, now};
+use crate::subject::{Subject, between, until_return, wait_for};
+
+/// Where `measure_here` finds the actor's tree, and works.
+const ROOT: &str = "PODLET_BENCH_ACTOR";
+const WORK: &str = "PODLET_BENCH_WORK";
+
+/// Measures them in a fresh mount namespace, by this program's own `--peers`.
+pub fn measure(subject: &Subject, actor: &Path, runs: usize) -> Vec<Figure> {
+    let myself = std::env::current_exe().expect("the path of this program");
+    let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$0\" --peers \"$1\"";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", script])
+        .arg(myself)
+        .arg(runs.to_string())
+        .env(ROOT, actor)
+        .env(WORK, &subject.root)
+        .output();
+    let Ok(output) = output else { return Vec::new() };
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| {
+            let (name, samples) = line.split_once('\t')?;
+            Some(Figure::of(name, samples.split(' ').filter_map(|sample| sample.parse().ok()).collect()))
+        })
+        .collect()
+}
+
+/// Prints a line a figure: its name, a tab, its samples.
+pub fn measure_here(runs: usize) {
+    let (Ok(actor), Ok(work)) = (std::env::var(ROOT), std::env::var(WORK)) else { return };
+    let (actor, work) = (Path::new(&actor), Path::new(&work));
+    if installed("crun") {
+        let bundle = crun_bundle(actor, work);
+        let number = std::cell::Cell::new(0);
+        print("crun run", runs, || {
+            number.set(number.get() + 1);
+            let mut command = Command::new("crun");
+            command.args(["run", "--bundle"]).arg(&bundle).arg(format!(
+                "bench-{}-{}",
+                std::process::id(),
+                number.get()
+            ));
+            first_clock_on_stdout(command)
+        });
+        crun_exec(actor, work, runs);
+    }
+    if installed("bwrap") {
+        print("bwrap --unshare-all", runs, || {
+            let mut command = Command::new("bwrap");
+            command.args(["--unshare-all", "--ro-bind"]).arg(actor).args(["/", "--proc", "/proc", "--dev", "/dev"]);
+            command.args(["/actor", "clock"]);
+            first_clock_on_stdout(command)
+        });
+    }
+    if installed("podman") {
+        podman(actor, work, runs.min(12));
+    }
+}
+
+fn installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+fn print(name: &str, runs: usize, mut measure: impl FnMut() -> f64) {
+    measure();
+    let samples: Vec<String> = (0..runs).map(|_| format!("{:.4}", measure())).collect();
+    println!("{name}\t{}", samples.join(" "));
+}
+
+fn first_clock_on_stdout(mut command: Command) -> f64 {
+    let begin = now();
+    let output = command.output().expect("a peer starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let clock = text.lines().find_map(|line| line.split_once("monotonic ")?.1.trim().parse().ok());
+    let clock =
+        clock.unwrap_or_else(|| panic!("{command:?} printed no clock: {}", String::from_utf8_lossy(&output.stderr)));
+    between(begin, clock)
+}
+
+/// An OCI bundle like crun's own `spec`, with the actor as its program and the tree as its root.
+fn crun_bundle(actor: &Path, work: &Path) -> std::path::PathBuf {
+    let bundle = work.join("bundle");
+    let _ = fs::create_dir_all(&bundle);
+    let _ = fs::remove_file(bundle.join("config.json"));
+    let status = Command::new("crun").arg("spec").current_dir(&bundle).status().expect("crun spec");
+    assert!(status.success(), "crun spec");
+    let text = fs::read_to_string(bundle.join("config.json")).expect("the bundle's configuration");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    config["process"]["args"] = serde_json::json!(["/actor", "clock"]);
+    config["process"]["terminal"] = false.into();
+    config["process"]["rlimits"] = serde_json::json!([]);
+    config["root"] = serde_json::json!({"path": actor, "readonly": true});
+    fs::write(bundle.join("config.json"), config.to_string()).expect("the bundle's configuration");
+    bundle
+}
+
+fn crun_exec(actor: &Path, work: &Path, runs: usize) {
+    let bundle = crun_bundle(actor, work);
+    let text = fs::read_to_string(bundle.join("config.json")).expect("the bundle's configuration");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    config["process"]["args"] = serde_json::json!(["/actor", "sleep"]);
+    fs::write(bundle.join("config.json"), config.to_string()).expect("the bundle's configuration");
+    let name = format!("bench-exec-{}", std::process::id());
+    let mut container =
+        Command::new("crun").args(["run", "--bundle"]).arg(&bundle).arg(&name).spawn().expect("crun run");
+    wait_for(|| {
+        let state = Command::new("crun").args(["state", &name]).output().ok()?;
+        String::from_utf8_lossy(&state.stdout).contains("running").then_some(())
+    });
+    print("crun exec, to its return", runs, || {
+        let mut command = Command::new("crun");
+        command.args(["exec", &name, "/actor", "clock"]);
+        until_return(command)
+    });
+    let _ = Command::new("crun").args(["delete", "-f", &name]).output();
+    let _ = container.wait();
+}
+
+/// `podman kube play` of one and three containers without a network, exec, and `kube down`.
+fn podman(actor: &Path, work: &Path, runs: usize) {
+    let settings = work.join("containers.conf");
+    fs::write(&settings, "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=32768:32768\"]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n")
+        .expect("podman's settings");
+    let podman = |words: &[&str]| {
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", &settings).args(["--root"]).arg(work.join("podman")).args(["--runroot"]);
+        command.arg(work.join("podman-run")).args(words);
+        command
+    };
+    let archive = work.join("actor.tar");
+    let _ = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(actor).arg(".").status();
+    let output = podman(&["import", &archive.to_string_lossy(), "localhost/actor:1"]).output().expect("podman import");
+    if !output.status.success() {
+        eprintln!("podman is installed but cannot import: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let mut downs = Vec::new();
+    for containers in [1, 3] {
+        let manifest = work.join(format!("podman-{containers}.yaml"));
+        let mut text =
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: peer\nspec:\n  restartPolicy: Never\n  containers:\n"
+                .to_owned();
+        for number in 0..containers {
+            text += &format!(
+                "    - name: c{number}\n      image: localhost/actor:1\n      command: [/actor, clock, sleep]\n      resources: {{limits: {{memory: 64Mi, cpu: \"1\"}}}}\n"
+            );
+        }
+        fs::write(&manifest, text).expect("a manifest is written");
+        let manifest = manifest.to_string_lossy().into_owned();
+        let down = || podman(&["kube", "down", &manifest]);
+        let play = || {
+            let begin = now();
+            let output = podman(&["kube", "play", "--network", "none", &manifest]).output().expect("podman kube play");
+            assert!(output.status.success(), "podman kube play: {}", String::from_utf8_lossy(&output.stderr));
+            // podman starts containers in any order: the last clock of all counts.
+            let clocks = (0..containers).map(|number| {
+                wait_for(|| {
+                    let logs = podman(&["logs", &format!("peer-c{number}")]).output().ok()?;
+                    let text = String::from_utf8_lossy(&logs.stdout).into_owned();
+                    text.lines().find_map(|line| line.split_once("monotonic ")?.1.trim().parse::<u64>().ok())
+                })
+            });
+            between(begin, clocks.max().unwrap_or(begin))
+        };
+        let mut samples = Vec::new();
+        for _ in 0..runs {
+            samples.push(format!("{:.4}", play()));
+            if containers == 1 && downs.is_empty() {
+                print("podman exec, to its return", runs, || {
+                    until_return(podman(&["exec", "peer-c0", "/actor", "clock"]))
+                });
+            }
+            let took = until_return(down());
+            if containers == 1 {
+                downs.push(format!("{took:.4}"));
+            }
+        }
+        println!("podman kube play, {containers} container(s)\t{}", samples.join(" "));
+    }
+    println!("podman kube down, 1 container, to its return\t{}", downs.join(" "));
+}
