@@ -39,6 +39,13 @@ pub enum Fact {
         /// Which sandbox.
         attempt: u32,
     },
+    /// The image that a start needs is not at hand and a pull of it begins; only for the event `Pulling`.
+    ImagePulling {
+        /// For which container.
+        container: String,
+        /// For which instance.
+        attempt: u32,
+    },
     /// The image that a start needs is at hand.
     ImageReady {
         /// For which container.
@@ -119,6 +126,8 @@ pub enum Fact {
         /// The whole pod.
         pod: Box<serde_json::Value>,
     },
+    /// The machine was started anew since the last input: `CLOCK_BOOTTIME` began again and no process is left.
+    Rebooted,
     /// The pod's cgroups, mounts and namespaces are gone after [`Effect::TearDown`](super::effect::Action::TearDown).
     TornDown,
 }

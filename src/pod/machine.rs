@@ -1,11 +1,29 @@
-//! The machine itself. (Skeleton: signatures only.)
+//! The machine: everything that is known of one pod, and the two ways in: [`Machine::admit`] and [`Machine::step`]. The
+//! supervisor runs it for real, `simulation` in virtual time. Here is the frame; how a fact changes the state is in `facts`,
+//! what follows from a state in `decide` and `termination`, what a user sees in `status`, `conditions`, `phase`, `events`.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, Pod, PodSpec};
 use serde::{Deserialize, Serialize};
 
-use super::effect::Decision;
+use super::backoff::{Backoff, Limits};
+use super::conditions::Published;
+use super::container::Container;
+use super::effect::{Action, Decision, Effect, EffectId, EffectName, Note};
+use super::events::EventLog;
 use super::input::Input;
-use super::time::Moment;
+use super::restart::RestartPolicy;
+use super::rules::Rule;
+use super::sandbox::Sandbox;
+use super::time::{BootTime, Moment, WallTime};
+
+/// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
+/// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
+/// Raise it with each change of a rule, of an id or of the state's form.
+pub const VERSION: u32 = 1;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,41 +40,279 @@ pub struct Settings {
     pub host_ip: Option<String>,
 }
 
-/// Everything that is known of one pod, and what follows from it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Machine {}
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            backoff_initial_milliseconds: 10_000,
+            backoff_maximum_milliseconds: 300_000,
+            backoff_reset_milliseconds: 600_000,
+            node_name: String::new(),
+            host_ip: None,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn crash_limits(&self) -> Limits {
+        Limits {
+            initial: Duration::from_millis(self.backoff_initial_milliseconds),
+            maximum: Duration::from_millis(self.backoff_maximum_milliseconds),
+            reset: Duration::from_millis(self.backoff_reset_milliseconds),
+        }
+    }
+}
+
+/// Everything that is known of one pod, and what follows from it. Serialized, it is the snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The object as applied; its status is computed, never read.
+    pub(super) pod: Pod,
+    pub(super) state: State,
+}
+
+/// All but the object itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub settings: Settings,
+    /// A hash of the object, so that the digest need not read it all each time.
+    pub pod_hash: u64,
+    /// The latest time seen: the machine's own idea of now. Never goes back but at a reboot.
+    pub clock: Moment,
+    /// `status.startTime`.
+    pub started: WallTime,
+    pub course: Course,
+    pub sandbox: Sandbox,
+    /// In list order.
+    pub containers: Vec<Container>,
+    /// The containers (by index) that are still to be looked at in this round of starts: a container that crashes while a
+    /// later one is being started waits until the round is over, as it would for a kubelet's next sync.
+    pub round: Vec<usize>,
+    /// The back-off of each image of the pod whose last pull failed.
+    pub images: BTreeMap<String, ImageBackoff>,
+    pub deletion: Option<Deletion>,
+    pub events: EventLog,
+    pub published: Published,
+}
+
+/// Where a pod is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Course {
+    /// By the normal rules.
+    Serving,
+    /// The sandbox is gone: what runs is stopped, then it is made anew (lifecycle 9.2).
+    Replacing,
+    /// Everything is stopped for good: the pod is deleted, or all its work is done (8).
+    Ending,
+    /// Nothing runs any more; `TearDown` was asked for.
+    TearingDown,
+    /// Nothing is left but the object.
+    TornDown,
+    /// `Remove` was asked for.
+    Removed,
+}
+
+/// The last failed pull of an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ImageBackoff {
+    pub backoff: Backoff,
+    /// Its error, shown in ImagePullBackOff's message.
+    pub message: String,
+}
+
+/// The user's deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Deletion {
+    /// When it was asked for first.
+    pub requested: Moment,
+    /// `deletionGracePeriodSeconds`.
+    pub grace_seconds: i64,
+    /// `deletionTimestamp`.
+    pub timestamp: WallTime,
+}
+
+/// One step in the making: the state, and what was decided so far.
+pub(super) struct Turn<'a> {
+    pub pod: &'a mut Pod,
+    pub state: &'a mut State,
+    pub decision: Decision,
+}
 
 impl Machine {
     /// A machine for a defaulted, validated pod (with uid, namespace and creationTimestamp set), admitted at `at`;
     /// and its first effects.
     pub fn admit(pod: Pod, settings: Settings, at: Moment) -> (Machine, Decision) {
-        let _ = (pod, settings, at);
-        unimplemented!()
+        let mut pod = pod;
+        pod.status = None;
+        pod.metadata.generation.get_or_insert(1);
+        let node_name = settings.node_name.clone();
+        if let Some(spec) = &mut pod.spec {
+            spec.node_name = Some(node_name).filter(|name| !name.is_empty());
+        }
+        let names = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str());
+        let state = State {
+            settings,
+            pod_hash: hash_json(&pod),
+            clock: at,
+            started: at.wall,
+            course: Course::Serving,
+            sandbox: Sandbox::none(),
+            containers: names.map(Container::new).collect(),
+            round: Vec::new(),
+            images: BTreeMap::new(),
+            deletion: None,
+            events: EventLog::default(),
+            published: Published::default(),
+        };
+        let mut machine = Machine { pod, state };
+        let decision = machine.turn(|turn| {
+            turn.record_scheduled();
+            turn.decide();
+        });
+        (machine, decision)
     }
 
     /// Takes one fact; answers what is to be done.
     pub fn step(&mut self, input: &Input) -> Decision {
-        let _ = input;
-        unimplemented!()
+        self.turn(|turn| {
+            turn.take(input);
+            turn.decide();
+        })
     }
 
-    /// The `v1.Pod` as published: the spec as applied and the status computed from the state.
-    pub fn pod(&self) -> Pod {
-        unimplemented!()
+    /// Takes a fact of which another version of the machine has already decided: it changes the state as [`Machine::step`]
+    /// does, but nothing is decided; the recorded effects, read from their ids, are taken as asked for. What they do not
+    /// tell (why a container was stopped, a back-off refused without any effect) is found anew at the next `step`: no
+    /// effect named here is ever asked for again, and none is taken back. Answers the ids that it could not read; an owner
+    /// that gets some must say so, since what they asked for is not known here.
+    pub fn assume(&mut self, input: &Input, effects: &[EffectId]) -> Vec<EffectId> {
+        let mut unread = Vec::new();
+        self.turn(|turn| {
+            turn.take(input);
+            for id in effects {
+                let known = EffectName::read(id).is_some_and(|name| turn.mark_recorded(&name));
+                if !known {
+                    unread.push(id.clone());
+                }
+            }
+        });
+        unread
+    }
+
+    fn turn(&mut self, work: impl FnOnce(&mut Turn<'_>)) -> Decision {
+        let mut turn = Turn { pod: &mut self.pod, state: &mut self.state, decision: Decision::default() };
+        work(&mut turn);
+        let mut decision = turn.decision;
+        self.publish();
+        decision.wake = self.wake();
+        decision
     }
 
     /// The events so far, merged and counted as the API server's are, oldest first.
-    pub fn events(&self) -> Vec<k8s_openapi::api::core::v1::Event> {
-        unimplemented!()
+    pub fn events(&self) -> Vec<Event> {
+        self.state.events.shown(&self.pod, &self.state.settings.node_name)
     }
 
     /// A hash of the whole state; two machines of one version that saw the same inputs agree.
     pub fn digest(&self) -> u64 {
-        unimplemented!()
+        hash_json(&self.state)
     }
 
-    /// When a `Tick` is wanted next.
-    pub fn wake(&self) -> Option<super::time::BootTime> {
-        unimplemented!()
+    /// Whether nothing is left to do but, after a deletion, nothing at all: the pod is in its final phase and torn down.
+    pub fn is_torn_down(&self) -> bool {
+        self.state.course >= Course::TornDown
     }
 }
+
+impl Turn<'_> {
+    pub(super) fn now(&self) -> BootTime {
+        self.state.clock.boot
+    }
+
+    pub(super) fn spec(&self) -> Option<&PodSpec> {
+        self.pod.spec.as_ref()
+    }
+
+    pub(super) fn container_spec(&self, index: usize) -> Option<&k8s_openapi::api::core::v1::Container> {
+        container_spec(self.pod, &self.state.containers.get(index)?.name)
+    }
+
+    pub(super) fn pod_policy(&self) -> RestartPolicy {
+        pod_policy(self.pod)
+    }
+
+    /// `name_namespace(uid)`, as messages name a pod.
+    pub(super) fn pod_words(&self) -> String {
+        let metadata = &self.pod.metadata;
+        let word = |field: &Option<String>| field.clone().unwrap_or_default();
+        format!("{}_{}({})", word(&metadata.name), word(&metadata.namespace), word(&metadata.uid))
+    }
+
+    /// Asks for something: marks it as asked for and puts it into the decision.
+    pub(super) fn ask(&mut self, name: EffectName, rule: &'static Rule, because: BTreeMap<String, String>) {
+        if !self.mark(&name) {
+            return;
+        }
+        let effect = Effect { id: name.id(), action: action(name), rule: rule.id(), because };
+        self.decision.effects.push(effect);
+    }
+
+    pub(super) fn note(&mut self, about: &str, rule: &'static Rule, because: BTreeMap<String, String>) {
+        self.decision.notes.push(Note { about: about.to_owned(), rule: rule.id(), because });
+    }
+}
+
+/// What a name asks for.
+fn action(name: EffectName) -> Action {
+    match name {
+        EffectName::Sandbox { attempt, .. } => Action::StartSandbox { attempt },
+        EffectName::StopSandbox { attempt } => Action::StopSandbox { attempt },
+        EffectName::Image { container, attempt, .. } => Action::EnsureImage { container, attempt },
+        EffectName::Start { container, attempt, .. } => Action::StartContainer { container, attempt },
+        EffectName::Signal { container, attempt, signal } => Action::SignalContainer { container, attempt, signal },
+        EffectName::Kill { container, attempt } => Action::KillContainer { container, attempt },
+        EffectName::TearDown => Action::TearDown,
+        EffectName::Remove => Action::Remove,
+    }
+}
+
+pub(super) fn container_spec<'a>(pod: &'a Pod, name: &str) -> Option<&'a k8s_openapi::api::core::v1::Container> {
+    pod.spec.as_ref()?.containers.iter().find(|container| container.name == name)
+}
+
+pub(super) fn pod_policy(pod: &Pod) -> RestartPolicy {
+    RestartPolicy::read(pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()))
+}
+
+/// The names of a pod's containers, for telling whether a changed spec still has the same ones.
+pub(super) fn container_names(pod: &Pod) -> BTreeSet<&str> {
+    pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect()
+}
+
+/// FNV-1a, 64 bits, over a value's JSON: stable over versions of Rust and of this program, unlike `DefaultHasher`.
+pub(super) fn hash_json(value: &impl Serialize) -> u64 {
+    struct Fnv(u64);
+    impl io::Write for Fnv {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    // Neither this writer nor these values (no maps with keys that are not strings) can fail; if one did, the hash of what
+    // was written up to there would still be the same for the same value.
+    let _ = serde_json::to_writer(&mut hash, value);
+    hash.0
+}
+
+/// Names and values for a rule's `because`.
+macro_rules! because {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        std::collections::BTreeMap::from([$(($name.to_owned(), $value.to_string())),*])
+    };
+}
+pub(super) use because;

@@ -1,10 +1,38 @@
 //! The lifecycle of a Pod as a pure function: inputs with their time go in, effects with the rule that caused them come
 //! out. No clock, no file, no socket, no randomness. The supervisor runs it for real, `simulation` in virtual time.
+//!
+//! | question | file |
+//! |---|---|
+//! | what can happen, what can be asked for | `input`, `effect`, `time` |
+//! | by which rule | `rules` |
+//! | what is kept | `machine`, `container`, `sandbox` |
+//! | how a fact changes that | `facts` |
+//! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
+//! | is a container started again, and when | `restart`, `backoff` |
+//! | what a user sees | `status`, `phase`, `conditions`, `events`, `message`, `qos` |
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod backoff;
+pub mod conditions;
+pub mod container;
+mod decide;
 pub mod effect;
+pub mod events;
+mod facts;
 pub mod input;
+pub mod machine;
+pub mod message;
+pub mod phase;
+mod qos;
+pub mod restart;
+pub mod rules;
+pub mod sandbox;
+mod status;
+mod termination;
 pub mod time;
 
-// pub mod machine; rules; restart; backoff; termination; status; conditions; events: see their files.
+#[cfg(test)]
+mod tests;
 
-pub mod machine;
+use machine::because;

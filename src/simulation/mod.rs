@@ -1,1 +1,11 @@
-//! The same machine under a virtual clock. (Skeleton.)
+//! The same machine under a virtual clock. Tests (and later `podlet simulate` and `podlet test`) give a pod and a script of
+//! how its containers behave; the driver feeds the machine, carries out its effects by the script and records a timeline.
+//! It never starts a process and reads no clock: an hour of back-off takes microseconds and always ends the same.
+
+mod driver;
+mod script;
+mod timeline;
+
+pub use driver::{Driver, Stuck};
+pub use script::{End, ImageOutcome, OnSignal, Run, Script, Start};
+pub use timeline::{ContainerView, Entry, Line, View};

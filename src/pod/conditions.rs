@@ -1,0 +1,180 @@
+//! The conditions of a pod (lifecycle 2), and the memory of what was published: a condition's time moves only when its
+//! status does. `machine` publishes after each step; `status` shows.
+
+use k8s_openapi::api::core::v1::PodCondition;
+use serde::{Deserialize, Serialize};
+
+use super::container::Container;
+use super::machine::{Course, Machine};
+use super::phase::Phase;
+use super::sandbox::SandboxState;
+use super::status::rfc3339;
+use super::time::WallTime;
+
+/// What was published last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The phase.
+    pub phase: Phase,
+    /// The conditions, in Kubernetes' order.
+    pub conditions: Vec<Condition>,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    kind: Kind,
+    holds: bool,
+    reason: Option<String>,
+    message: Option<String>,
+    since: WallTime,
+}
+
+/// `type`, in the order in which they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    PodReadyToStartContainers,
+    Initialized,
+    Ready,
+    ContainersReady,
+    PodScheduled,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::PodReadyToStartContainers => "PodReadyToStartContainers",
+            Kind::Initialized => "Initialized",
+            Kind::Ready => "Ready",
+            Kind::ContainersReady => "ContainersReady",
+            Kind::PodScheduled => "PodScheduled",
+        }
+    }
+}
+
+/// Whether a condition holds, and if not why.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Finding {
+    holds: bool,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+impl Finding {
+    fn plain(holds: bool) -> Finding {
+        Finding { holds, ..Finding::default() }
+    }
+
+    fn because(holds: bool, reason: &str, message: Option<String>) -> Finding {
+        Finding { holds, reason: Some(reason.to_owned()), message }
+    }
+}
+
+impl Machine {
+    /// Computes phase and conditions anew and keeps them, with the time of each change.
+    pub(super) fn publish(&mut self) {
+        let computed = self.computed_phase();
+        let phase = self.published_phase(computed);
+        // The conditions tell of the end before the phase does; after it they go with it.
+        let seen = if phase.is_terminal() { phase } else { computed };
+        let containers_ready = self.containers_ready(seen);
+        let findings = [
+            (Kind::PodReadyToStartContainers, Finding::plain(self.has_sandbox())),
+            (Kind::Initialized, initialized(seen)),
+            (Kind::Ready, self.ready(&containers_ready)),
+            (Kind::ContainersReady, containers_ready),
+            (Kind::PodScheduled, Finding::plain(true)),
+        ];
+        let now = self.state.clock.wall;
+        let before = std::mem::take(&mut self.state.published.conditions);
+        let since = |kind: Kind, holds: bool| {
+            before.iter().find(|old| old.kind == kind && old.holds == holds).map_or(now, |old| old.since)
+        };
+        self.state.published.conditions = findings
+            .into_iter()
+            .map(|(kind, Finding { holds, reason, message })| Condition {
+                kind,
+                holds,
+                reason,
+                message,
+                since: since(kind, holds),
+            })
+            .collect();
+        self.state.published.phase = phase;
+    }
+
+    /// Whether no new sandbox is needed.
+    fn has_sandbox(&self) -> bool {
+        matches!(self.state.sandbox.state, SandboxState::Ready | SandboxState::Stopping)
+    }
+
+    fn containers_ready(&self, phase: Phase) -> Finding {
+        match phase {
+            Phase::Succeeded => return Finding::because(false, "PodCompleted", None),
+            Phase::Failed => return Finding::because(false, "PodFailed", None),
+            Phase::Pending | Phase::Running => {}
+        }
+        // In spec order, as Go prints a slice.
+        let unready: Vec<&str> = self
+            .state
+            .containers
+            .iter()
+            .filter(|container| !self.is_ready(container))
+            .map(|container| container.name.as_str())
+            .collect();
+        if unready.is_empty() {
+            return Finding::plain(true);
+        }
+        let message = format!("containers with unready status: [{}]", unready.join(" "));
+        Finding::because(false, "ContainersNotReady", Some(message))
+    }
+
+    fn ready(&self, containers: &Finding) -> Finding {
+        if !containers.holds {
+            return containers.clone();
+        }
+        // Nobody sets a gate's condition yet, so each gate's is missing.
+        let gates = self.pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten());
+        let missing: Vec<String> = gates
+            .map(|gate| {
+                format!("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type)
+            })
+            .collect();
+        if missing.is_empty() {
+            return Finding::plain(true);
+        }
+        Finding::because(false, "ReadinessGatesNotReady", Some(missing.join(", ")))
+    }
+
+    /// Whether a container is ready: it is started, and (later) its readiness probe says so.
+    pub(super) fn is_ready(&self, container: &Container) -> bool {
+        self.is_started(container)
+    }
+
+    /// Whether a container is started: it runs, and (later) its startup probe said so.
+    pub(super) fn is_started(&self, container: &Container) -> bool {
+        container.running() && self.state.course <= Course::Ending
+    }
+
+    /// The conditions as shown.
+    pub(super) fn shown_conditions(&self) -> Vec<PodCondition> {
+        let shown = |condition: &Condition| PodCondition {
+            type_: condition.kind.word().to_owned(),
+            status: if condition.holds { "True" } else { "False" }.to_owned(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            last_transition_time: rfc3339(condition.since),
+            observed_generation: self.pod.metadata.generation,
+            ..PodCondition::default()
+        };
+        self.state.published.conditions.iter().map(shown).collect()
+    }
+}
+
+/// Without init containers a pod is initialized from the first. (With them: when they have ended well.)
+fn initialized(phase: Phase) -> Finding {
+    match phase {
+        Phase::Succeeded => Finding::because(true, "PodCompleted", None),
+        Phase::Pending | Phase::Running | Phase::Failed => Finding::plain(true),
+    }
+}

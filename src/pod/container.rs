@@ -1,0 +1,308 @@
+//! What the machine keeps of one container: the newest record of an instance, the one before it, why no newer one could be
+//! started, and what has been asked for. The words are Kubernetes' (`state`, `lastState`, waiting reasons). Only `facts`
+//! and `decide` change these values; `status` shows them.
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Backoff;
+use super::input::{ImageFacts, ImageFailure, LinuxUser};
+use super::time::{BootTime, Moment, WallTime};
+
+/// One container of the pod. (Regular containers; init containers and sidecars will have a kind here.)
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The newest instance of which a process or a failed start is known.
+    pub record: Option<Record>,
+    /// How the instance before that ended: `lastState`.
+    pub last: Option<Ended>,
+    /// Why no newer instance could be started; cleared by the next start that succeeds.
+    pub waiting: Option<Waiting>,
+    /// What has been asked for and not answered.
+    pub step: Step,
+    /// How often a start of the next instance was tried.
+    pub tries: u32,
+    /// Set when this container was stopped in order to be started anew.
+    pub anew: Option<Anew>,
+    /// The crash back-off.
+    pub backoff: Option<Backoff>,
+    /// An instance that cannot be found: what may be left of it is to be killed before anything else.
+    pub lost: Option<u32>,
+}
+
+/// One instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which, counted from 0; the `restartCount`.
+    pub attempt: u32,
+    /// 64 hexadecimal digits; empty when it never came to one.
+    pub id: String,
+    /// The image as the spec named it: another one means that the definition changed.
+    pub spec_image: String,
+    /// The image as resolved.
+    pub image: ImageFacts,
+    /// The user it runs as.
+    pub user: Option<LinuxUser>,
+    /// Running or ended.
+    pub state: RecordState,
+}
+
+/// Whether an instance runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecordState {
+    /// It runs.
+    Running {
+        /// Since when.
+        started: Moment,
+        /// Set once it was told to stop.
+        stop: Option<Stop>,
+    },
+    /// It ended.
+    Exited(Ended),
+}
+
+/// A stop under way: the signal was sent, SIGKILL follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// When SIGKILL is due.
+    pub kill_at: BootTime,
+    /// Whether the grace period was raised to the least one.
+    pub raised: bool,
+    /// Whether SIGKILL was asked for.
+    pub killed: bool,
+}
+
+/// How an instance ended: `state.terminated`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// `exitCode`.
+    pub exit_code: i32,
+    /// `reason`.
+    pub reason: EndReason,
+    /// `message`.
+    pub message: Option<String>,
+    /// `startedAt`; none shows as 1970.
+    pub started: Option<WallTime>,
+    /// `finishedAt`.
+    pub finished: Moment,
+    /// The instance's id.
+    pub id: String,
+}
+
+/// `state.terminated.reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// Exit code 0.
+    Completed,
+    /// Another exit code, or a signal.
+    Error,
+    /// The memory controller killed something in its cgroup.
+    OOMKilled,
+    /// Its program could not be started.
+    StartError,
+    /// It cannot be found.
+    ContainerStatusUnknown,
+    /// The machine was restarted under it.
+    Unknown,
+}
+
+impl EndReason {
+    /// Kubernetes' word.
+    pub fn word(self) -> &'static str {
+        match self {
+            EndReason::Completed => "Completed",
+            EndReason::Error => "Error",
+            EndReason::OOMKilled => "OOMKilled",
+            EndReason::StartError => "StartError",
+            EndReason::ContainerStatusUnknown => "ContainerStatusUnknown",
+            EndReason::Unknown => "Unknown",
+        }
+    }
+}
+
+/// `state.waiting`, and when a start may be tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// `reason`.
+    pub reason: WaitingReason,
+    /// `message`.
+    pub message: String,
+    /// Not before this.
+    pub until: BootTime,
+    /// Made by the present input: the next decision waits for the next one, so that the reason is seen once.
+    pub unseen: bool,
+}
+
+/// `state.waiting.reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WaitingReason {
+    /// Refused by the crash back-off.
+    CrashLoopBackOff,
+    /// Its configuration cannot be built.
+    CreateContainerConfigError,
+    /// It cannot be created.
+    CreateContainerError,
+    /// Its program could not be started.
+    RunContainerError,
+    /// This pull failed.
+    ErrImagePull,
+    /// Refused by the image back-off.
+    ImagePullBackOff,
+    /// Policy Never, and not present.
+    ErrImageNeverPull,
+    /// The reference does not parse.
+    InvalidImageName,
+    /// The store's entry cannot be read.
+    ImageInspectError,
+}
+
+impl WaitingReason {
+    /// Kubernetes' word.
+    pub fn word(self) -> &'static str {
+        match self {
+            WaitingReason::CrashLoopBackOff => "CrashLoopBackOff",
+            WaitingReason::CreateContainerConfigError => "CreateContainerConfigError",
+            WaitingReason::CreateContainerError => "CreateContainerError",
+            WaitingReason::RunContainerError => "RunContainerError",
+            WaitingReason::ErrImagePull => "ErrImagePull",
+            WaitingReason::ImagePullBackOff => "ImagePullBackOff",
+            WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
+            WaitingReason::InvalidImageName => "InvalidImageName",
+            WaitingReason::ImageInspectError => "ImageInspectError",
+        }
+    }
+}
+
+impl From<ImageFailure> for WaitingReason {
+    fn from(failure: ImageFailure) -> WaitingReason {
+        match failure {
+            ImageFailure::ErrImagePull => WaitingReason::ErrImagePull,
+            ImageFailure::ErrImageNeverPull => WaitingReason::ErrImageNeverPull,
+            ImageFailure::InvalidImageName => WaitingReason::InvalidImageName,
+            ImageFailure::ImageInspectError => WaitingReason::ImageInspectError,
+        }
+    }
+}
+
+/// What has been asked for. One container of a pod is started at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Step {
+    /// Nothing.
+    Idle,
+    /// `EnsureImage` for this instance.
+    Image {
+        /// Which instance.
+        attempt: u32,
+        /// The image as the spec named it then.
+        spec_image: String,
+    },
+    /// The image for this instance is at hand.
+    Ready {
+        /// Which instance.
+        attempt: u32,
+        /// The image as the spec named it.
+        spec_image: String,
+        /// The image as resolved.
+        image: ImageFacts,
+    },
+    /// `StartContainer` for this instance.
+    Starting {
+        /// Which instance.
+        attempt: u32,
+        /// The image as the spec named it.
+        spec_image: String,
+        /// The image as resolved.
+        image: ImageFacts,
+    },
+}
+
+/// Stopped in order to be started anew: started whatever the policy says (lifecycle 4.3, 9.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anew {
+    /// When the newest instance that had already ended by then had ended; the back-off counts from there.
+    pub exited: Option<BootTime>,
+}
+
+impl Container {
+    /// A container of which nothing is known yet.
+    pub fn new(name: &str) -> Container {
+        Container {
+            name: name.to_owned(),
+            record: None,
+            last: None,
+            waiting: None,
+            step: Step::Idle,
+            tries: 0,
+            anew: None,
+            backoff: None,
+            lost: None,
+        }
+    }
+
+    /// Which instance is started next.
+    pub fn next_attempt(&self) -> u32 {
+        self.record.as_ref().map_or(0, |record| record.attempt.saturating_add(1))
+    }
+
+    /// Its restart count as shown.
+    pub fn restart_count(&self) -> u32 {
+        self.record.as_ref().map_or(0, |record| record.attempt)
+    }
+
+    /// How the newest instance ended; none when it runs or there is none.
+    pub fn exited(&self) -> Option<&Ended> {
+        match self.record.as_ref().map(|record| &record.state) {
+            Some(RecordState::Exited(ended)) => Some(ended),
+            _ => None,
+        }
+    }
+
+    /// Whether the newest instance runs.
+    pub fn running(&self) -> bool {
+        matches!(&self.record, Some(Record { state: RecordState::Running { .. }, .. }))
+    }
+
+    /// The number of the instance that runs.
+    pub fn running_attempt(&self) -> Option<u32> {
+        self.record.as_ref().filter(|_| self.running()).map(|record| record.attempt)
+    }
+
+    /// The stop under way, if any.
+    pub fn stop(&self) -> Option<&Stop> {
+        match self.record.as_ref().map(|record| &record.state) {
+            Some(RecordState::Running { stop, .. }) => stop.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The stop under way, if any, to be changed.
+    pub fn stop_mut(&mut self) -> Option<&mut Stop> {
+        match self.record.as_mut().map(|record| &mut record.state) {
+            Some(RecordState::Running { stop, .. }) => stop.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Whether a process of it may exist: it runs, or a start was asked for and not answered.
+    pub fn may_have_process(&self) -> bool {
+        self.running() || matches!(self.step, Step::Starting { .. })
+    }
+
+    /// Forgets a start that has not come to the container itself; an answer about its image is then ignored.
+    pub fn abandon_image(&mut self) {
+        if matches!(self.step, Step::Image { .. } | Step::Ready { .. }) {
+            self.step = Step::Idle;
+        }
+    }
+
+    /// Puts a new record in place; the ended one before it becomes `lastState`.
+    pub fn push_record(&mut self, record: Record) {
+        if let Some(Record { state: RecordState::Exited(ended), .. }) = self.record.replace(record) {
+            self.last = Some(ended);
+        }
+        self.step = Step::Idle;
+        self.tries = 0;
+        self.anew = None;
+    }
+}

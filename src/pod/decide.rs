@@ -1,0 +1,397 @@
+//! What follows from a state: sandboxes and starts. (Stops and the end are in `termination`.) Each function looks at the
+//! state as it is and asks for what is missing; asking marks the state, so that looking again asks for nothing twice.
+
+use std::time::Duration;
+
+use super::backoff::{Backoff, CrashVerdict, crash_backoff, go_duration};
+use super::because;
+use super::container::{Anew, Container, RecordState, Step, Stop, Waiting, WaitingReason};
+use super::effect::EffectName;
+use super::events::EventType::{Normal, Warning};
+use super::machine::{Course, Machine, Turn, hash_json, pod_policy};
+use super::restart::{RestartPolicy, container_restart_decision, effective_policy};
+use super::rules::{self, Rule};
+use super::sandbox::SandboxState;
+use super::time::BootTime;
+
+/// How long podlet waits before it tries again what failed without a record: sandbox, configuration, creation, an image
+/// that cannot be had. A kubelet waits 10 to 15 s by chance.
+pub(super) const RETRY: Duration = Duration::from_secs(10);
+
+/// A waiting reason that is shown once before anything else is decided, and a start that is tried again at `until`.
+pub(super) fn waiting(reason: WaitingReason, message: &str, until: BootTime) -> Waiting {
+    Waiting { reason, message: message.to_owned(), until, unseen: true }
+}
+
+impl Turn<'_> {
+    /// Asks for all that the state asks for.
+    pub(super) fn decide(&mut self) {
+        self.look_for_end();
+        self.look_at_sandbox();
+        self.stop_containers();
+        self.go_on_ending();
+        self.make_sandbox();
+        self.start_containers();
+    }
+
+    /// The sandbox is gone although nobody asked for it: it is made anew, or the pod ends (lifecycle 9.2).
+    fn look_at_sandbox(&mut self) {
+        if self.state.course != Course::Serving || self.state.sandbox.state != SandboxState::Gone {
+            return;
+        }
+        let policy = self.pod_policy();
+        let ever_ran = self.state.containers.iter().any(|container| container.record.is_some());
+        let attempt = self.state.sandbox.attempt;
+        if policy == RestartPolicy::Never && ever_ran {
+            self.note("", rules::R_9_2_C, because! {"sandbox": attempt, "restartPolicy": policy.word()});
+            self.state.course = Course::Ending;
+            return;
+        }
+        let stays = |turn: &Turn<'_>, index: usize, container: &Container| {
+            let own = turn.container_spec(index).map_or(policy, |spec| effective_policy(spec, policy));
+            own == RestartPolicy::OnFailure && container.exited().is_some_and(|ended| ended.exit_code == 0)
+        };
+        let stay: Vec<bool> =
+            self.state.containers.iter().enumerate().map(|(index, container)| stays(self, index, container)).collect();
+        if ever_ran && stay.iter().all(|stays| *stays) {
+            self.note("", rules::R_9_2_D, because! {"sandbox": attempt});
+            self.state.course = Course::Ending;
+            return;
+        }
+        self.event(None, Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.".to_owned());
+        self.state.course = Course::Replacing;
+        self.state.round.clear();
+        for (container, stays) in self.state.containers.iter_mut().zip(stay) {
+            container.abandon_image();
+            if let Some(ended) = container.exited().filter(|_| !stays) {
+                container.anew = Some(Anew { exited: Some(ended.finished.boot) });
+            }
+        }
+    }
+
+    /// Makes the sandbox that is wanted; a lost one is replaced once nothing of it runs any more.
+    fn make_sandbox(&mut self) {
+        let now = self.now();
+        if self.state.course == Course::Replacing && !self.state.containers.iter().any(Container::may_have_process) {
+            let sandbox = &mut self.state.sandbox;
+            let short_lived = sandbox.stood.filter(|_| sandbox.attempt > 0).map(|stood| stood.after(RETRY));
+            sandbox.state = SandboxState::Wanted { not_before: short_lived.unwrap_or_default() };
+            sandbox.attempt = sandbox.attempt.saturating_add(1);
+            sandbox.tries = 0;
+            self.state.course = Course::Serving;
+            if let Some(until) = short_lived.filter(|until| *until > now) {
+                self.note("", rules::R_9_2_F, because! {"wait": go_duration(until.since(now))});
+            }
+        }
+        let sandbox = &self.state.sandbox;
+        let SandboxState::Wanted { not_before } = sandbox.state else { return };
+        if self.state.course != Course::Serving || now < not_before {
+            return;
+        }
+        let (attempt, tries) = (sandbox.attempt, sandbox.tries.saturating_add(1));
+        let rule = match (attempt, tries) {
+            (0, 1) => rules::R_9_2_A,
+            (_, 1) => rules::R_9_2_B,
+            _ => rules::R_9_2_E,
+        };
+        self.ask(EffectName::Sandbox { attempt, tries }, rule, because! {"attempt": attempt, "try": tries});
+    }
+
+    /// Starts containers, one after another in list order, as long as the sandbox stands.
+    fn start_containers(&mut self) {
+        if self.state.course != Course::Serving || self.state.sandbox.state != SandboxState::Ready {
+            return;
+        }
+        loop {
+            if self.go_on_starting() {
+                return;
+            }
+            if self.state.round.is_empty() {
+                self.state.round = (0..self.state.containers.len()).filter(|index| self.is_due(*index)).collect();
+            }
+            if self.state.round.is_empty() {
+                return;
+            }
+            let index = self.state.round.remove(0);
+            if self.is_due(index) {
+                self.try_start(index);
+            }
+        }
+    }
+
+    /// Takes the start that is under way further; false when there is none.
+    fn go_on_starting(&mut self) -> bool {
+        let Some(index) = self.state.containers.iter().position(|container| container.step != Step::Idle) else {
+            return false;
+        };
+        let wanted_image = self.spec_image(index);
+        let Some(container) = self.state.containers.get_mut(index) else { return false };
+        let Step::Ready { attempt, spec_image, image } = &container.step else { return true };
+        if *spec_image != wanted_image {
+            // The spec was changed while the image of before was being pulled.
+            container.step = Step::Idle;
+            return false;
+        }
+        let because = because! {"image": image.image, "attempt": attempt};
+        let name = EffectName::Start { container: container.name.clone(), attempt: *attempt, tries: container.tries };
+        self.ask(name, rules::R_0_5_A, because);
+        true
+    }
+
+    pub(super) fn spec_image(&self, index: usize) -> String {
+        self.container_spec(index).and_then(|spec| spec.image.clone()).unwrap_or_default()
+    }
+
+    /// Whether a start of this container is to be tried now.
+    fn is_due(&self, index: usize) -> bool {
+        let Some(container) = self.state.containers.get(index) else { return false };
+        let allowed = container.waiting.as_ref().is_none_or(|why| !why.unseen && why.until <= self.now());
+        allowed && container.step == Step::Idle && wants_start(self.pod, container)
+    }
+
+    /// Tries a start: the crash back-off, then the image's, may refuse it.
+    fn try_start(&mut self, index: usize) {
+        let now = self.now();
+        let image = self.spec_image(index);
+        let Some(container) = self.state.containers.get(index) else { return };
+        let (name, attempt) = (container.name.clone(), container.next_attempt());
+        let tries = container.tries.saturating_add(1);
+        let mut because = because! {"attempt": attempt, "try": tries};
+        if let Some(ended) = container.exited() {
+            because.insert("exitCode".to_owned(), ended.exit_code.to_string());
+            because.insert("sinceExit".to_owned(), go_duration(now.since(ended.finished.boot)));
+        }
+        let rule = match self.crash_verdict(index) {
+            None => rules::R_4_1_A,
+            Some(CrashVerdict::Wait { backoff, until }) => return self.refuse_crashed(index, backoff, until),
+            Some(CrashVerdict::Start { entry, rule }) => {
+                if let Some(entry) = &entry {
+                    because.insert("nextBackoff".to_owned(), entry.words());
+                }
+                if let Some(container) = self.state.containers.get_mut(index) {
+                    container.backoff = entry;
+                }
+                rule
+            }
+        };
+        if let Some(failed) = self.state.images.get(&image).filter(|failed| now < failed.backoff.over_at()) {
+            let until = failed.backoff.over_at();
+            let message = format!("Back-off pulling image \"{image}\": ErrImagePull: {}", failed.message);
+            let because = because! {"image": image, "backoff": failed.backoff.words()};
+            self.event(Some(&name), Normal, "BackOff", format!("Back-off pulling image \"{image}\""));
+            self.event(Some(&name), Warning, "Failed", "Error: ImagePullBackOff".to_owned());
+            self.note(&name, rules::R_4_5_B, because);
+            self.wait(index, Waiting { reason: WaitingReason::ImagePullBackOff, message, until, unseen: false });
+            return;
+        }
+        let waited = self.state.containers.get(index).and_then(|container| container.waiting.as_ref());
+        let rule = waited.and_then(|why| retry_rule(why.reason)).unwrap_or(rule);
+        self.ask(EffectName::Image { container: name, attempt, tries }, rule, because);
+    }
+
+    /// What the crash back-off says of a start now; nothing for a container that never ended.
+    fn crash_verdict(&self, index: usize) -> Option<CrashVerdict> {
+        let container = self.state.containers.get(index)?;
+        let ended = container.exited()?;
+        let exited = match container.anew {
+            Some(anew) => anew.exited,
+            None => Some(ended.finished.boot),
+        };
+        let limits = self.state.settings.crash_limits();
+        Some(crash_backoff(container.backoff, self.backoff_key(index), exited, self.now(), limits))
+    }
+
+    /// What a back-off belongs to; the pod and the container are given by where it is kept.
+    fn backoff_key(&self, index: usize) -> u64 {
+        hash_json(&self.container_spec(index).map(|spec| (&spec.image, &spec.resources)))
+    }
+
+    fn refuse_crashed(&mut self, index: usize, backoff: Duration, until: BootTime) {
+        let pod = self.pod_words();
+        let Some(container) = self.state.containers.get_mut(index) else { return };
+        // From here on the normal rules and the newest exit count (lifecycle 4.4, last block).
+        container.anew = None;
+        let name = container.name.clone();
+        let words = go_duration(backoff);
+        let message = format!("back-off {words} restarting failed container={name} pod={pod}");
+        self.event(
+            Some(&name),
+            Warning,
+            "BackOff",
+            format!("Back-off restarting failed container {name} in pod {pod}"),
+        );
+        self.note(&name, rules::R_4_4_B, because! {"backoff": words, "wait": go_duration(until.since(self.now()))});
+        self.wait(index, Waiting { reason: WaitingReason::CrashLoopBackOff, message, until, unseen: false });
+    }
+
+    /// Notes what restart policy says of a container that has just ended.
+    pub(super) fn note_restart_decision(&mut self, name: &str) {
+        if self.state.course != Course::Serving {
+            return;
+        }
+        let Some(container) = self.state.containers.iter().find(|container| container.name == name) else { return };
+        let Some(ended) = container.exited().filter(|_| container.anew.is_none()) else { return };
+        let Some(spec) = super::machine::container_spec(self.pod, name) else { return };
+        let verdict = container_restart_decision(spec, self.pod_policy(), ended.exit_code);
+        let restart = if verdict.restart { "yes" } else { "no" };
+        let because =
+            because! {"exitCode": ended.exit_code, "restartPolicy": verdict.policy.word(), "restart": restart};
+        self.note(name, verdict.rule, because);
+    }
+
+    /// Marks an effect as asked for; false when the state has no place for it.
+    pub(super) fn mark(&mut self, name: &EffectName) -> bool {
+        match name {
+            EffectName::Sandbox { attempt, tries } => {
+                let sandbox = &mut self.state.sandbox;
+                (sandbox.attempt, sandbox.tries, sandbox.state) = (*attempt, *tries, SandboxState::Starting);
+                if self.state.course == Course::Replacing {
+                    self.state.course = Course::Serving;
+                }
+                true
+            }
+            EffectName::StopSandbox { attempt } => {
+                let known = self.state.sandbox.attempt == *attempt;
+                self.state.sandbox.state = SandboxState::Stopping;
+                self.state.course = self.state.course.max(Course::Ending);
+                known
+            }
+            EffectName::Image { container, attempt, tries } => self.mark_image(container, *attempt, *tries),
+            EffectName::Start { container, attempt, .. } => self.mark_start(container, *attempt),
+            EffectName::Signal { container, attempt, .. } => self.mark_signal(container, *attempt),
+            EffectName::Kill { container, attempt } => self.mark_kill(container, *attempt),
+            EffectName::TearDown => {
+                self.state.course = self.state.course.max(Course::TearingDown);
+                true
+            }
+            EffectName::Remove => {
+                self.state.course = Course::Removed;
+                true
+            }
+        }
+    }
+
+    fn index_of(&self, name: &str) -> Option<usize> {
+        self.state.containers.iter().position(|container| container.name == name)
+    }
+
+    fn mark_image(&mut self, name: &str, attempt: u32, tries: u32) -> bool {
+        let Some(index) = self.index_of(name) else { return false };
+        let spec_image = self.spec_image(index);
+        let Some(container) = self.state.containers.get_mut(index) else { return false };
+        if container.running() || container.next_attempt() != attempt {
+            return false;
+        }
+        container.tries = tries;
+        container.step = Step::Image { attempt, spec_image };
+        true
+    }
+
+    fn mark_start(&mut self, name: &str, attempt: u32) -> bool {
+        let Some(index) = self.index_of(name) else { return false };
+        let Some(container) = self.state.containers.get_mut(index) else { return false };
+        let Step::Ready { attempt: ready, spec_image, image } = &container.step else { return false };
+        if *ready != attempt {
+            return false;
+        }
+        container.step = Step::Starting { attempt, spec_image: spec_image.clone(), image: image.clone() };
+        true
+    }
+
+    fn mark_signal(&mut self, name: &str, attempt: u32) -> bool {
+        let Some(index) = self.index_of(name) else { return false };
+        let (text, stop) = (self.stop_text(index), self.stop_from_now());
+        let Some(container) = self.state.containers.get_mut(index) else { return false };
+        match container.record.as_mut().filter(|record| record.attempt == attempt).map(|record| &mut record.state) {
+            Some(RecordState::Running { stop: place @ None, .. }) => *place = Some(stop),
+            _ => return false,
+        }
+        self.event(Some(name), Normal, "Killing", text);
+        true
+    }
+
+    fn mark_kill(&mut self, name: &str, attempt: u32) -> bool {
+        let Some(index) = self.index_of(name) else { return false };
+        let now = self.now();
+        let Some(container) = self.state.containers.get_mut(index) else { return false };
+        if container.lost == Some(attempt) {
+            container.lost = None;
+            return true;
+        }
+        match container.record.as_mut().filter(|record| record.attempt == attempt).map(|record| &mut record.state) {
+            Some(RecordState::Running { stop, .. }) => {
+                let stop = stop.get_or_insert(Stop { kill_at: now, raised: false, killed: false });
+                !std::mem::replace(&mut stop.killed, true)
+            }
+            _ => false,
+        }
+    }
+
+    /// Marks an effect that another version of the machine asked for: a start consumed a step of the crash back-off.
+    pub(super) fn mark_recorded(&mut self, name: &EffectName) -> bool {
+        if let EffectName::Image { container, .. } = name {
+            let Some(index) = self.index_of(container) else { return false };
+            let entry = match self.crash_verdict(index) {
+                Some(CrashVerdict::Start { entry, .. }) => entry,
+                Some(CrashVerdict::Wait { backoff, .. }) => {
+                    let milliseconds = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
+                    Some(Backoff { key: self.backoff_key(index), milliseconds, updated: self.now() })
+                }
+                None => None,
+            };
+            if let Some(container) = self.state.containers.get_mut(index) {
+                container.backoff = entry.or(container.backoff);
+            }
+        }
+        self.mark(name)
+    }
+}
+
+/// The rule by which a start is tried again that failed for another reason than a crash.
+fn retry_rule(reason: WaitingReason) -> Option<&'static Rule> {
+    match reason {
+        WaitingReason::CreateContainerConfigError | WaitingReason::CreateContainerError => Some(rules::R_3_2_A),
+        WaitingReason::ErrImageNeverPull | WaitingReason::InvalidImageName | WaitingReason::ImageInspectError => {
+            Some(rules::R_3_2_B)
+        }
+        WaitingReason::ErrImagePull | WaitingReason::ImagePullBackOff => Some(rules::R_4_5_C),
+        WaitingReason::CrashLoopBackOff | WaitingReason::RunContainerError => None,
+    }
+}
+
+/// Whether a container is to be started, sooner or later (lifecycle 4.1).
+pub(super) fn wants_start(pod: &k8s_openapi::api::core::v1::Pod, container: &Container) -> bool {
+    match &container.record {
+        None => true,
+        Some(record) => match &record.state {
+            RecordState::Running { .. } => false,
+            RecordState::Exited(ended) => {
+                container.anew.is_some()
+                    || super::machine::container_spec(pod, &container.name)
+                        .is_some_and(|spec| container_restart_decision(spec, pod_policy(pod), ended.exit_code).restart)
+            }
+        },
+    }
+}
+
+impl Machine {
+    /// When a `Tick` is wanted next.
+    pub fn wake(&self) -> Option<BootTime> {
+        let state = &self.state;
+        let now = state.clock.boot;
+        let unseen = |container: &Container| container.waiting.as_ref().filter(|why| why.unseen).map(|_| now);
+        let kill = |container: &Container| container.stop().filter(|stop| !stop.killed).map(|stop| stop.kill_at);
+        let serving = state.course == Course::Serving;
+        let idle = state.containers.iter().all(|container| container.step == Step::Idle);
+        let starts = serving && idle && state.sandbox.state == SandboxState::Ready;
+        let start = |container: &Container| {
+            container.waiting.as_ref().filter(|_| starts && wants_start(&self.pod, container)).map(|why| why.until)
+        };
+        let sandbox = match state.sandbox.state {
+            SandboxState::Wanted { not_before } if serving => Some(not_before),
+            _ => None,
+        };
+        let each = |container: &Container| [unseen(container), kill(container), start(container)];
+        state.containers.iter().flat_map(each).flatten().chain(sandbox).min()
+    }
+}

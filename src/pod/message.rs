@@ -1,0 +1,77 @@
+//! The termination message: from the file, or from the log's end, within the kubelet's limits (lifecycle 3.5). `facts`
+//! chooses it when a container ends; `status` cuts it to the pod's share when it is shown.
+
+use super::input::TerminationMessage;
+
+/// Most bytes of the message file, counted from its end.
+pub const FILE_BYTES: usize = 4096;
+/// Most bytes of the log, counted from its end.
+pub const LOG_BYTES: usize = 2048;
+/// Most lines of the log, counted from its end.
+pub const LOG_LINES: usize = 80;
+/// What all containers of a pod share.
+pub const POD_BYTES: usize = 12 * 1024;
+
+/// `terminationMessagePolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessagePolicy {
+    /// Only the file.
+    File,
+    /// The log's end where the file is empty and the container failed.
+    FallbackToLogsOnError,
+}
+
+impl MessagePolicy {
+    /// From the manifest's word; absent means File.
+    pub fn read(word: Option<&str>) -> MessagePolicy {
+        match word {
+            Some("FallbackToLogsOnError") => MessagePolicy::FallbackToLogsOnError,
+            _ => MessagePolicy::File,
+        }
+    }
+}
+
+/// What `terminated.message` says of a container that ended with `exit_code`.
+pub fn termination_message(policy: MessagePolicy, exit_code: i32, found: &TerminationMessage) -> Option<String> {
+    let text = match (policy, &found.error) {
+        _ if !found.file.is_empty() => last_bytes(&found.file, FILE_BYTES),
+        (_, Some(error)) => last_bytes(error, FILE_BYTES),
+        (MessagePolicy::FallbackToLogsOnError, None) if exit_code != 0 => {
+            last_bytes(last_lines(&found.log_tail, LOG_LINES), LOG_BYTES)
+        }
+        _ => "",
+    };
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The start of a message that fits one container's share of what a pod may show.
+pub fn share(message: &str, containers: usize) -> &str {
+    first_bytes(message, POD_BYTES / containers.max(1))
+}
+
+/// The first bytes, whole characters only (a kubelet cuts within one and JSON then shows U+FFFD).
+fn first_bytes(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// The last bytes, whole characters only.
+fn last_bytes(text: &str, most: usize) -> &str {
+    let mut from = text.len().saturating_sub(most);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default()
+}
+
+/// The last lines; a line end at the very end begins no further line.
+fn last_lines(text: &str, most: usize) -> &str {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    match body.rmatch_indices('\n').nth(most - 1) {
+        Some((at, _)) => text.get(at + 1..).unwrap_or_default(),
+        None => text,
+    }
+}

@@ -1,0 +1,96 @@
+//! The phase of a pod from the states of its containers (lifecycle 1.1). `conditions` asks.
+
+use serde::{Deserialize, Serialize};
+
+use super::container::{Container, RecordState};
+use super::machine::{Course, Machine};
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Something has not run yet.
+    #[default]
+    Pending,
+    /// Something runs, or will again.
+    Running,
+    /// All ended, with exit code 0.
+    Succeeded,
+    /// All ended, not all with exit code 0.
+    Failed,
+}
+
+impl Phase {
+    /// Kubernetes' word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Pending => "Pending",
+            Phase::Running => "Running",
+            Phase::Succeeded => "Succeeded",
+            Phase::Failed => "Failed",
+        }
+    }
+
+    /// Whether it is never left.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Phase::Succeeded | Phase::Failed)
+    }
+}
+
+/// How many regular containers are in which state.
+#[derive(Default)]
+struct Counts {
+    waiting: usize,
+    running: usize,
+    stopped: usize,
+    succeeded: usize,
+    restartable: usize,
+}
+
+impl Machine {
+    /// The phase that the containers' states make. (Init containers and sidecars will be counted before these.)
+    pub(super) fn computed_phase(&self) -> Phase {
+        let mut counts = Counts::default();
+        for container in &self.state.containers {
+            self.count(container, &mut counts);
+        }
+        let ended = if counts.stopped == counts.succeeded { Phase::Succeeded } else { Phase::Failed };
+        let nothing_can_run = self.state.course >= Course::TearingDown;
+        match counts {
+            Counts { waiting: 1.., .. } => Phase::Pending,
+            Counts { running: 1.., .. } => Phase::Running,
+            Counts { stopped: 1.., .. } if nothing_can_run => ended,
+            Counts { stopped: 1.., restartable: 1.., .. } => Phase::Running,
+            Counts { stopped: 1.., .. } => ended,
+            _ => Phase::Pending,
+        }
+    }
+
+    fn count(&self, container: &Container, counts: &mut Counts) {
+        match container.record.as_ref().map(|record| &record.state) {
+            None => counts.waiting += 1,
+            Some(RecordState::Running { .. }) => counts.running += 1,
+            Some(RecordState::Exited(ended)) => {
+                counts.stopped += 1;
+                // One that is shown waiting never counts as succeeded, even if it exited 0.
+                counts.succeeded += usize::from(ended.exit_code == 0 && !self.is_shown_waiting(container));
+                counts.restartable += usize::from(super::decide::wants_start(&self.pod, container));
+            }
+        }
+    }
+
+    /// The phase as published: a terminal one only once nothing can run any more, and then for good (1.1 rules 7 and 10);
+    /// after the tear-down a pod that did not come to one has failed (1.3).
+    pub(super) fn published_phase(&self, computed: Phase) -> Phase {
+        let before = self.state.published.phase;
+        if before.is_terminal() {
+            return before;
+        }
+        let course = self.state.course;
+        match computed.is_terminal() {
+            true if course >= Course::TearingDown => computed,
+            true => before,
+            false if course >= Course::TornDown => Phase::Failed,
+            false => computed,
+        }
+    }
+}

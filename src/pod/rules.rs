@@ -1,0 +1,137 @@
+//! Every rule by which the machine decides, once, by name: `R-4.4-b` is the second rule of section 4.4 (restart back-off)
+//! of the lifecycle reference. The machine puts a rule's name on each effect and note; `why`, `timeline` and the docs
+//! print its text and source from here. A rule that differs from the kubelet's says so in its text.
+
+use super::effect::RuleId;
+
+/// One rule.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, `R-4.4-b`.
+    pub name: &'static str,
+    /// What it says.
+    pub text: &'static str,
+    /// Where it is written: a file of Kubernetes 1.36, or `podlet` for a difference of our own.
+    pub source: &'static str,
+}
+
+impl Rule {
+    /// The name as effects carry it.
+    pub fn id(&self) -> RuleId {
+        RuleId(self.name.to_owned())
+    }
+}
+
+/// The rule of that name.
+pub fn find(name: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.name == name)
+}
+
+macro_rules! rules {
+    ($($constant:ident = $name:literal, $source:literal, $text:literal;)*) => {
+        $(#[doc = $text] pub const $constant: &Rule = &Rule { name: $name, text: $text, source: $source };)*
+
+        /// All rules, in the order of the reference's sections.
+        pub const RULES: &[&Rule] = &[$($constant),*];
+    };
+}
+
+rules! {
+    R_0_5_A = "R-0.5-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
+        "Containers are started one after another in list order; each start is image, configuration, creation, start; a failed one does not stop the others.";
+    R_1_1_A = "R-1.1-a", "pkg/kubelet/kubelet_pods.go getPhase",
+        "When every container has ended and none may be started again, the pod ends.";
+    R_1_1_B = "R-1.1-b", "pkg/kubelet/status/status_manager.go mergePodStatus",
+        "Phase Succeeded or Failed is published only after the sandbox is stopped; a terminal phase is never left.";
+    R_1_3_A = "R-1.3-a", "pkg/kubelet/status/status_manager.go TerminatePod",
+        "After the tear-down a container that never ended is shown terminated, 137, ContainerStatusUnknown, and a phase that is not terminal becomes Failed.";
+    R_3_2_A = "R-3.2-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go startContainer",
+        "A configuration or creation error makes no record, raises no restart count and no back-off; tried again after a fixed 10 s (a kubelet: 10 to 15 s).";
+    R_3_2_B = "R-3.2-b", "pkg/kubelet/images/image_manager.go",
+        "An image that is absent under policy Never, has an invalid name or cannot be inspected is looked for again after a fixed 10 s (a kubelet: 10 to 15 s).";
+    R_3_2_C = "R-3.2-c", "pkg/kubelet/kuberuntime/kuberuntime_container.go startContainer",
+        "A program that cannot be started leaves a record, StartError with exit code 128, and is treated as a crash.";
+    R_3_3_A = "R-3.3-a", "pkg/kubelet/kubelet_pods.go convertToAPIContainerStatuses; podlet",
+        "A container that cannot be found is ContainerStatusUnknown, 137; whatever may be left of it is killed, and restart policy decides as for any exit (a kubelet starts it again even under Never).";
+    R_4_1_A = "R-4.1-a", "pkg/kubelet/container/helpers.go ShouldContainerBeRestarted",
+        "A container that has no record is started under every policy.";
+    R_4_2_A = "R-4.2-a", "pkg/api/v1/pod/util.go ContainerShouldRestart",
+        "The first of the container's restartPolicyRules that matches the exit code decides: restart.";
+    R_4_2_B = "R-4.2-b", "pkg/api/v1/pod/util.go ContainerShouldRestart",
+        "Where no rule matches, the container's own restartPolicy decides.";
+    R_4_2_C = "R-4.2-c", "pkg/api/v1/pod/util.go ContainerShouldRestart",
+        "Where the container has no restartPolicy, the pod's decides: Always, OnFailure for an exit code other than 0, Never.";
+    R_4_3_A = "R-4.3-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "A running container whose image was changed is stopped and started anew, whatever its policy.";
+    R_4_4_A = "R-4.4-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff",
+        "A container with no back-off entry is started at once, and the entry begins at the initial back-off (10 s).";
+    R_4_4_B = "R-4.4-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff; podlet",
+        "Less than the back-off after its last exit a container is not started: CrashLoopBackOff, shown at once (a kubelet shows it at its next look).";
+    R_4_4_C = "R-4.4-c", "staging/src/k8s.io/client-go/util/flowcontrol/backoff.go Next",
+        "When the back-off since its last exit is over a container is started, and the back-off doubles up to the maximum (300 s).";
+    R_4_4_D = "R-4.4-d", "staging/src/k8s.io/client-go/util/flowcontrol/backoff.go hasExpired",
+        "A container that ran for more than 10 minutes is started at once, and its back-off begins anew.";
+    R_4_4_E = "R-4.4-e", "pkg/kubelet/kuberuntime/helpers.go GetBackoffKey",
+        "The back-off belongs to a container's image and resources: with others it begins anew.";
+    R_4_4_F = "R-4.4-f", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
+        "A container that was stopped in order to be started anew waits from the exit of the instance before it, if there was one.";
+    R_4_5_A = "R-4.5-a", "pkg/kubelet/images/image_manager.go",
+        "A failed pull is ErrImagePull; its back-off begins at 10 s and doubles up to 300 s.";
+    R_4_5_B = "R-4.5-b", "pkg/kubelet/images/image_manager.go",
+        "Less than the back-off after the last failed pull of an image it is not pulled: ImagePullBackOff.";
+    R_4_5_C = "R-4.5-c", "pkg/kubelet/images/image_manager.go",
+        "When the back-off since the last failed pull is over the image is pulled again.";
+    R_8_1_A = "R-8.1-a", "pkg/registry/core/pod/strategy.go CheckGracefulDelete",
+        "A deleted pod's containers are told to stop, with the grace period of the request, else of the spec.";
+    R_8_1_B = "R-8.1-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go setTerminationGracePeriod",
+        "Containers that are stopped for another reason than deletion have the grace period of the spec.";
+    R_8_1_C = "R-8.1-c", "staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go BeforeDelete; podlet",
+        "A second, shorter delete shortens the first, never below 2 s from now (a kubelet finishes the stop that is under way).";
+    R_8_2_A = "R-8.2-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",
+        "What has not ended when its grace period is over is killed with SIGKILL.";
+    R_8_2_B = "R-8.2-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",
+        "A grace period is never less than 2 s; what has not ended then is killed with SIGKILL.";
+    R_8_2_C = "R-8.2-c", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainersWithSyncResult",
+        "When all containers have ended the sandbox is stopped.";
+    R_8_3_A = "R-8.3-a", "pkg/kubelet/kubelet.go SyncTerminatedPod",
+        "When the sandbox is gone the pod's mounts and cgroups are removed.";
+    R_8_3_B = "R-8.3-b", "pkg/kubelet/status/status_manager.go canBeDeleted",
+        "A deleted pod that is torn down is removed.";
+    R_9_2_A = "R-9.2-a", "pkg/kubelet/kuberuntime/util/util.go PodSandboxChanged",
+        "A pod without a sandbox gets one.";
+    R_9_2_B = "R-9.2-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "When the sandbox is gone the containers are stopped, then it is made anew and they are started in it.";
+    R_9_2_C = "R-9.2-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "With pod policy Never a sandbox is not made anew once a container has a record: the pod is stopped.";
+    R_9_2_D = "R-9.2-d", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "Containers with policy OnFailure that exited 0 are not started in a new sandbox; when none is left to start the pod is stopped.";
+    R_9_2_E = "R-9.2-e", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
+        "A sandbox that could not be made is tried again after a fixed 10 s (a kubelet: 10 to 15 s).";
+    R_9_2_F = "R-9.2-f", "podlet",
+        "A sandbox that was made anew and is gone within 10 s is made again only 10 s after it stood (a kubelet is slowed by its own look, once a second).";
+    R_9_4_A = "R-9.4-a", "pkg/kubelet/kubelet.go; podlet",
+        "After a reboot nothing runs: containers are ended as Unknown with exit code 255, the sandbox is gone, and all back-off begins anew.";
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_unique_well_formed_and_in_order() {
+        let mut seen = std::collections::BTreeSet::new();
+        for rule in RULES {
+            let mut parts = rule.name.split('-');
+            assert_eq!(parts.next(), Some("R"), "{}", rule.name);
+            let section = parts.next().unwrap();
+            assert!(section.split('.').all(|n| n.parse::<u32>().is_ok()), "{}", rule.name);
+            let letter = parts.next().unwrap();
+            assert!(letter.len() == 1 && letter.as_bytes()[0].is_ascii_lowercase(), "{}", rule.name);
+            assert!(seen.insert(rule.name), "{} is listed twice", rule.name);
+            assert!(rule.text.ends_with('.') && !rule.source.is_empty());
+            assert_eq!(find(rule.name), Some(*rule));
+        }
+        assert!(RULES.is_sorted_by_key(|rule| rule.name));
+    }
+}

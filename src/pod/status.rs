@@ -1,0 +1,203 @@
+//! The `v1.Pod` as a user sees it: the spec as applied and the status computed from the state (lifecycle 1 to 3). What the
+//! control socket, `get`, `describe` and the kept state show comes from here.
+
+use k8s_openapi::api::core::v1::{
+    Container as ContainerSpec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP, PodStatus, VolumeMountStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::container::{Container, Ended, Record, RecordState};
+use super::facts::NOT_LOCATED;
+use super::machine::{Course, Machine, container_spec};
+use super::message::share;
+use super::time::WallTime;
+
+/// A time of day as Kubernetes writes it: whole seconds, UTC.
+pub(super) fn rfc3339(wall: WallTime) -> Option<Time> {
+    Timestamp::from_second(wall.0.div_euclid(1_000_000_000)).ok().map(Time)
+}
+
+/// What a container shows as its state.
+enum Shown<'a> {
+    Waiting {
+        reason: &'a str,
+        message: &'a str,
+    },
+    Running {
+        started: WallTime,
+    },
+    Terminated(&'a Ended),
+    /// It never ended, and now it cannot be found (lifecycle 1.3).
+    NotLocated,
+}
+
+impl Machine {
+    /// The `v1.Pod` as published: the spec as applied and the status computed from the state.
+    pub fn pod(&self) -> Pod {
+        let mut pod = self.pod.clone();
+        if let Some(deletion) = &self.state.deletion {
+            pod.metadata.deletion_timestamp = rfc3339(deletion.timestamp);
+            pod.metadata.deletion_grace_period_seconds = Some(deletion.grace_seconds);
+        }
+        pod.status = Some(self.status());
+        pod
+    }
+
+    fn status(&self) -> PodStatus {
+        let mut containers: Vec<ContainerStatus> =
+            self.state.containers.iter().map(|container| self.container_status(container)).collect();
+        containers.sort_by(|one, other| one.name.cmp(&other.name));
+        let ips = &self.state.sandbox.ips;
+        let host_ip = self.state.settings.host_ip.clone();
+        PodStatus {
+            phase: Some(self.state.published.phase.word().to_owned()),
+            conditions: Some(self.shown_conditions()),
+            container_statuses: Some(containers),
+            start_time: rfc3339(self.state.started),
+            qos_class: Some(super::qos::qos_class(&self.pod).to_owned()),
+            observed_generation: self.pod.metadata.generation,
+            host_ips: host_ip.clone().map(|ip| vec![HostIP { ip }]),
+            host_ip,
+            pod_ip: ips.first().cloned(),
+            pod_ips: (!ips.is_empty()).then(|| ips.iter().map(|ip| PodIP { ip: ip.clone() }).collect()),
+            ..PodStatus::default()
+        }
+    }
+
+    /// Whether a container that has ended shows why it does not run instead of how it ended: one that is to be started
+    /// again, once a start was refused or failed; never in a deleted pod (lifecycle 3.2, 8.3).
+    pub(super) fn is_shown_waiting(&self, container: &Container) -> bool {
+        let refused = container.exited().is_some() && container.waiting.is_some();
+        refused && self.state.deletion.is_none() && super::decide::wants_start(&self.pod, container)
+    }
+
+    /// `state` and `lastState`.
+    fn states<'a>(&self, container: &'a Container) -> (Shown<'a>, Option<&'a Ended>) {
+        let waiting = || match &container.waiting {
+            Some(why) => Shown::Waiting { reason: why.reason.word(), message: &why.message },
+            None => Shown::Waiting { reason: "ContainerCreating", message: "" },
+        };
+        let last = container.last.as_ref();
+        let (state, last) = match container.record.as_ref().map(|record| &record.state) {
+            None => (waiting(), last),
+            Some(RecordState::Running { started, .. }) => (Shown::Running { started: started.wall }, last),
+            Some(RecordState::Exited(ended)) if self.is_shown_waiting(container) => (waiting(), Some(ended)),
+            Some(RecordState::Exited(ended)) => (Shown::Terminated(ended), last),
+        };
+        match state {
+            Shown::Waiting { .. } | Shown::Running { .. } if self.state.course >= Course::TornDown => {
+                (Shown::NotLocated, last)
+            }
+            state => (state, last),
+        }
+    }
+
+    fn container_status(&self, container: &Container) -> ContainerStatus {
+        let (state, last) = self.states(container);
+        let spec = container_spec(&self.pod, &container.name);
+        let spec_image = spec.and_then(|spec| spec.image.clone()).unwrap_or_default();
+        let status = ContainerStatus {
+            name: container.name.clone(),
+            image: spec_image,
+            restart_count: i32::try_from(container.restart_count()).unwrap_or(i32::MAX),
+            ready: self.is_ready(container),
+            started: Some(self.is_started(container)),
+            state: Some(self.shown_state(&state)),
+            last_state: Some(last.map_or_else(ContainerState::default, |ended| self.terminated(ended))),
+            ..ContainerStatus::default()
+        };
+        match (&container.record, spec) {
+            (Some(record), Some(spec)) => with_record(status, record, spec),
+            _ => status,
+        }
+    }
+
+    fn shown_state(&self, state: &Shown<'_>) -> ContainerState {
+        match state {
+            Shown::Waiting { reason, message } => ContainerState {
+                waiting: Some(ContainerStateWaiting {
+                    reason: Some((*reason).to_owned()),
+                    message: (!message.is_empty()).then(|| (*message).to_owned()),
+                }),
+                ..ContainerState::default()
+            },
+            Shown::Running { started } => ContainerState {
+                running: Some(ContainerStateRunning { started_at: rfc3339(*started) }),
+                ..ContainerState::default()
+            },
+            Shown::Terminated(ended) => self.terminated(ended),
+            Shown::NotLocated => ContainerState {
+                terminated: Some(ContainerStateTerminated {
+                    exit_code: 137,
+                    reason: Some("ContainerStatusUnknown".to_owned()),
+                    message: Some(NOT_LOCATED.to_owned()),
+                    ..ContainerStateTerminated::default()
+                }),
+                ..ContainerState::default()
+            },
+        }
+    }
+
+    fn terminated(&self, ended: &Ended) -> ContainerState {
+        let message = ended.message.as_deref().map(|message| share(message, self.state.containers.len()));
+        ContainerState {
+            terminated: Some(ContainerStateTerminated {
+                exit_code: ended.exit_code,
+                reason: Some(ended.reason.word().to_owned()),
+                message: message.filter(|message| !message.is_empty()).map(str::to_owned),
+                // A program that never ran shows the beginning of time, as a kubelet's does.
+                started_at: rfc3339(ended.started.unwrap_or_default()),
+                finished_at: rfc3339(ended.finished.wall),
+                container_id: container_id(&ended.id),
+                ..ContainerStateTerminated::default()
+            }),
+            ..ContainerState::default()
+        }
+    }
+}
+
+/// `podlet://<64 hexadecimal digits>`.
+fn container_id(id: &str) -> Option<String> {
+    (!id.is_empty()).then(|| format!("podlet://{id}"))
+}
+
+/// What only a container with a record shows.
+fn with_record(status: ContainerStatus, record: &Record, spec: &ContainerSpec) -> ContainerStatus {
+    let resources = spec.resources.clone().unwrap_or_default();
+    let resolved = &record.image.image;
+    ContainerStatus {
+        image: if resolved.is_empty() { status.image.clone() } else { resolved.clone() },
+        image_id: record.image.image_id.clone(),
+        container_id: container_id(&record.id),
+        allocated_resources: resources.requests.clone().filter(|requests| !requests.is_empty()),
+        resources: Some(resources),
+        volume_mounts: volume_mounts(spec),
+        user: record.user.as_ref().map(|user| ContainerUser {
+            linux: Some(LinuxContainerUser {
+                uid: user.uid,
+                gid: user.gid,
+                supplemental_groups: Some(user.supplemental_groups.clone()),
+            }),
+        }),
+        ..status
+    }
+}
+
+fn volume_mounts(spec: &ContainerSpec) -> Option<Vec<VolumeMountStatus>> {
+    let mounts = spec.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty())?;
+    let shown = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
+        let read_only = mount.read_only.filter(|read_only| *read_only);
+        VolumeMountStatus {
+            name: mount.name.clone(),
+            mount_path: mount.mount_path.clone(),
+            read_only,
+            // A kubelet states for each read-only mount whether the mounts beneath it are too; Disabled unless asked for.
+            recursive_read_only: read_only
+                .map(|_| mount.recursive_read_only.clone().unwrap_or_else(|| "Disabled".to_owned())),
+            ..VolumeMountStatus::default()
+        }
+    };
+    Some(mounts.iter().map(shown).collect())
+}

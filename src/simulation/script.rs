@@ -1,0 +1,144 @@
+//! How containers behave in a simulation: per container a list of images' and runs' outcomes, of which the last repeats.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::pod::input::{Exit, ImageFacts, ImageFailure, Pulled, StartStage, TerminationMessage};
+
+/// The behaviour of everything outside the machine. What it does not mention runs for ever and obeys SIGTERM.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// What becomes of each sandbox that is asked for: an error message, or it stands. Beyond the list: it stands.
+    pub sandboxes: Vec<Result<(), String>>,
+    /// The addresses of a sandbox.
+    pub ips: Vec<String>,
+    /// What becomes of each look for a container's image.
+    pub images: BTreeMap<String, Vec<ImageOutcome>>,
+    /// How each instance of a container behaves.
+    pub runs: BTreeMap<String, Vec<Run>>,
+    /// How long everything that is asked for takes.
+    pub latency: Duration,
+}
+
+/// What becomes of a look for an image.
+#[derive(Clone, Debug)]
+pub enum ImageOutcome {
+    /// It is there.
+    Present(ImageFacts),
+    /// It was pulled.
+    Pulled(ImageFacts, Pulled),
+    /// It cannot be had.
+    Missing(ImageFailure, String),
+}
+
+/// How one instance behaves.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Whether it starts.
+    pub start: Start,
+    /// When and how it ends by itself.
+    pub end: Option<End>,
+    /// What it does when told to stop.
+    pub on_signal: OnSignal,
+    /// Whether the memory controller kills something in it.
+    pub oom_killed: bool,
+    /// What it leaves behind.
+    pub message: TerminationMessage,
+}
+
+/// Whether an instance starts.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// It does.
+    Runs,
+    /// It does not.
+    Fails(StartStage, String),
+}
+
+/// How an instance ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// So long after its start.
+    pub after: Duration,
+    /// So.
+    pub exit: Exit,
+}
+
+/// What an instance does when told to stop.
+#[derive(Clone, Copy, Debug)]
+pub enum OnSignal {
+    /// Nothing: only SIGKILL ends it.
+    Ignores,
+    /// It ends so.
+    Ends(End),
+}
+
+impl Run {
+    /// Runs for ever, and ends with 0 when told to stop.
+    pub fn forever() -> Run {
+        Run {
+            start: Start::Runs,
+            end: None,
+            on_signal: OnSignal::Ends(End { after: Duration::ZERO, exit: Exit::Code(0) }),
+            oom_killed: false,
+            message: TerminationMessage::default(),
+        }
+    }
+
+    /// Ends with this code after so many milliseconds.
+    pub fn exits(code: i32, milliseconds: u64) -> Run {
+        let end = End { after: Duration::from_millis(milliseconds), exit: Exit::Code(code) };
+        Run { end: Some(end), ..Run::forever() }
+    }
+
+    /// Does not start.
+    pub fn fails(stage: StartStage, message: &str) -> Run {
+        Run { start: Start::Fails(stage, message.to_owned()), ..Run::forever() }
+    }
+
+    /// The same, but deaf to the stop signal.
+    pub fn deaf(self) -> Run {
+        Run { on_signal: OnSignal::Ignores, ..self }
+    }
+
+    /// The same, but ending so long after the stop signal, with this code.
+    pub fn stops(self, code: i32, milliseconds: u64) -> Run {
+        let end = End { after: Duration::from_millis(milliseconds), exit: Exit::Code(code) };
+        Run { on_signal: OnSignal::Ends(end), ..self }
+    }
+}
+
+impl Script {
+    /// This container's instances behave so, one after another; the last repeats.
+    pub fn container(mut self, name: &str, runs: impl Into<Vec<Run>>) -> Script {
+        self.runs.insert(name.to_owned(), runs.into());
+        self
+    }
+
+    /// The looks for this container's image end so, one after another; the last repeats.
+    pub fn image(mut self, name: &str, outcomes: impl Into<Vec<ImageOutcome>>) -> Script {
+        self.images.insert(name.to_owned(), outcomes.into());
+        self
+    }
+
+    /// How the `nth` started instance of a container behaves.
+    pub(super) fn run(&self, name: &str, nth: usize) -> Run {
+        nth_or_last(self.runs.get(name), nth).unwrap_or_else(Run::forever)
+    }
+
+    /// How the `nth` look for a container's image ends; present under its own name where the script is silent.
+    pub(super) fn image_outcome(&self, name: &str, image: &str, nth: usize) -> ImageOutcome {
+        nth_or_last(self.images.get(name), nth).unwrap_or_else(|| {
+            ImageOutcome::Present(ImageFacts {
+                image: image.to_owned(),
+                image_id: format!("{image}@sha256:{}", "0".repeat(64)),
+                stop_signal: None,
+            })
+        })
+    }
+}
+
+fn nth_or_last<T: Clone>(list: Option<&Vec<T>>, nth: usize) -> Option<T> {
+    let list = list?;
+    list.get(nth).or(list.last()).cloned()
+}
