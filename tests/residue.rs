@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/residue.rs"]
-mod residue;
+mod common;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::process::{Command, Stdio};
 
-use residue::Host;
+use common::residue::{self, Host};
 
 /// Plants a leak, looks for a line of that kind that names it, takes the leak away.
 fn found(kind: &str, name: &str, plant: impl FnOnce(), remove: impl FnOnce()) {

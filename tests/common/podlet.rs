@@ -1,0 +1,186 @@
+//! podlet as a user has it: the program itself, in directories of its own, with the residue check around.
+//!
+//! ```ignore
+//! let podlet = Podlet::new();
+//! podlet.apply(MANIFEST);
+//! podlet.wait("web", |pod| pod["status"]["phase"] == "Running");
+//! podlet.finish();
+//! ```
+
+use std::fs;
+use std::io::{BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::residue;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_podlet");
+
+/// How long a pod may take for what a test waits for, the machine being slow (a virtual machine without acceleration).
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// podlet with directories of its own.
+pub struct Podlet {
+    /// Below it: `run`, `state`, `logs`.
+    pub root: PathBuf,
+    guard: Option<residue::Guard>,
+}
+
+impl Podlet {
+    /// Fresh directories; the first picture of the host is taken.
+    pub fn new() -> Podlet {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let guard = residue::Guard::new();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("podlet-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&root).expect("the test's directory");
+        Podlet { root, guard: Some(guard) }
+    }
+
+    /// `podlet WORDS…` with this test's directories, to be run or spawned.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(words).stdin(Stdio::null());
+        for (variable, directory) in
+            [("PODLET_RUN_DIR", "run"), ("PODLET_STATE_DIR", "state"), ("PODLET_LOG_DIR", "logs")]
+        {
+            command.env(variable, self.root.join(directory));
+        }
+        command
+    }
+
+    /// Runs it, whatever comes of it.
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("podlet starts")
+    }
+
+    /// Runs it, insists on success, and answers its standard output.
+    pub fn succeed(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "podlet {}: {output:?}\n{}", words.join(" "), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs it, insists on failure, and answers its standard error.
+    pub fn fail(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(!output.status.success(), "podlet {} succeeded: {}", words.join(" "), text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    /// `podlet apply -f - WORDS…` of this text, whatever comes of it.
+    pub fn try_apply(&self, manifest: &str, words: &[&str]) -> Output {
+        let mut command = self.command(&["apply", "-f", "-"]);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("podlet starts");
+        child.stdin.take().expect("a pipe").write_all(manifest.as_bytes()).expect("the manifest is written");
+        child.wait_with_output().expect("podlet ends")
+    }
+
+    /// `podlet apply -f -`, which must succeed; answers what it printed.
+    pub fn apply(&self, manifest: &str) -> String {
+        let output = self.try_apply(manifest, &[]);
+        assert!(output.status.success(), "podlet apply: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// The pod now, as `get -o json` prints it.
+    pub fn pod(&self, name: &str) -> Value {
+        serde_json::from_str(&self.succeed(&["get", "pod", name, "-o", "json"])).expect("get -o json prints JSON")
+    }
+
+    /// Watches the pod until it is as wanted, and answers it.
+    pub fn wait(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut watch = Watch::of(self, name);
+        let mut last = Value::Null;
+        loop {
+            match watch.next() {
+                Some(pod) if wanted(&pod) => return pod,
+                Some(pod) => last = pod,
+                None => {
+                    panic!("pod {name} never came to the state that is waited for; last seen: {:#}", last["status"])
+                }
+            }
+        }
+    }
+
+    /// The log of a container, as `logs` prints it.
+    pub fn logs(&self, pod: &str, container: &str) -> String {
+        self.succeed(&["logs", pod, "-c", container])
+    }
+
+    /// Deletes everything and compares the host with what it was.
+    pub fn finish(mut self) {
+        self.succeed(&["delete", "pod", "--all", "-A", "--now"]);
+        let guard = self.guard.take();
+        fs::remove_dir_all(&self.root).expect("the test's directory can be removed: nothing is mounted in it");
+        if let Some(guard) = guard {
+            guard.finish();
+        }
+    }
+}
+
+impl Drop for Podlet {
+    fn drop(&mut self) {
+        // A failed test must not leave a pod to the next one. Its directories stay when asked for, to be looked at.
+        if self.guard.is_some() {
+            let _ = self.command(&["delete", "pod", "--all", "-A", "--force"]).output();
+            if std::env::var_os("PODLET_TEST_KEEP").is_none() {
+                let _ = fs::remove_dir_all(&self.root);
+            }
+        }
+    }
+}
+
+/// `podlet get pod NAME -w -o json`: each state of a pod as it comes.
+pub struct Watch {
+    child: Child,
+    states: mpsc::Receiver<Value>,
+}
+
+impl Watch {
+    /// Begins with the state now.
+    pub fn of(podlet: &Podlet, name: &str) -> Watch {
+        let mut command = podlet.command(&["get", "pod", name, "-w", "-o", "json"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("podlet starts");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (sender, states) = mpsc::channel();
+        std::thread::spawn(move || {
+            for state in serde_json::Deserializer::from_reader(output).into_iter::<Value>().map_while(Result::ok) {
+                if sender.send(state).is_err() {
+                    return;
+                }
+            }
+        });
+        Watch { child, states }
+    }
+
+    /// The next state; none when nothing comes any more.
+    pub fn next(&mut self) -> Option<Value> {
+        self.states.recv_timeout(PATIENCE).ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The status entry of a container.
+pub fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let entries = pod["status"]["containerStatuses"].as_array();
+    entries.into_iter().flatten().find(|entry| entry["name"] == name).unwrap_or(&Value::Null)
+}
+
+/// Bytes as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
