@@ -7,7 +7,7 @@ mod common;
 
 use std::fs;
 
-use common::podlet::{Podlet, container};
+use common::podlet::{Podlet, container, processes_of};
 use serde_json::Value;
 
 fn manifest(name: &str, policy: &str, arguments: &str, limits: &str) -> String {
@@ -26,27 +26,15 @@ fn ended(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
-/// The host's pid of the only process whose cgroup path names this pod's uid and which runs the actor.
-fn cgroup_lines(uid: &str) -> Vec<String> {
-    let tidy = uid.replace('-', "_");
-    fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("cgroup")).ok())
-        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .filter(|line| line.contains(uid) || line.contains(&tidy))
-        .collect()
-}
-
 #[test]
 fn a_pod_runs_in_its_own_cgroups_and_leaves_none() {
     let podlet = Podlet::new();
     podlet.apply(&manifest("plain", "Never", r#"["sleep"]"#, r#"{"cpu": "500m", "memory": "64Mi"}"#));
     let pod = podlet.wait("plain", running);
     let uid = pod["metadata"]["uid"].as_str().unwrap();
-    let lines = cgroup_lines(uid);
-    assert!(!lines.is_empty(), "no process is in a cgroup that names the pod {uid}");
+    assert!(!processes_of(uid).is_empty(), "no process is in a cgroup that names the pod {uid}");
     podlet.succeed(&["delete", "pod", "plain"]);
-    assert_eq!(cgroup_lines(uid), Vec::<String>::new());
+    assert_eq!(processes_of(uid), Vec::<i32>::new());
     podlet.finish();
 }
 
@@ -117,12 +105,9 @@ fn a_killed_container_is_an_error_and_no_oom() {
 
 /// SIGKILLs every process of the pod's containers: those that run the actor in a cgroup naming the pod.
 fn kill_containers(uid: &str) {
-    let tidy = uid.replace('-', "_");
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let cgroup = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-        let words = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        if (cgroup.contains(uid) || cgroup.contains(&tidy)) && words.starts_with("/actor") {
-            let pid: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
+    for pid in processes_of(uid) {
+        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if words.starts_with("/actor") {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
         }
     }

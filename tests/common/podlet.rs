@@ -174,6 +174,25 @@ impl Drop for Watch {
     }
 }
 
+/// The host's pids of the processes whose cgroup names the pod.
+pub fn processes_of(uid: &str) -> Vec<i32> {
+    let tidy = uid.replace('-', "_");
+    let pids = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let cgroup = fs::read_to_string(entry.path().join("cgroup")).ok()?;
+        (cgroup.contains(uid) || cgroup.contains(&tidy)).then(|| entry.file_name().to_str()?.parse().ok())?
+    });
+    pids.collect()
+}
+
+/// Waits for something that gives no event of its own, such as a file that a container writes.
+pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !reached() {
+        assert!(begin.elapsed() < PATIENCE, "never came about: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The status entry of a container.
 pub fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
     let entries = pod["status"]["containerStatuses"].as_array();
