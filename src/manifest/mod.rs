@@ -1,23 +1,42 @@
 //! YAML and JSON to typed objects, as the API server takes them: parse with positions, default, validate.
-//! (Skeleton: the outward signatures.)
+//!
+//! ```text
+//! bytes ─ document ─▶ text ─ yaml, scalar ─▶ Node ─ decode, fields ─▶ JSON ─▶ typed ─ default ─ validate ─▶ verdict
+//!                                                                                   treatment, load ─▶ Loaded
+//! ```
+//!
+//! Form and presence are settled on the tree of [`node::Node`]s, which know their positions; values on the typed
+//! object. `cli` calls [`read_sources`] and [`load`] (or [`dry_run`]); nothing here touches a running pod.
 
 mod base64;
+mod budget;
+mod decode;
 pub mod default;
+mod diagnostic;
+mod document;
 pub mod field;
 pub mod fields;
 mod image_tag;
+mod load;
 pub mod node;
 pub mod quantity;
 pub mod resources;
 mod scalar;
+mod status;
+mod suggest;
+mod treatment;
 pub mod validate;
+pub mod verdict;
 pub mod warning;
+pub mod yaml;
+mod yaml_error;
 mod zero;
 
-use std::path::PathBuf;
-
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
+
+pub use diagnostic::Diagnostic;
+pub use load::{dry_run, load, read_sources};
 
 /// Bytes to be read, and what to call them in messages (`pod.yaml`, `<stdin>`).
 pub struct Source {
@@ -47,6 +66,26 @@ pub enum Object {
     Secret(Box<Secret>),
 }
 
+impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Pod(_) => "Pod",
+            Self::ConfigMap(_) => "ConfigMap",
+            Self::Secret(_) => "Secret",
+        }
+    }
+
+    /// Its metadata.
+    pub fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Pod(pod) => &pod.metadata,
+            Self::ConfigMap(map) => &map.metadata,
+            Self::Secret(secret) => &secret.metadata,
+        }
+    }
+}
+
 /// What was read, when all of it is good.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -67,33 +106,4 @@ pub struct Rejected {
     pub status: Box<Status>,
     /// Warnings that came along.
     pub warnings: Vec<String>,
-}
-
-/// One thing that is wrong and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// The source's name.
-    pub source: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    /// `spec.containers[0].image`; empty for the document as a whole.
-    pub path: String,
-    /// What, expected, found, and the way out.
-    pub text: String,
-    /// The source line, for the caret.
-    pub excerpt: String,
-}
-
-/// Reads all documents of all sources; nothing is accepted unless everything is good.
-pub fn load(sources: &[Source], options: &Options) -> Result<Loaded, Rejected> {
-    let _ = (sources, options);
-    unimplemented!()
-}
-
-/// Reads files, directories (`*.yaml`, `*.yml`, `*.json`, in name order, not below) and `-` for standard input.
-pub fn read_sources(names: &[PathBuf]) -> std::io::Result<Vec<Source>> {
-    let _ = names;
-    unimplemented!()
 }

@@ -1,0 +1,235 @@
+//! podlet's own view of a document that the API accepts: what it cannot carry out is refused, what means nothing on
+//! one machine is noted. Read from the field table; called by `load` after validation, on what was written.
+
+use super::field::FieldPath;
+use super::fields::{Struct, Treatment, Type};
+use super::node::{Entry, Node, Position, Value};
+
+/// A field that podlet will not pass over in silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where.
+    pub position: Position,
+    /// Which field.
+    pub path: String,
+    /// Why, and the way out.
+    pub text: String,
+}
+
+/// What podlet makes of a document.
+#[derive(Debug, Default)]
+pub struct Review {
+    /// Fields that stop the pod.
+    pub refused: Vec<Refusal>,
+    /// Fields without meaning on one machine.
+    pub meaningless: Vec<String>,
+    /// Notices of their own.
+    pub notices: Vec<String>,
+}
+
+/// Reviews a document. `allowed` are fields to pass over aloud: a path, with or without indices, or a field's name.
+pub fn review(root: &Node, object: &'static Struct, allowed: &[String]) -> Review {
+    let host_network = root.get("spec").and_then(|spec| spec.get("hostNetwork"));
+    let host_network = host_network.is_some_and(|node| node.value == Value::Bool(true));
+    let mut reviewer = Reviewer { allowed, host_network, review: Review::default() };
+    reviewer.object(root, object, None);
+    reviewer.review
+}
+
+struct Reviewer<'a> {
+    allowed: &'a [String],
+    host_network: bool,
+    review: Review,
+}
+
+impl Reviewer<'_> {
+    fn object(&mut self, node: &Node, object: &'static Struct, path: Option<&FieldPath<'_>>) {
+        let Value::Map(entries) = &node.value else { return };
+        for entry in entries {
+            let Some(row) = object.row(&entry.key) else { continue };
+            let here = match path {
+                Some(path) => path.child(row.name),
+                None => FieldPath::new(row.name),
+            };
+            if !is_said(&entry.value) {
+                continue;
+            }
+            match row.treatment {
+                Treatment::NoMeaning => self.review.meaningless.push(without_indices(&here.to_string())),
+                Treatment::Warned => {
+                    self.review.notices.push(format!("{here} has no effect here and is passed over"));
+                }
+                Treatment::Later => self.refuse(entry, &here, LATER),
+                Treatment::Refused => self.refuse(entry, &here, NEVER),
+                Treatment::LaterFor(values) if is_one_of(&entry.value, values) => self.refuse(entry, &here, LATER),
+                Treatment::RefusedFor(values) if is_one_of(&entry.value, values) => self.refuse(entry, &here, NEVER),
+                Treatment::RefusedUnless(values) if !is_one_of(&entry.value, values) => {
+                    self.refuse(entry, &here, NEVER);
+                }
+                Treatment::LaterUnlessHostNetwork if !self.host_network => self.refuse(entry, &here, LATER),
+                Treatment::ResourceNames => self.resources(&entry.value, &here),
+                _ => self.beneath(&entry.value, &row.kind, &here),
+            }
+        }
+    }
+
+    fn beneath(&mut self, node: &Node, kind: &'static Type, path: &FieldPath<'_>) {
+        match (kind, &node.value) {
+            (Type::Object(object), _) => self.object(node, object, Some(path)),
+            (Type::List(item), Value::List(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.beneath(value, item, &path.index(index));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn resources(&mut self, node: &Node, path: &FieldPath<'_>) {
+        let Value::Map(entries) = &node.value else { return };
+        for entry in entries {
+            let here = path.key(&entry.key);
+            match &*entry.key {
+                "cpu" | "memory" => {}
+                "ephemeral-storage" => {
+                    self.review.notices.push(format!("{here} is noted, but podlet does not limit a container's disk"));
+                }
+                _ => self.refuse(entry, &here, NEVER),
+            }
+        }
+    }
+
+    fn refuse(&mut self, entry: &Entry, path: &FieldPath<'_>, why: &str) {
+        let path = path.to_string();
+        let bare = without_indices(&path);
+        let name = bare.rsplit('.').next().unwrap_or(&bare);
+        if self.allowed.iter().any(|field| *field == path || *field == bare || field == name) {
+            self.review.notices.push(format!("{path} is passed over, as --allow-unsupported={name} says"));
+            return;
+        }
+        let value = match &entry.value.value {
+            Value::String(text) if text.len() < 64 => format!(" {text:?}"),
+            Value::Bool(value) => format!(" {value}"),
+            _ => String::new(),
+        };
+        let text = format!("{name}{value} {why}; --allow-unsupported={name} runs the pod without it");
+        self.review.refused.push(Refusal { position: entry.position, path, text });
+    }
+}
+
+const LATER: &str = "is not carried out by podlet yet";
+const NEVER: &str = "cannot be honoured on one machine";
+
+/// Whether a value says anything: zero values are what is not there.
+fn is_said(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::Int(value) => *value != 0,
+        Value::String(text) => !text.is_empty(),
+        Value::List(items) => !items.is_empty(),
+        _ => true,
+    }
+}
+
+fn is_one_of(node: &Node, values: &[&str]) -> bool {
+    let text = match &node.value {
+        Value::String(text) => text.to_string(),
+        Value::Bool(value) => value.to_string(),
+        _ => return false,
+    };
+    values.iter().any(|value| match value.strip_suffix('*') {
+        Some(prefix) => text.starts_with(prefix),
+        None => text == *value,
+    })
+}
+
+/// `spec.containers[0].tty` as `spec.containers.tty`.
+fn without_indices(path: &str) -> String {
+    let mut bare = String::with_capacity(path.len());
+    let mut inside = false;
+    for c in path.chars() {
+        match c {
+            '[' => inside = true,
+            ']' => inside = false,
+            c if !inside => bare.push(c),
+            _ => {}
+        }
+    }
+    bare
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::budget::Budget;
+    use super::super::fields::POD;
+    use super::super::yaml;
+    use super::*;
+
+    fn reviewed(spec: &str, allowed: &[&str]) -> Review {
+        let root = yaml::parse(&format!("spec: {spec}"), 1, &mut Budget::default()).unwrap().root;
+        review(&root, &POD, &allowed.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    fn refused(spec: &str) -> Vec<String> {
+        reviewed(spec, &[]).refused.into_iter().map(|refusal| refusal.path).collect()
+    }
+
+    #[test]
+    fn what_orders_feeds_watches_or_protects_is_refused_until_it_works() {
+        for (spec, path) in [
+            ("{initContainers: [{name: a}]}", "spec.initContainers"),
+            ("{containers: [{livenessProbe: {exec: {command: [a]}}}]}", "spec.containers[0].livenessProbe"),
+            ("{containers: [{lifecycle: {preStop: {sleep: {seconds: 1}}}}]}", "spec.containers[0].lifecycle.preStop"),
+            ("{containers: [{volumeMounts: [{subPath: a}]}]}", "spec.containers[0].volumeMounts[0].subPath"),
+            ("{securityContext: {sysctls: [{name: a}]}}", "spec.securityContext.sysctls"),
+            ("{volumes: [{name: v, nfs: {server: a}}]}", "spec.volumes[0].nfs"),
+            ("{containers: [{ports: [{hostPort: 80}]}]}", "spec.containers[0].ports[0].hostPort"),
+            ("{hostUsers: false}", "spec.hostUsers"),
+            ("{os: {name: windows}}", "spec.os.name"),
+            ("{runtimeClassName: gvisor}", "spec.runtimeClassName"),
+            ("{containers: [{resources: {limits: {gpu: 1}}}]}", "spec.containers[0].resources.limits[gpu]"),
+            (
+                "{containers: [{env: [{valueFrom: {fieldRef: {fieldPath: status.podIP}}}]}]}",
+                "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath",
+            ),
+            (
+                "{containers: [{restartPolicyRules: [{action: RestartAllContainers}]}]}",
+                "spec.containers[0].restartPolicyRules[0].action",
+            ),
+        ] {
+            assert_eq!(refused(spec), [path], "{spec}");
+        }
+        for spec in [
+            "{initContainers: []}",
+            "{hostUsers: true}",
+            "{os: {name: linux}}",
+            "{hostNetwork: true, containers: [{ports: [{hostPort: 80}]}]}",
+            "{containers: [{lifecycle: {stopSignal: SIGUSR1}, tty: false}]}",
+            "{volumes: [{name: v, emptyDir: {medium: Memory}}, {name: w, hostPath: {path: /x}}]}",
+            "{containers: [{restartPolicyRules: [{action: Restart}], resources: {limits: {cpu: 1}}}]}",
+        ] {
+            assert_eq!(refused(spec), Vec::<String>::new(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_field_is_passed_over_aloud() {
+        let spec = "{containers: [{livenessProbe: {exec: {command: [a]}}}]}";
+        for name in ["livenessProbe", "spec.containers.livenessProbe", "spec.containers[0].livenessProbe"] {
+            let review = reviewed(spec, &[name]);
+            assert_eq!(review.refused, []);
+            assert_eq!(
+                review.notices,
+                ["spec.containers[0].livenessProbe is passed over, as --allow-unsupported=livenessProbe says"]
+            );
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_here_is_only_noted() {
+        let review = reviewed("{tolerations: [{key: a}], priority: 5, affinity: {nodeAffinity: {}}}", &[]);
+        assert_eq!(review.refused, []);
+        assert_eq!(review.meaningless, ["spec.tolerations", "spec.priority", "spec.affinity"]);
+    }
+}
