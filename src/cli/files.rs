@@ -93,14 +93,14 @@ fn reject(rejected: &Rejected, status: bool, caller: &mut Caller<'_>) -> Result<
 
 /// `pod.yaml:12:9: spec.x: text`, the source line, and a caret beneath the column.
 pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
-    let Diagnostic { source, line, column, path, text, excerpt } = diagnostic;
+    let Diagnostic { source, line, column, path, text, excerpt, caret } = diagnostic;
     let (bold, red, plain) = if colour { ("\x1b[1m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
     let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
     let head = format!("{bold}{source}:{line}:{column}:{plain} {path}{red}{text}{plain}");
     if excerpt.trim().is_empty() {
         return head;
     }
-    let (shown, caret) = window(excerpt, *column);
+    let (shown, caret) = window(excerpt, *caret + 1);
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     format!("{head}\n  {number} | {shown}\n  {margin} | {}{red}^{plain}", " ".repeat(caret))

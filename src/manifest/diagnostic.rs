@@ -86,12 +86,8 @@ impl<'t> Lines<'t> {
         let line = self.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
         let column = (position.column as usize).saturating_sub(1);
         let skipped = if column > SHOWN { column - SHOWN / 2 } else { 0 };
-        let part: String = line
-            .chars()
-            .skip(skipped)
-            .take(SHOWN + 20)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let part: String =
+            line.chars().skip(skipped).take(SHOWN + 20).map(|c| if c.is_control() { ' ' } else { c }).collect();
         (part, column - skipped)
     }
 }

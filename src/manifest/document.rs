@@ -43,7 +43,10 @@ pub fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     if let Some((at, found)) = text.char_indices().find(|(_, c)| control(c)) {
         return Err(Problem {
             position: place(&bytes[..at]),
-            text: format!("not YAML: the control character U+{:04X} is not allowed; write it as an escape in \"\"", found as u32),
+            text: format!(
+                "not YAML: the control character U+{:04X} is not allowed; write it as an escape in \"\"",
+                found as u32
+            ),
             server: "yaml: control characters are not allowed".into(),
         });
     }

@@ -13,8 +13,8 @@ use super::document::{self, Document};
 use super::field::FieldError;
 use super::node::{Entry, Node, Value};
 use super::verdict::{self, Finding, Kind, Verdict};
-use super::yaml::{self, Parsed, Problem};
-use super::{Loaded, Object, Options, Rejected, Source, status, treatment};
+use super::yaml::{self, Duplicate, Parsed, Problem};
+use super::{Loaded, Options, Rejected, Source, status, treatment};
 
 /// The most that one file may hold; many documents fit.
 const MAX_SOURCE_BYTES: u64 = 32 * 1024 * 1024;
@@ -130,8 +130,11 @@ impl<'o> Gathered<'o> {
                 ("items", Value::List(items)) => {
                     for (index, item) in items.into_iter().enumerate() {
                         let inside = format!("items[{index}]");
-                        let duplicates = duplicates.iter().filter(|duplicate| is_in(&duplicate.path, &inside));
-                        let parsed = Parsed { root: item, duplicates: duplicates.cloned().collect(), more: None };
+                        let duplicates = duplicates.iter().filter_map(|duplicate| {
+                            let path = beneath(&duplicate.path, &inside)?.to_string();
+                            Some(Duplicate { path, ..duplicate.clone() })
+                        });
+                        let parsed = Parsed { root: item, duplicates: duplicates.collect(), more: None };
                         self.object(source, lines, document, &parsed, item_kind, budget);
                     }
                 }
@@ -168,9 +171,7 @@ impl<'o> Gathered<'o> {
                 self.treat(source, root, kind, &mut judged);
             }
         }
-        if let Some(object) = &judged.object {
-            self.unique(source, root, object, &mut judged);
-        }
+        self.unique(source, root, &mut judged);
         self.loaded.warnings.append(&mut judged.warnings);
         match judged.object.take() {
             Some(object) if judged.status.is_none() => self.loaded.objects.push(object),
@@ -216,7 +217,8 @@ impl<'o> Gathered<'o> {
     }
 
     /// One name, one object.
-    fn unique(&mut self, source: &Source, root: &Node, object: &Object, judged: &mut Verdict) {
+    fn unique(&mut self, source: &Source, root: &Node, judged: &mut Verdict) {
+        let Some(object) = &judged.object else { return };
         let metadata = object.metadata();
         let name = metadata.name.clone().unwrap_or_default();
         let key = (object.kind(), metadata.namespace.clone().unwrap_or_default(), name.clone());
@@ -243,9 +245,10 @@ impl<'o> Gathered<'o> {
     }
 }
 
-/// Whether a path is `inside` or beneath it.
-fn is_in(path: &str, inside: &str) -> bool {
-    path.strip_prefix(inside).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// The rest of a path that leads into `inside`.
+fn beneath<'p>(path: &'p str, inside: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(inside)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
 }
 
 /// Whether a tree is a `List`, and the kind of items that its name tells (`PodList`).

@@ -267,7 +267,12 @@ fn kind_of(root: &Node, expected: Option<Kind>, body: &[u8]) -> Result<Kind, Box
         let what = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
                     \"json:\\\"kind,omitempty\\\"\" }";
         let server = format!("{} into Go value of type {what}", word_for(root));
-        return Err(garbled(root.position, "", "not a Kubernetes object: expected `apiVersion: v1` and `kind: Pod`".into(), server));
+        return Err(garbled(
+            root.position,
+            "",
+            "not a Kubernetes object: expected `apiVersion: v1` and `kind: Pod`".into(),
+            server,
+        ));
     }
     let word = |field: &'static str| -> Result<&str, Box<Verdict>> {
         match root.get(field) {
