@@ -2,7 +2,10 @@
 
 #[path = "build/actor.rs"]
 mod actor;
+#[path = "build/tiny.rs"]
+mod tiny;
 
 fn main() -> Result<(), String> {
+    tiny::build()?;
     actor::build()
 }

@@ -7,17 +7,24 @@
 /// First word of a table.
 pub const MAGIC: u32 = 0x706f_646c;
 /// Changed whenever the layout does.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// No table is larger: the stage maps this much without asking for the size. It holds argv and environment, which
+/// execve(2) limits to a quarter of the 8 MiB stack.
+pub const SIZE_MAX: usize = 4 << 20;
+/// How many entries a table may have.
+pub const ENTRIES_MAX: u32 = 512;
 
-/// The stage's fixed descriptors: the table, and the status pipe's writing end (close-on-exec: end of file means that
-/// the program runs). Descriptors that a table uses come at [`FIRST_DESCRIPTOR`] and above.
+/// The stage's fixed descriptors: the table, and the status pipe's writing end. They come without close-on-exec (they
+/// had to pass the stage's own exec), so a table that ends in execve has `close_range(3, !0, CLOSE_RANGE_CLOEXEC)` before
+/// it: then end of file on the status pipe means that the program runs, or that the process ended after a [`Status`].
+/// Descriptors that a table uses come at [`FIRST_DESCRIPTOR`] and above.
 pub const TABLE_DESCRIPTOR: u32 = 3;
 /// See [`TABLE_DESCRIPTOR`].
 pub const STATUS_DESCRIPTOR: u32 = 4;
 /// The first descriptor number free for a table's own use.
 pub const FIRST_DESCRIPTOR: u32 = 64;
 
-/// The head of a table.
+/// The head of a table. A table is executed once: its relocations are made in place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -31,9 +38,19 @@ pub struct Header {
     pub relocations: u32,
     /// Size of the whole table in bytes.
     pub size: u32,
-    /// 1: record each entry's result and times in its own `result`, `began`, `ended` (CLOCK_MONOTONIC); the map is shared.
+    /// 1: record each entry's times in its own `began` and `ended` (CLOCK_MONOTONIC). The map is shared with whoever made
+    /// the table; `result` is filled in always.
     pub trace: u32,
+    /// The second process's pid as the keeper sees it, else 0. The kernel itself stores it before that process runs: a
+    /// table that makes one does so by `clone(CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, 0, &second)`, the third
+    /// argument being a relocated [`SECOND_OFFSET`]. The keeper reads it from the table, whatever becomes of the first.
+    pub second: u32,
+    /// Explicit padding.
+    pub pad: u32,
 }
+
+/// Where [`Header::second`] lies in a table.
+pub const SECOND_OFFSET: usize = core::mem::offset_of!(Header, second);
 
 /// One system call.
 #[repr(C)]
@@ -43,7 +60,7 @@ pub struct Entry {
     pub number: u16,
     /// An errno that counts as success (EEXIST of a mkdirat), 0 for none; [`ANY_ERRNO`] for all.
     pub may_fail: u16,
-    /// When to run it at all.
+    /// When to run it at all. An entry that is not run keeps the `result` that it was written with.
     pub condition: u16,
     /// The entry whose result the condition looks at.
     pub condition_entry: u16,
@@ -53,7 +70,7 @@ pub struct Entry {
     pub pad: [u8; 7],
     /// The arguments.
     pub arguments: [u64; 6],
-    /// Filled in by the stage: what the call returned (a negative errno on failure).
+    /// Filled in by the stage: what the call returned (a negative errno on failure). Write 0.
     pub result: i64,
     /// Filled in when tracing, nanoseconds.
     pub began: u64,
@@ -70,19 +87,21 @@ pub const IF_ZERO: u16 = 1;
 /// `condition`: only if it was not zero.
 pub const IF_NOT_ZERO: u16 = 2;
 
-/// What the stage writes to its status pipe, a packet each: kind, entry index, value.
+/// What the stage writes to its status pipe when a step fails; the process then ends with [`FAILED_EXIT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// [`FAILED`] or [`SECOND`].
+    /// [`FAILED`].
     pub kind: u32,
-    /// Of the entry concerned.
+    /// The entry that failed; [`BAD_TABLE`] when the table itself is not one.
     pub entry: u32,
-    /// The errno, or the second process's pid.
+    /// The errno.
     pub value: i64,
 }
 
-/// `Status::kind`: a step failed; the process ends with 111.
+/// `Status::kind`: a step failed.
 pub const FAILED: u32 = 1;
-/// `Status::kind`: `clone(CLONE_PARENT)` made the second process of this pid (as the keeper sees it).
-pub const SECOND: u32 = 2;
+/// `Status::entry`: no entry failed but the table (magic, version, sizes).
+pub const BAD_TABLE: u32 = u32::MAX;
+/// The exit code of a stage with a failed step.
+pub const FAILED_EXIT: i32 = 111;

@@ -1,22 +1,42 @@
-//! The supervisor's side of its keeper: asks for spawns, reads reports, gives descriptors to hold. (Skeleton: signatures.)
+//! The supervisor's side of its keeper: asks for spawns, reads reports, gives descriptors to hold; and [`start`], by which
+//! the command line sets a pod's keeper going. What the two share is defined in `pause::message`; the keeper's program is
+//! `pause/src/bin/keeper.rs`.
+//!
+//! No call here waits. The connection outlives a supervisor: what one has not taken the next one finds, and a packet may come
+//! twice when a keeper was killed (the same exit by the same number, an answer to a spawn again), never not at all.
 
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use pause::message as wire;
+
+mod start;
+
+pub use start::{Start, start};
 
 /// The connection that a supervisor inherits from its keeper.
-pub struct Keeper {}
+pub struct Keeper {
+    socket: OwnedFd,
+    page: &'static wire::Page,
+    held: Vec<(String, OwnedFd)>,
+}
 
 /// One process to be made.
 pub struct Spawn<'a> {
     /// The effect's id. A request with a known id spawns nothing and is answered with the child that exists.
     pub id: &'a str,
-    /// Flags for clone3 (`CLONE_NEWPID | CLONE_NEWNS` …).
+    /// Flags for clone3 (`CLONE_NEWPID | CLONE_NEWNS` …). Only namespaces.
     pub clone_flags: u64,
     /// A sealed memfd to be executed: stage, pause, or another tiny program.
     pub program: BorrowedFd<'a>,
-    /// The child's descriptors: each lands at the number beside it, close-on-exec except where the program clears it.
+    /// The child's descriptors: each lands at the number beside it, *without* close-on-exec, which the stage's table sets by
+    /// `close_range` before its exec. At most 252. Whatever else the keeper has does not reach the program.
     pub descriptors: &'a [(BorrowedFd<'a>, u32)],
-    /// The program makes a second process by `clone(CLONE_PARENT)` and ends; the second is the one that the id means.
+    /// The program makes a second process by `clone(CLONE_PARENT | CLONE_PARENT_SETTID)` and ends; the second is the one
+    /// that the id means. The table is then among the descriptors (see `pause::table::Header::second`). When the program
+    /// ends without having made one, the id means the program itself.
     pub second: bool,
 }
 
@@ -30,7 +50,7 @@ pub enum Report {
         /// As the keeper sees it.
         pid: i32,
     },
-    /// It could not be made.
+    /// It could not be made, and nothing is remembered of it.
     SpawnFailed {
         /// The id of the request.
         id: String,
@@ -39,7 +59,7 @@ pub enum Report {
     },
     /// A child has ended and was reaped.
     Exited {
-        /// Given by the keeper, rising; a number that is journalled already is dropped.
+        /// Given by the keeper, rising, with gaps; a number that is journalled already is dropped.
         sequence: u64,
         /// The id of its spawn; empty for an orphan that fell to the keeper.
         id: String,
@@ -47,67 +67,285 @@ pub enum Report {
         pid: i32,
         /// As waitid(2) has it: si_code (CLD_EXITED, CLD_KILLED, CLD_DUMPED) and si_status.
         code: i32,
-        /// The exit code or signal number.
+        /// The exit code or signal number. 110 from a child that never became its program (`NOT_EXECUTED_EXIT`), 111 from
+        /// a stage with a failed step (`FAILED_EXIT`).
         status: i32,
         /// CLOCK_REALTIME, nanoseconds.
         wall: i64,
         /// CLOCK_BOOTTIME, nanoseconds.
         boot: u64,
     },
+    /// What was to be held is not held.
+    HoldFailed {
+        /// Its tag.
+        tag: String,
+        /// Why.
+        errno: i32,
+    },
+}
+
+/// A report, and what came with it.
+#[derive(Debug)]
+pub struct Received {
+    /// The report.
+    pub report: Report,
+    /// With [`Report::Spawned`], unless the child is reaped already: a pidfd, which can mean no other process.
+    pub pidfd: Option<OwnedFd>,
 }
 
 impl Keeper {
-    /// Takes over the connection and held descriptors that this process was started with.
+    /// Takes over the connection and held descriptors that this process was started with. Once in a process's life.
     pub fn inherited() -> io::Result<Keeper> {
-        unimplemented!()
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, SeqCst) {
+            return Err(io::Error::other("the keeper's connection was taken already"));
+        }
+        let page = page(wire::PAGE_DESCRIPTOR)?;
+        // SAFETY: sets close-on-exec, which the keeper had to take away for this process's own exec.
+        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+        let mut held = Vec::new();
+        for slot in page.held.iter().take(page.held_used.load(SeqCst) as usize) {
+            let fd = slot.descriptor.load(SeqCst);
+            // SAFETY: F_GETFD only looks.
+            if fd >= wire::FIRST_HELD && unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
+                // SAFETY: open, inherited from the keeper, and owned by nobody here: the guard above is passed once.
+                held.push((stored_text(&slot.name), unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        // SAFETY: as above.
+        let socket = unsafe { OwnedFd::from_raw_fd(wire::SUPERVISOR_SOCKET) };
+        Ok(Keeper { socket, page, held })
     }
 
     /// The socket, to be watched for input.
     pub fn socket(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.socket.as_fd()
     }
 
-    /// Asks for a process. The answer comes as a report.
+    /// Asks for a process. The answer comes as a report. `WouldBlock` when the queue is full: read reports, ask again.
     pub fn spawn(&self, request: &Spawn<'_>) -> io::Result<()> {
-        let _ = request;
-        unimplemented!()
+        if request.descriptors.len() > wire::DESCRIPTORS_MAX {
+            let message = format!(
+                "{} descriptors for {}, at most {}",
+                request.descriptors.len(),
+                request.id,
+                wire::DESCRIPTORS_MAX
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let mut packet = packet(wire::SPAWN, request.id)?;
+        packet.second = request.second.into();
+        packet.clone_flags = request.clone_flags;
+        packet.count = request.descriptors.len() as u32;
+        let mut fds = vec![request.program.as_raw_fd()];
+        for (target, (fd, number)) in packet.targets.iter_mut().zip(request.descriptors) {
+            *target = *number as i32;
+            fds.push(fd.as_raw_fd());
+        }
+        self.send(&packet, &fds)
     }
 
-    /// Looks at the first report without taking it, so that it can be journalled first.
-    pub fn peek(&self) -> io::Result<Option<Report>> {
-        unimplemented!()
+    /// Looks at the first report without taking it, so that it can be journalled first. `UnexpectedEof` when the keeper and
+    /// its twin are gone.
+    pub fn peek(&self) -> io::Result<Option<Received>> {
+        loop {
+            let mut report = wire::Report::default();
+            let mut control = nix::cmsg_space!([RawFd; 1]);
+            // SAFETY: a report is plain numbers, any bytes are one.
+            let bytes = unsafe { std::slice::from_raw_parts_mut((&raw mut report).cast::<u8>(), size_of_val(&report)) };
+            let mut parts = [IoSliceMut::new(bytes)];
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+            let received = match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), flags) {
+                Err(nix::Error::EAGAIN) => return Ok(None),
+                other => other?,
+            };
+            let mut pidfd = None;
+            for message in received.cmsgs()? {
+                if let ControlMessageOwned::ScmRights(fds) = message {
+                    // SAFETY: just received, owned by nobody else.
+                    pidfd = fds.first().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
+                }
+            }
+            if received.bytes == 0 {
+                let message = "the pod's keeper and its twin have ended";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+            }
+            match read_report(&report) {
+                Some(report) => return Ok(Some(Received { report, pidfd })),
+                None => self.take()?,
+            }
+        }
     }
 
     /// Takes the report that was peeked.
     pub fn take(&self) -> io::Result<()> {
-        unimplemented!()
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        nix::sys::socket::recv(self.socket.as_raw_fd(), &mut [], flags)?;
+        Ok(())
     }
 
-    /// The keeper may forget this id: its exit is journalled.
+    /// The keeper may forget this id: its exit is journalled. Without effect on an id whose exit was not yet reported.
     pub fn forget(&self, id: &str) -> io::Result<()> {
-        let _ = id;
-        unimplemented!()
+        self.send(&packet(wire::FORGET, id)?, &[])
     }
 
-    /// Gives a descriptor to hold under a tag (`log/web/4/stdout`, at most 63 bytes), beyond this supervisor's life.
+    /// Gives a descriptor to hold under a tag (`log/web/4/stdout`, at most 120 bytes), beyond this supervisor's life, in
+    /// place of one that is held under it. A spawn asked for later finds it held, or [`Report::HoldFailed`] comes.
     pub fn hold(&self, tag: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        let _ = (tag, descriptor);
-        unimplemented!()
+        self.send(&packet(wire::HOLD, tag)?, &[descriptor.as_raw_fd()])
     }
 
     /// Lets go of what is held under a tag.
     pub fn release(&self, tag: &str) -> io::Result<()> {
-        let _ = tag;
-        unimplemented!()
+        self.send(&packet(wire::RELEASE, tag)?, &[])
     }
 
-    /// What was held when this supervisor started: tag and descriptor.
+    /// What was held when this supervisor started: tag and descriptor. The second call has nothing.
     pub fn held(&mut self) -> Vec<(String, OwnedFd)> {
-        unimplemented!()
+        std::mem::take(&mut self.held)
     }
 
-    /// Live children by id and pid, from the page that keeper and twin share.
+    /// Live children by id and pid, from the page that keeper and twin share. A child whose second process is not there yet
+    /// has the first one's pid.
     pub fn children(&self) -> Vec<(String, i32)> {
-        unimplemented!()
+        let used = (self.page.children_used.load(SeqCst) as usize).min(wire::CHILDREN_MAX);
+        let mut live = Vec::new();
+        for child in self.page.children.iter().take(used) {
+            let pid = match child.pid.load(SeqCst) {
+                0 => child.first.load(SeqCst),
+                pid => pid,
+            };
+            let id = stored_text(&child.name);
+            // Looked at last: an entry that was freed or filled meanwhile has passed through another state.
+            if pid != 0 && child.state.load(SeqCst) == wire::LIVE {
+                live.push((id, pid));
+            }
+        }
+        live
+    }
+
+    /// How many supervisors this keeper has started, this one included.
+    pub fn starts(&self) -> u32 {
+        self.page.starts.load(SeqCst)
+    }
+
+    /// How many before this one ended badly, one after the other, each within 10 s: 0 means that all is well.
+    pub fn failures(&self) -> u32 {
+        self.page.failures.load(SeqCst)
+    }
+
+    /// How the supervisor before this one ended: si_code and si_status as waitid(2) has them. `None` for the first.
+    pub fn last_end(&self) -> Option<(i32, i32)> {
+        let end = (self.page.ended_code.load(SeqCst), self.page.ended_status.load(SeqCst));
+        (self.starts() > 1).then_some(end)
+    }
+
+    /// The pids of keeper and twin; the twin's is 0 once it is the keeper.
+    pub fn pids(&self) -> (i32, i32) {
+        (self.page.keeper.load(SeqCst), self.page.guard.load(SeqCst))
+    }
+
+    fn send(&self, packet: &wire::Request, fds: &[RawFd]) -> io::Result<()> {
+        let size = std::mem::offset_of!(wire::Request, targets) + 4 * packet.count as usize;
+        // SAFETY: numbers without gaps; `size` is at most the structure's, as `count` is at most the array's length.
+        let bytes = unsafe { std::slice::from_raw_parts((&raw const *packet).cast::<u8>(), size) };
+        let rights = [ControlMessage::ScmRights(fds)];
+        let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None)?;
+        Ok(())
+    }
+}
+
+fn packet(kind: u32, name: &str) -> io::Result<wire::Request> {
+    let name = name_words(name)?;
+    Ok(wire::Request { kind, second: 0, clone_flags: 0, count: 0, pad: 0, name, targets: [0; wire::DESCRIPTORS_MAX] })
+}
+
+/// Maps the page for good. Its maker has sealed its size, so no access to it can fail.
+fn page(fd: RawFd) -> io::Result<&'static wire::Page> {
+    let size = size_of::<wire::Page>();
+    let wrong = |what: &str| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("descriptor {fd} is not a keeper's page: {what}"))
+    };
+    // SAFETY: a structure of plain numbers, filled in by fstat.
+    let mut metadata: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure lives during the call.
+    if unsafe { libc::fstat(fd, &mut metadata) } < 0 || metadata.st_size < size as i64 {
+        return Err(wrong("too small"));
+    }
+    // SAFETY: a new mapping, never taken away, of a file that is large enough; all in it that changes is atomic.
+    let page = unsafe {
+        let map = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+        if map == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        &*map.cast::<wire::Page>()
+    };
+    match (page.magic, page.version) {
+        (wire::MAGIC, wire::VERSION) => Ok(page),
+        (wire::MAGIC, version) => Err(wrong(&format!("version {version}, this program speaks {}", wire::VERSION))),
+        _ => Err(wrong("no such first word")),
+    }
+}
+
+fn read_report(report: &wire::Report) -> Option<Report> {
+    let id = name_text(&report.name);
+    let wire::Report { kind, pid, code, status, sequence, wall, boot, .. } = *report;
+    Some(match kind {
+        wire::SPAWNED => Report::Spawned { id, pid },
+        wire::SPAWN_FAILED => Report::SpawnFailed { id, errno: status },
+        wire::EXITED => Report::Exited { sequence, id, pid, code, status, wall, boot },
+        wire::HOLD_FAILED => Report::HoldFailed { tag: id, errno: status },
+        _ => return None,
+    })
+}
+
+/// Ids and tags are padded with NULs to a fixed size.
+fn name_words(text: &str) -> io::Result<wire::Name> {
+    let mut bytes = [0; wire::NAME_MAX];
+    match bytes.get_mut(..text.len()) {
+        Some(start) if !text.is_empty() && !text.contains('\0') => start.copy_from_slice(text.as_bytes()),
+        _ => {
+            let message = format!("{text:?}: an id or tag has 1 to {} bytes, none of them NUL", wire::NAME_MAX);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+    }
+    let mut name = wire::Name::default();
+    for (word, eight) in name.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_ne_bytes(*eight);
+    }
+    Ok(name)
+}
+
+fn name_text(name: &wire::Name) -> String {
+    let bytes: Vec<u8> = name.iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn stored_text(stored: &[AtomicU64; wire::NAME_WORDS]) -> String {
+    name_text(&std::array::from_fn(|i| stored.get(i).map_or(0, |word| word.load(SeqCst))))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_name_comes_back(text in "[^\\x00]{1,40}") {
+            prop_assume!(text.len() <= wire::NAME_MAX);
+            prop_assert_eq!(name_text(&name_words(&text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_refused() {
+        for text in ["", "a\0b", &"x".repeat(wire::NAME_MAX + 1)] {
+            assert_eq!(name_words(text).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
     }
 }

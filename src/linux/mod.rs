@@ -4,3 +4,4 @@ pub mod cgroup;
 pub mod container;
 pub mod descriptors;
 pub mod keeper;
+pub mod programs;

@@ -1,0 +1,8 @@
+//! The programs bring their own `_start` and no C library.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What a pod's keeper and its supervisor share: packets over one `SOCK_SEQPACKET` pair, and a page of memory that outlives
+//! either. Whoever starts a keeper writes the page; the keeper alone changes it; a supervisor reads it.
+//!
+//! Every change is ordered so that a keeper killed at any instruction leaves a page from which its twin goes on: a request
+//! stays in its queue until it was carried out and answered, a child's pid is stored by the kernel as the child is made
+//! (CLONE_PARENT_SETTID), an exit's number is stored before its record is sent. So a packet may come twice, never not.
+
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
+
+/// First word of a page.
+pub const MAGIC: u32 = 0x6b65_6570;
+/// Changed whenever the page's or a packet's layout does. A newer supervisor speaks its older keeper's.
+pub const VERSION: u32 = 1;
+
+/// Descriptor of the page, in keeper and supervisor.
+pub const PAGE_DESCRIPTOR: i32 = 3;
+/// Descriptor of the supervisor's program, in the keeper.
+pub const PROGRAM_DESCRIPTOR: i32 = 4;
+/// The supervisor's end of the socket pair, in keeper and supervisor: so the queue outlives every supervisor.
+pub const SUPERVISOR_SOCKET: i32 = 5;
+/// The keeper's end.
+pub const KEEPER_SOCKET: i32 = 6;
+/// Held descriptors lie at this number and above.
+pub const FIRST_HELD: i32 = 64;
+
+/// How many descriptors come with one spawn besides the program (SCM_MAX_FD is 253).
+pub const DESCRIPTORS_MAX: usize = 252;
+/// How many spawns a keeper remembers.
+pub const CHILDREN_MAX: usize = 8192;
+/// How many descriptors a keeper holds.
+pub const HELD_MAX: usize = 512;
+/// How many bytes the supervisor's arguments have in all, each with its NUL.
+pub const ARGUMENTS_MAX: usize = 2048;
+/// How many arguments a supervisor has.
+pub const ARGUMENTS_COUNT: usize = 24;
+
+/// The exit code of a child that could not place its descriptors or execute its program.
+pub const NOT_EXECUTED_EXIT: i32 = 110;
+/// The shortest wait before a supervisor is started again, nanoseconds; doubled at each failure.
+pub const BACKOFF_MIN: u64 = 20_000_000;
+/// The longest. A supervisor that ran longer begins anew at the shortest.
+pub const BACKOFF_MAX: u64 = 10_000_000_000;
+
+/// Words in a [`Name`].
+pub const NAME_WORDS: usize = 15;
+/// An effect's id or a tag: UTF-8, padded with NULs, at most [`NAME_MAX`] bytes.
+pub type Name = [u64; NAME_WORDS];
+/// `start/`, a container's name of 63 bytes and a count fit well.
+pub const NAME_MAX: usize = NAME_WORDS * 8;
+
+/// `Request::kind`: make a process. Descriptors: the program, then one for each target.
+pub const SPAWN: u32 = 1;
+/// `Request::kind`: forget an id whose exit was reported.
+pub const FORGET: u32 = 2;
+/// `Request::kind`: hold the one descriptor under this name, in place of one held under it before.
+pub const HOLD: u32 = 3;
+/// `Request::kind`: close what is held under this name.
+pub const RELEASE: u32 = 4;
+
+/// From supervisor to keeper. Only the part up to the last target in use is sent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// [`SPAWN`] …
+    pub kind: u32,
+    /// 1: the program makes a second process, which is the one that the id means (`table::Header::second`).
+    pub second: u32,
+    /// For clone3; namespaces only.
+    pub clone_flags: u64,
+    /// How many targets follow.
+    pub count: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// Id or tag.
+    pub name: Name,
+    /// The numbers at which the child gets its descriptors, without close-on-exec.
+    pub targets: [i32; DESCRIPTORS_MAX],
+}
+
+/// `Report::kind`: the child of this id is `pid`; a pidfd comes with it while it is not reaped.
+pub const SPAWNED: u32 = 1;
+/// `Report::kind`: it could not be made; `status` is the errno, nothing is remembered.
+pub const SPAWN_FAILED: u32 = 2;
+/// `Report::kind`: a child has ended.
+pub const EXITED: u32 = 3;
+/// `Report::kind`: the descriptor of this tag is not held; `status` is the errno.
+pub const HOLD_FAILED: u32 = 4;
+
+/// From keeper to supervisor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// [`SPAWNED`] …
+    pub kind: u32,
+    /// As the keeper sees it.
+    pub pid: i32,
+    /// si_code of waitid(2).
+    pub code: i32,
+    /// si_status of waitid(2), or an errno.
+    pub status: i32,
+    /// Of exits alone: rising. A number that comes twice is the same exit.
+    pub sequence: u64,
+    /// CLOCK_REALTIME when the keeper saw the exit, nanoseconds.
+    pub wall: i64,
+    /// CLOCK_BOOTTIME, nanoseconds.
+    pub boot: u64,
+    /// Id or tag; all zero for an orphan that fell to the keeper.
+    pub name: Name,
+}
+
+/// `Child::state`: not in use.
+pub const FREE: u32 = 0;
+/// `Child::state`: being made, or alive, or its exit not yet reported.
+pub const LIVE: u32 = 1;
+/// `Child::state`: its exit is reported; kept until forgotten.
+pub const ENDED: u32 = 2;
+
+/// One spawn that the keeper remembers.
+#[repr(C)]
+pub struct Child {
+    /// [`FREE`], [`LIVE`] or [`ENDED`].
+    pub state: AtomicU32,
+    /// The process that the id means; 0 until it is known.
+    pub pid: AtomicI32,
+    /// The process that is to make it, while that is not reaped.
+    pub first: AtomicI32,
+    /// The descriptor of the table of `first`.
+    pub table: AtomicI32,
+    /// 1: the request was answered.
+    pub answered: AtomicU32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// Its id.
+    pub name: [AtomicU64; NAME_WORDS],
+}
+
+/// One descriptor that the keeper holds.
+#[repr(C)]
+pub struct Held {
+    /// Its number in keeper and supervisor, 0 when this is not in use.
+    pub descriptor: AtomicI32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// Its tag.
+    pub name: [AtomicU64; NAME_WORDS],
+}
+
+/// The page. Much of it is never touched and costs nothing: whoever looks through a list looks no further than its `used`.
+#[repr(C)]
+pub struct Page {
+    /// [`MAGIC`].
+    pub magic: u32,
+    /// [`VERSION`].
+    pub version: u32,
+    /// The keeper's pid.
+    pub keeper: AtomicI32,
+    /// Its twin's, 0 when that has become the keeper. (A dead twin's number stays: the keeper's parent tells.)
+    pub guard: AtomicI32,
+    /// The supervisor's, 0 while none runs.
+    pub supervisor: AtomicI32,
+    /// 1: a supervisor ended with 0, the pod is over.
+    pub over: AtomicU32,
+    /// How many supervisors were started.
+    pub starts: AtomicU32,
+    /// How many ended badly one after the other, each within [`BACKOFF_MAX`] of its start.
+    pub failures: AtomicU32,
+    /// si_code of the last end.
+    pub ended_code: AtomicI32,
+    /// si_status of the last end.
+    pub ended_status: AtomicI32,
+    /// When the supervisor was started, CLOCK_BOOTTIME.
+    pub started_at: AtomicU64,
+    /// When the next may be.
+    pub restart_at: AtomicU64,
+    /// The number last given to an exit.
+    pub sequence: AtomicU64,
+    /// The process that has it and is not yet reaped, else 0.
+    pub pending: AtomicI32,
+    /// How many [`Page::children`] were ever in use.
+    pub children_used: AtomicU32,
+    /// How many [`Page::held`] were ever in use.
+    pub held_used: AtomicU32,
+    /// How many arguments the supervisor has.
+    pub arguments_count: u32,
+    /// The arguments, each ended by NUL.
+    pub arguments: [u8; ARGUMENTS_MAX],
+    /// What is held.
+    pub held: [Held; HELD_MAX],
+    /// What was spawned.
+    pub children: [Child; CHILDREN_MAX],
+}
+
+const _: () = assert!(size_of::<Request>() == 24 + NAME_MAX + 4 * DESCRIPTORS_MAX);
+const _: () = assert!(size_of::<Report>() == 40 + NAME_MAX);
