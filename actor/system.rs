@@ -43,6 +43,14 @@ std::arch::global_asm!(
     "b _start",
 );
 
+/// Called by the C library. The standard library's own `main` would first look at its stack in /proc/self/maps, poll the
+/// standard descriptors and catch SIGSEGV; none of it is needed here.
+#[unsafe(no_mangle)]
+extern "C" fn main(_argc: c_int, _argv: *const *const u8) -> c_int {
+    crate::run();
+    0
+}
+
 /// Two `timespec`: seconds, nanoseconds, of CLOCK_MONOTONIC and of CLOCK_BOOTTIME. Written before `main` only.
 #[unsafe(no_mangle)]
 static actor_first_clocks: [AtomicI64; 4] = [const { AtomicI64::new(0) }; 4];
@@ -50,7 +58,8 @@ static actor_first_clocks: [AtomicI64; 4] = [const { AtomicI64::new(0) }; 4];
 /// The clocks in nanoseconds at the program's first instruction.
 pub fn first_clocks() -> (i64, i64) {
     let [a, b, c, d] = &actor_first_clocks;
-    let nanoseconds = |s: &AtomicI64, n: &AtomicI64| s.load(Ordering::Relaxed) * 1_000_000_000 + n.load(Ordering::Relaxed);
+    let nanoseconds =
+        |s: &AtomicI64, n: &AtomicI64| s.load(Ordering::Relaxed) * 1_000_000_000 + n.load(Ordering::Relaxed);
     (nanoseconds(a, b), nanoseconds(c, d))
 }
 
@@ -191,7 +200,9 @@ pub fn die(number: c_int) -> String {
             match number {
                 4 => std::arch::asm!("ud2"),
                 5 => std::arch::asm!("int3"),
-                8 => std::arch::asm!("xor edx, edx", "xor ecx, ecx", "mov eax, 1", "div ecx", out("eax") _, out("ecx") _, out("edx") _),
+                8 => {
+                    std::arch::asm!("xor edx, edx", "xor ecx, ecx", "mov eax, 1", "div ecx", out("eax") _, out("ecx") _, out("edx") _)
+                }
                 _ => std::arch::asm!("mov rax, qword ptr [0]", out("rax") _),
             }
         },

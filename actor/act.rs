@@ -1,0 +1,124 @@
+//! Carries out one action after the other.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::script::Action;
+use crate::{complain, load, say, serve, show, system};
+
+/// Whether the action is over.
+pub enum Outcome {
+    /// Yes.
+    Done,
+    /// It has a thread now.
+    GoesOn,
+}
+
+/// Does it.
+pub fn perform(action: Action) -> Result<Outcome, String> {
+    match action {
+        Action::Print { text, error: false } => say(format!("{text}\n").as_bytes()),
+        Action::Print { text, error: true } => {
+            // As for any program: nobody could be told.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+        Action::Sleep(Some(duration)) => thread::sleep(duration),
+        Action::Sleep(None) => loop {
+            thread::park();
+        },
+        Action::Exit(code) => std::process::exit(code),
+        Action::Die(signal) => return Err(system::die(signal)),
+        Action::On(signal, reaction) => system::react(signal, reaction),
+        Action::Serve(server) => {
+            serve::start(server)?;
+            return Ok(Outcome::GoesOn);
+        }
+        Action::Hold { port, address } => {
+            // Kept to the end of the process.
+            std::mem::forget(serve::listen(port, address.as_deref())?);
+            return Ok(Outcome::GoesOn);
+        }
+        Action::Get { address, path, retry } => {
+            let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+            let answer = exchange(&address, request.as_bytes(), retry)?;
+            let body = answer.windows(4).position(|window| window == b"\r\n\r\n").and_then(|at| answer.get(at + 4..));
+            say(body.unwrap_or(&answer));
+        }
+        Action::Connect { address, send, retry } => say(&exchange(&address, send.as_bytes(), retry)?),
+        Action::Allocate { per_second, until: Some(goal) } => {
+            // Touched and kept to the end of the process.
+            std::mem::forget(load::allocate(per_second, Some(goal)));
+        }
+        Action::Allocate { per_second, until: None } => {
+            return background(move || std::mem::forget(load::allocate(per_second, None)));
+        }
+        Action::Children { count, orphans } => {
+            for made in 0..count {
+                system::make_child(orphans).map_err(|error| format!("child {} of {count}: {error}", made + 1))?;
+            }
+        }
+        Action::Log(log) if log.count.is_some() => load::log(&log),
+        Action::Log(log) => return background(move || load::log(&log)),
+        Action::Heartbeat { file, every, id } => {
+            let heart = load::Heartbeat::open(&file, every, id)?;
+            return background(move || heart.beat());
+        }
+        Action::Write { file, text } => {
+            fs::write(&file, format!("{text}\n")).map_err(|error| format!("could not write {file}: {error}"))?;
+        }
+        Action::Read(file) => say(&fs::read(&file).map_err(|error| format!("could not read {file}: {error}"))?),
+        Action::Show(topics) => say(show::show(&topics).as_bytes()),
+        Action::Clock => {
+            let (monotonic, boottime) = system::first_clocks();
+            say(format!("monotonic {monotonic}\nboottime {boottime}\n").as_bytes());
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn background(work: impl FnOnce() + Send + 'static) -> Result<Outcome, String> {
+    let started = thread::Builder::new().stack_size(128 << 10).spawn(work);
+    started.map(|_| Outcome::GoesOn).map_err(|error| format!("could not start a thread: {error}"))
+}
+
+/// Connects, sends, and takes what comes until the other side closes. Tries anew for as long as `retry` says.
+fn exchange(address: &str, request: &[u8], retry: Duration) -> Result<Vec<u8>, String> {
+    let began = Instant::now();
+    loop {
+        let failed = |error: std::io::Error| format!("{address}: {error}");
+        let result = resolve(address).and_then(|address| {
+            let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).map_err(failed)?;
+            stream.write_all(request).map_err(failed)?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).map_err(failed)?;
+            Ok(answer)
+        });
+        match result {
+            Err(why) if began.elapsed() < retry => {
+                complain(&format!("{why}; again"));
+                thread::sleep(Duration::from_millis(100));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// An address, `localhost`, or a name of /etc/hosts: what the pod itself knows, and no more.
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("{text:?} is not host:port"))?;
+    let port = port.parse().map_err(|_| format!("{text:?} has no port number"))?;
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let known = || {
+        let hosts = fs::read_to_string("/etc/hosts").ok()?;
+        let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+        lines
+            .filter(|line| line.split_whitespace().skip(1).any(|name| name == host))
+            .find_map(|line| line.split_whitespace().next()?.parse::<IpAddr>().ok())
+    };
+    let loopback = || (host == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let address = literal.or_else(known).or_else(loopback);
+    address.map(|address| SocketAddr::new(address, port)).ok_or_else(|| format!("{host} is not in /etc/hosts"))
+}
