@@ -117,6 +117,11 @@ impl Paths {
         self.state.join(kind).join(namespace).join(format!("{name}.json"))
     }
 
+    /// All stored ConfigMaps or Secrets: a directory a namespace, in it a file an object.
+    pub fn objects(&self, kind: &str) -> PathBuf {
+        self.state.join(kind)
+    }
+
     /// The image store.
     pub fn images(&self) -> PathBuf {
         self.state.join("images")

@@ -2,7 +2,12 @@
 
 use clap::Args;
 
+use super::ask::{self, Object, Typed};
+use super::get::nothing;
 use super::line::Everywhere;
+use super::print::describe;
+use super::resource::{self, Wanted};
+use super::select::Selector;
 use super::{Caller, Failure};
 
 /// The words of `describe`.
@@ -22,20 +27,67 @@ pub struct Words {
     /// All namespaces.
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// With the events at the end.
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub show_events: bool,
+    /// With the events at the end; without when there are several objects, unless it is said.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "TRUTH")]
+    pub show_events: Option<bool>,
 }
 
 /// Describes.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, everywhere, caller);
-    Err(Failure::error("describe is not carried out yet"))
+    let wanted = resource::parse(&words.resources, "describe")?;
+    let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    match &wanted {
+        Wanted::Named(_) if words.selector.is_some() => {
+            return Err(Failure::error("name cannot be provided when a selector is specified"));
+        }
+        Wanted::Named(names) => {
+            for (kind, name) in names {
+                match ask::find(&caller.paths, *kind, everywhere.namespace(), name)? {
+                    Some(object) => found.push(object),
+                    None => missing.push((*kind, name)),
+                }
+            }
+        }
+        Wanted::All(kinds) => {
+            for kind in kinds {
+                let selector = Selector::parse(*kind, words.selector.as_deref(), None)?;
+                found.extend(ask::list(&caller.paths, *kind, namespace, &selector)?);
+            }
+            if found.is_empty() {
+                caller.notice(&nothing(namespace));
+            }
+        }
+    }
+    let with_events = words.show_events.unwrap_or(found.len() == 1 && missing.is_empty());
+    let mut end = "";
+    // `describe pod we` describes all pods whose names begin so, when none is called just that.
+    if let ([(kind, beginning)], true) = (missing.as_slice(), words.resources.len() == 2) {
+        let mut objects = ask::list(&caller.paths, *kind, namespace, &Selector::default())?;
+        objects.retain(|object| object.name().starts_with(beginning.as_str()));
+        if !objects.is_empty() {
+            (found, end) = (objects, "\n");
+            missing.clear();
+        }
+    }
+    let texts: Vec<String> = found.iter().map(|object| text(object, with_events, caller) + end).collect();
+    // kubectl leaves two lines between descriptions, one after each that it found by its beginning.
+    caller.print(&texts.join(if end.is_empty() { "\n\n" } else { "" }))?;
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    caller.out.flush()?;
+    for (kind, name) in missing {
+        caller.notice(&Failure::not_found(kind.plural(), name).text().unwrap_or_default());
+    }
+    Err(Failure::Told)
+}
+
+fn text(object: &Object, events: bool, caller: &Caller<'_>) -> String {
+    match &object.typed {
+        Typed::Pod(seen) => describe::pod(&seen.pod, events.then_some(&seen.events), caller.now()),
+        Typed::ConfigMap(map) => describe::config_map(map, events),
+        Typed::Secret(secret) => describe::secret(secret),
+        Typed::Event(event) => describe::event(event),
+    }
 }

@@ -1,9 +1,13 @@
 //! `podlet events`: what happened, in the order of time.
 
 use clap::Args;
+use k8s_openapi::api::core::v1::Event;
 
 use super::line::Everywhere;
-use super::{Caller, Failure};
+use super::print::columns::Widths;
+use super::print::event_row;
+use super::resource::{self, Kind, Wanted};
+use super::{Caller, Failure, ask, print};
 
 /// The words of `events`.
 #[derive(Args, Debug)]
@@ -38,6 +42,82 @@ pub struct Words {
 
 /// Lists events.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, everywhere, caller);
-    Err(Failure::error("events is not carried out yet"))
+    let choice = Choice::parse(words)?;
+    let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
+    if words.watch {
+        return watch(words, &choice, namespace, caller);
+    }
+    let mut events = ask::events(&caller.paths, namespace)?;
+    events.retain(|event| choice.takes(event));
+    if events.is_empty() {
+        caller.notice(&match namespace {
+            Some(namespace) => format!("No events found in {namespace} namespace."),
+            None => "No events found.".to_owned(),
+        });
+        return Ok(0);
+    }
+    event_row::sort_by_last_seen(&mut events);
+    let values = || print::wire::event_list(&events);
+    match words.output.as_deref().unwrap_or_default() {
+        "" => {
+            let now = caller.now();
+            let table =
+                event_row::events_table(&events, !words.no_headers, words.all_namespaces, now, &mut Widths::new());
+            caller.print(&table)?;
+        }
+        "json" => print::json(&values(), caller.out)?,
+        "yaml" => print::yaml(&values(), caller.out)?,
+        "name" => {
+            for event in &events {
+                caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?;
+            }
+        }
+        other => {
+            return Err(Failure::Error(format!(
+                "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,yaml"
+            )));
+        }
+    }
+    Ok(0)
+}
+
+/// Which events are meant.
+struct Choice {
+    object: Option<(Kind, String)>,
+    types: Vec<String>,
+}
+
+impl Choice {
+    fn parse(words: &Words) -> Result<Choice, Failure> {
+        let object = match words.object.as_deref() {
+            None => None,
+            Some(word) if !word.contains('/') => {
+                return Err(Failure::error("--for must be in resource/name form"));
+            }
+            Some(word) => match resource::parse(&[word.to_owned()], "show events for")? {
+                Wanted::Named(names) => names.into_iter().next(),
+                Wanted::All(_) => None,
+            },
+        };
+        let known = |word: &String| word.eq_ignore_ascii_case("Normal") || word.eq_ignore_ascii_case("Warning");
+        if !words.types.iter().all(known) {
+            return Err(Failure::error("valid --types are Normal or Warning"));
+        }
+        Ok(Choice { object, types: words.types.clone() })
+    }
+
+    fn takes(&self, event: &Event) -> bool {
+        let about = &event.involved_object;
+        let of_object = self.object.as_ref().is_none_or(|(kind, name)| {
+            about.name.as_ref() == Some(name)
+                && about.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case(kind.singular()))
+        });
+        let type_ = event.type_.as_deref().unwrap_or_default();
+        of_object && (self.types.is_empty() || self.types.iter().any(|t| t.eq_ignore_ascii_case(type_)))
+    }
+}
+
+fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let _ = (words, choice, namespace, caller);
+    Err(Failure::error("events -w is not carried out yet"))
 }

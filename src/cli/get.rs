@@ -1,9 +1,17 @@
 //! `podlet get`: lists pods, ConfigMaps, Secrets and events as kubectl does.
 
-use clap::Args;
+mod watch;
 
+use clap::Args;
+use jiff::Timestamp;
+
+use super::ask::{self, Object, Typed};
 use super::line::Everywhere;
-use super::{Caller, Failure};
+use super::print::table::{Shape, Table};
+use super::print::{event_row, object_row, pod_row};
+use super::resource::{self, Kind, Wanted};
+use super::select::{self, Selector};
+use super::{Caller, Failure, print};
 
 /// The words of `get`.
 #[derive(Args, Debug)]
@@ -55,8 +63,181 @@ pub struct Words {
     pub ignore_not_found: bool,
 }
 
+/// How objects are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+impl Output {
+    fn parse(word: Option<&str>) -> Result<Output, Failure> {
+        Ok(match word.unwrap_or_default() {
+            "" => Output::Table,
+            "wide" => Output::Wide,
+            "json" => Output::Json,
+            "yaml" => Output::Yaml,
+            "name" => Output::Name,
+            other => {
+                return Err(Failure::Error(format!(
+                    "unable to match a printer suitable for the output format {other:?}, allowed formats are: \
+                     json,name,wide,yaml"
+                )));
+            }
+        })
+    }
+}
+
 /// Lists.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, everywhere, caller);
-    Err(Failure::error("get is not carried out yet"))
+    let output = Output::parse(words.output.as_deref())?;
+    let wanted = resource::parse(&words.resources, "get")?;
+    if words.watch || words.watch_only {
+        return watch::run(words, &wanted, everywhere, caller);
+    }
+    let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
+    match wanted {
+        Wanted::Named(names) => named(words, &names, output, everywhere, caller),
+        Wanted::All(kinds) => all(words, &kinds, namespace, output, caller),
+    }
+}
+
+fn all(
+    words: &Words,
+    kinds: &[Kind],
+    namespace: Option<&str>,
+    output: Output,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        let selector = Selector::parse(*kind, words.selector.as_deref(), words.field_selector.as_deref())?;
+        found.extend(ask::list(&caller.paths, *kind, namespace, &selector)?);
+    }
+    if let Some(field) = &words.sort_by {
+        select::sort_by(&mut found, field, |object| &object.wire)?;
+    }
+    let empty = found.is_empty();
+    // One kind that was asked for by its own name needs none before the objects' names.
+    let with_kind = kinds.len() > 1 || words.resources.iter().any(|word| word == "all");
+    print_objects(words, &found, output, with_kind, false, caller)?;
+    if empty && matches!(output, Output::Table | Output::Wide) && !words.ignore_not_found {
+        caller.notice(&nothing(namespace));
+    }
+    Ok(0)
+}
+
+/// What kubectl says when a list is empty.
+pub fn nothing(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("No resources found in {namespace} namespace."),
+        None => "No resources found".to_owned(),
+    }
+}
+
+fn named(
+    words: &Words,
+    names: &[(Kind, String)],
+    output: Output,
+    everywhere: &Everywhere,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
+    if words.selector.is_some() {
+        return Err(Failure::error("name cannot be provided when a selector is specified"));
+    }
+    if words.all_namespaces {
+        return Err(Failure::error("a resource cannot be retrieved by name across all namespaces"));
+    }
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for (kind, name) in names {
+        match ask::find(&caller.paths, *kind, everywhere.namespace(), name)? {
+            Some(object) => found.push(object),
+            None if words.ignore_not_found => {}
+            None => missing.push(Failure::not_found(kind.plural(), name)),
+        }
+    }
+    if let Some(field) = &words.sort_by {
+        select::sort_by(&mut found, field, |object| &object.wire)?;
+    }
+    let several_kinds = names.iter().any(|(kind, _)| Some(kind) != names.first().map(|(kind, _)| kind));
+    // With a name missing and nothing found, kubectl prints no empty list.
+    if !found.is_empty() {
+        print_objects(words, &found, output, several_kinds, names.len() == 1, caller)?;
+    }
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    caller.out.flush()?;
+    for failure in missing {
+        caller.notice(&failure.text().unwrap_or_default());
+    }
+    Err(Failure::Told)
+}
+
+fn print_objects(
+    words: &Words,
+    objects: &[Object],
+    output: Output,
+    with_kind: bool,
+    single: bool,
+    caller: &mut Caller<'_>,
+) -> Result<(), Failure> {
+    let as_value = || match objects {
+        [one] if single => one.wire.clone(),
+        several => print::wire::list(several.iter().map(|object| object.wire.clone()).collect()),
+    };
+    match output {
+        Output::Json => print::json(&as_value(), caller.out)?,
+        Output::Yaml => print::yaml(&as_value(), caller.out)?,
+        Output::Name => {
+            for object in objects {
+                caller.print(&format!("{}/{}\n", object.kind().singular(), object.name()))?;
+            }
+        }
+        Output::Table | Output::Wide => {
+            let now = caller.now();
+            let mut first = true;
+            for group in objects.chunk_by(|a, b| a.kind() == b.kind()) {
+                if !std::mem::take(&mut first) {
+                    caller.print("\n")?;
+                }
+                let kind = group.first().map_or(Kind::Pod, Object::kind);
+                let shape = shape(words, output == Output::Wide, with_kind.then(|| kind.singular()));
+                caller.print(&table(kind, group, now).print(&shape))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shape(words: &Words, wide: bool, kind: Option<&'static str>) -> Shape {
+    Shape {
+        wide,
+        no_headers: words.no_headers,
+        namespace: words.all_namespaces,
+        kind,
+        label_columns: words.label_columns.clone(),
+        show_labels: words.show_labels,
+    }
+}
+
+/// The table of objects of one kind.
+fn table(kind: Kind, objects: &[Object], now: Timestamp) -> Table {
+    let columns = match kind {
+        Kind::Pod => pod_row::pod_columns(),
+        Kind::Event => event_row::event_columns(),
+        Kind::ConfigMap => object_row::config_map_columns(),
+        Kind::Secret => object_row::secret_columns(),
+    };
+    let rows = objects.iter().map(|object| match &object.typed {
+        Typed::Pod(seen) => pod_row::pod_row(&seen.pod, now),
+        Typed::Event(event) => event_row::event_row(event, now),
+        Typed::ConfigMap(map) => object_row::config_map_row(map, now),
+        Typed::Secret(secret) => object_row::secret_row(secret, now),
+    });
+    Table { columns, rows: rows.collect() }
 }

@@ -6,6 +6,7 @@
 //! on what they ran.
 
 mod apply;
+mod ask;
 mod caller;
 mod completion;
 mod delete;
@@ -21,6 +22,9 @@ mod line;
 mod logs;
 mod plan;
 pub mod print;
+mod resource;
+mod select;
+mod stored;
 mod supervise;
 mod up;
 mod usage;

@@ -1,0 +1,176 @@
+//! What podlet knows of objects: pods from their supervisors or from kept state, ConfigMaps and Secrets from the store,
+//! events from the pods that they are about. Reads only.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
+use serde_json::Value;
+
+use super::Failure;
+use super::print::wire;
+use super::resource::Kind;
+use super::select::Selector;
+use crate::paths::Paths;
+use crate::supervisor::kept::{self, KeptError, Seen};
+
+use super::stored;
+
+/// One object of any kind, with the JSON that the API server would send.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Typed.
+    pub typed: Typed,
+    /// As sent.
+    pub wire: Value,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One object, typed.
+#[derive(Clone, Debug)]
+pub enum Typed {
+    /// With its events.
+    Pod(Box<Seen>),
+    /// A ConfigMap.
+    ConfigMap(Box<ConfigMap>),
+    /// A Secret.
+    Secret(Box<Secret>),
+    /// An event.
+    Event(Box<Event>),
+}
+
+impl Object {
+    /// A pod.
+    pub fn pod(seen: Seen) -> Object {
+        Object {
+            wire: wire::pod(&seen.pod),
+            labels: seen.pod.metadata.labels.clone().unwrap_or_default(),
+            typed: Typed::Pod(Box::new(seen)),
+        }
+    }
+
+    /// An event.
+    pub fn event(event: Event) -> Object {
+        Object {
+            wire: wire::event(&event),
+            labels: event.metadata.labels.clone().unwrap_or_default(),
+            typed: Typed::Event(Box::new(event)),
+        }
+    }
+
+    fn config_map(map: ConfigMap) -> Object {
+        Object {
+            wire: wire::config_map(&map),
+            labels: map.metadata.labels.clone().unwrap_or_default(),
+            typed: Typed::ConfigMap(Box::new(map)),
+        }
+    }
+
+    fn secret(secret: Secret) -> Object {
+        Object {
+            wire: wire::secret(&secret),
+            labels: secret.metadata.labels.clone().unwrap_or_default(),
+            typed: Typed::Secret(Box::new(secret)),
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self.typed {
+            Typed::Pod(_) => Kind::Pod,
+            Typed::ConfigMap(_) => Kind::ConfigMap,
+            Typed::Secret(_) => Kind::Secret,
+            Typed::Event(_) => Kind::Event,
+        }
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.wire.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// Kept state that cannot be read is the server's failure, as far as a user of kubectl's words goes.
+pub fn kept_failure(error: &KeptError) -> Failure {
+    Failure::Server { reason: "InternalError", message: error.to_string() }
+}
+
+/// A name that can be one. Whatever else was typed is the name of nothing, and never becomes part of a path.
+pub fn is_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    !text.is_empty() && text.len() <= 253 && !text.starts_with('.') && text.bytes().all(fits)
+}
+
+/// The pod of this name.
+pub fn pod(paths: &Paths, namespace: &str, name: &str) -> Result<Seen, Failure> {
+    find_pod(paths, namespace, name)?.ok_or_else(|| Failure::not_found("pods", name))
+}
+
+/// The pod of this name, if there is one.
+pub fn find_pod(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Seen>, Failure> {
+    if !is_name(namespace) || !is_name(name) {
+        return Ok(None);
+    }
+    match kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))? {
+        Some(uid) => kept::see(paths, &uid).map_err(|e| kept_failure(&e)),
+        None => Ok(None),
+    }
+}
+
+/// All pods of a namespace, or of all, in the order of namespace and name.
+pub fn pods(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Seen>, Failure> {
+    if namespace.is_some_and(|n| !is_name(n)) {
+        return Ok(Vec::new());
+    }
+    let mut pods = Vec::new();
+    for claim in kept::list(paths, namespace).map_err(|e| kept_failure(&e))? {
+        // One that has gone since the list was made is not there.
+        pods.extend(kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))?);
+    }
+    Ok(pods)
+}
+
+/// All events of a namespace, or of all, in the order of namespace and name.
+pub fn events(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Event>, Failure> {
+    let mut events: Vec<Event> = pods(paths, namespace)?.into_iter().flat_map(|seen| seen.events).collect();
+    events.sort_by(|a, b| (&a.metadata.namespace, &a.metadata.name).cmp(&(&b.metadata.namespace, &b.metadata.name)));
+    Ok(events)
+}
+
+/// The objects of one kind that a selector chooses.
+pub fn list(paths: &Paths, kind: Kind, namespace: Option<&str>, selector: &Selector) -> Result<Vec<Object>, Failure> {
+    let mut objects: Vec<Object> = match kind {
+        Kind::Pod => pods(paths, namespace)?.into_iter().map(Object::pod).collect(),
+        Kind::Event => events(paths, namespace)?.into_iter().map(Object::event).collect(),
+        Kind::ConfigMap => stored::list(paths, kind, namespace)?.into_iter().map(Object::config_map).collect(),
+        Kind::Secret => stored::list(paths, kind, namespace)?.into_iter().map(Object::secret).collect(),
+    };
+    objects.retain(|object| selector.matches(&object.labels, &object.wire));
+    Ok(objects)
+}
+
+/// One object by name.
+pub fn find(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Result<Option<Object>, Failure> {
+    if !is_name(namespace) || !is_name(name) {
+        return Ok(None);
+    }
+    Ok(match kind {
+        Kind::Pod => find_pod(paths, namespace, name)?.map(Object::pod),
+        Kind::Event => {
+            let mut events = events(paths, Some(namespace))?;
+            let at = events.iter().position(|event| event.metadata.name.as_deref() == Some(name));
+            at.map(|at| Object::event(events.swap_remove(at)))
+        }
+        Kind::ConfigMap => stored::find(paths, kind, namespace, name)?.map(Object::config_map),
+        Kind::Secret => stored::find(paths, kind, namespace, name)?.map(Object::secret),
+    })
+}
+
+/// The names of a pod's containers in the order in which kubectl lists them, and what kind each is.
+pub fn container_names(pod: &Pod) -> Vec<(String, &'static str)> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let mut names: Vec<(String, &'static str)> = spec.containers.iter().map(|c| (c.name.clone(), "")).collect();
+    names.extend(spec.init_containers.iter().flatten().map(|c| (c.name.clone(), " (init)")));
+    names.extend(spec.ephemeral_containers.iter().flatten().map(|c| (c.name.clone(), " (ephem)")));
+    names
+}

@@ -1,0 +1,103 @@
+//! ConfigMaps and Secrets as stored: a JSON file each, readable by its owner only. `apply` writes them, `delete` removes
+//! them, `get` and `describe` read them here; supervisors read the same files when a container starts.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use super::resource::Kind;
+use crate::paths::Paths;
+
+fn failure(action: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Server { reason: "InternalError", message: format!("could not {action} {}: {error}", path.display()) }
+}
+
+/// All of one kind, in the order of namespace and name.
+pub fn list<T: DeserializeOwned>(paths: &Paths, kind: Kind, namespace: Option<&str>) -> Result<Vec<T>, Failure> {
+    let root = paths.objects(kind.plural());
+    let namespaces = match namespace {
+        Some(namespace) => vec![root.join(namespace)],
+        None => entries(&root)?,
+    };
+    let mut all = Vec::new();
+    for namespace in namespaces {
+        for file in entries(&namespace)? {
+            if file.extension().is_some_and(|extension| extension == "json") {
+                all.extend(read(&file)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// One, if it is stored.
+pub fn find<T: DeserializeOwned>(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Result<Option<T>, Failure> {
+    read(&paths.object(kind.plural(), namespace, name))
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let listing = match fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failure("read", directory, &error)),
+    };
+    let mut paths = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(|error| failure("read", directory, &error))?.path();
+        // A file that is being written begins with a dot.
+        if !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failure("understand", path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failure("read", path, &error)),
+    }
+}
+
+/// Stores one, whole or not at all: written beside its place and renamed.
+pub fn store(paths: &Paths, kind: Kind, namespace: &str, name: &str, object: &impl Serialize) -> Result<(), Failure> {
+    let path = paths.object(kind.plural(), namespace, name);
+    let bytes = serde_json::to_vec(object).map_err(|error| failure("write", &path, &error))?;
+    write(&path, &bytes).map_err(|error| failure("write", &path, &error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = directory.join(format!(".{name}.{}", std::process::id()));
+    let written = (|| {
+        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        // The rename is on disk when the directory is (rename(2), fsync(2)).
+        fs::File::open(directory)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Removes one; says whether it was there.
+pub fn remove(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Result<bool, Failure> {
+    let path = paths.object(kind.plural(), namespace, name);
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failure("remove", &path, &error)),
+    }
+}
