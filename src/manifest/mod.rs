@@ -16,6 +16,7 @@ mod diagnostic;
 mod document;
 pub mod field;
 pub mod fields;
+mod go;
 mod image_tag;
 mod load;
 pub mod node;
