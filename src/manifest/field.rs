@@ -122,7 +122,7 @@ pub struct Shown(String);
 impl Shown {
     /// Anything of a Go type other than string, number, bool: structs, lists, absent pointers.
     pub fn json(value: &impl Serialize) -> Self {
-        Self(serde_json::to_string(value).unwrap_or_else(|_| "null".into()))
+        Self(escape_html(serde_json::to_string(value).unwrap_or_else(|_| "null".into())))
     }
 }
 
@@ -242,6 +242,18 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.body())
     }
+}
+
+/// JSON as Go's encoder writes it: these characters, which can stand only within strings, are escaped.
+pub fn escape_html(json: String) -> String {
+    if !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return json;
+    }
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 /// A string as Go's `%q` prints it: double quotes, Go's escapes, printable text as it is.

@@ -165,19 +165,19 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
         Kind::Pod => typed(json).map(|mut pod: Pod| {
             prepare(&mut pod.metadata, namespace);
             default::pod(&mut pod);
-            let (errors, warnings) = (validate::pod(&pod, root), warning::pod(&pod));
+            let (errors, warnings) = (validate::pod(&pod), warning::pod(&pod));
             (Object::Pod(Box::new(pod)), errors, warnings)
         }),
         Kind::ConfigMap => typed(json).map(|mut map: ConfigMap| {
             prepare(&mut map.metadata, namespace);
             default::config_map(&mut map);
-            let errors = validate::config_map(&map, root);
+            let errors = validate::config_map(&map);
             (Object::ConfigMap(Box::new(map)), errors, Vec::new())
         }),
         Kind::Secret => typed(json).map(|mut secret: Secret| {
             prepare(&mut secret.metadata, namespace);
             default::secret(&mut secret);
-            let errors = validate::secret(&secret, root);
+            let errors = validate::secret(&secret);
             (Object::Secret(Box::new(secret)), errors, Vec::new())
         }),
     };

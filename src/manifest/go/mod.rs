@@ -13,6 +13,8 @@ use k8s_openapi::api::core::v1::{
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::field::escape_html;
+
 /// A value in the server's own form.
 #[derive(Clone, Debug)]
 pub enum GoValue {
@@ -88,18 +90,6 @@ pub fn pretty(value: &GoValue) -> String {
     // Writing to memory cannot fail, and the keys are strings.
     let _ = value.serialize(&mut serializer);
     escape_html(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Go's encoder escapes these within strings, where alone they can stand.
-fn escape_html(text: String) -> String {
-    if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-        return text;
-    }
-    text.replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
 }
 
 fn json(value: &impl Serialize) -> Value {
