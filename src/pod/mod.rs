@@ -9,7 +9,7 @@
 //! | how a fact changes that | `facts` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when | `restart`, `backoff` |
-//! | what a user sees | `status`, `phase`, `conditions`, `events`, `message`, `qos` |
+//! | what a user sees | `status`, `phase`, `conditions`, `events`, `message` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -24,7 +24,6 @@ pub mod input;
 pub mod machine;
 pub mod message;
 pub mod phase;
-mod qos;
 pub mod restart;
 pub mod rules;
 pub mod sandbox;

@@ -13,6 +13,7 @@ use super::facts::NOT_LOCATED;
 use super::machine::{Course, Machine, container_spec};
 use super::message::share;
 use super::time::WallTime;
+use crate::manifest::resources::qos_class;
 
 /// A time of day as Kubernetes writes it: whole seconds, UTC.
 pub(super) fn rfc3339(wall: WallTime) -> Option<Time> {
@@ -56,7 +57,7 @@ impl Machine {
             conditions: Some(self.shown_conditions()),
             container_statuses: Some(containers),
             start_time: rfc3339(self.state.started),
-            qos_class: Some(super::qos::qos_class(&self.pod).to_owned()),
+            qos_class: self.pod.spec.as_ref().map(|spec| qos_class(spec).to_owned()),
             observed_generation: self.pod.metadata.generation,
             host_ips: host_ip.clone().map(|ip| vec![HostIP { ip }]),
             host_ip,

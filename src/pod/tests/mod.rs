@@ -9,7 +9,12 @@ use serde_json::{Value, json};
 use super::machine::Settings;
 use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 
+mod golden;
+mod images;
+mod property;
+mod purity;
 mod restarts;
+mod sandboxes;
 mod stops;
 
 /// A defaulted pod with these containers.

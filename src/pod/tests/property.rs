@@ -1,0 +1,327 @@
+//! What holds for every sequence of inputs, sensible or not: answers to what was asked for, answers to what was not, exits
+//! of unknown instances, duplicates, time that goes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::pod::effect::{Action, Decision, Effect};
+use crate::pod::input::{Exit, Fact, ImageFacts, ImageFailure, Input, StartStage, TerminationMessage};
+use crate::pod::machine::Machine;
+use crate::pod::rules;
+use crate::pod::time::{BootTime, Moment, WallTime};
+
+/// One thing to do to a machine.
+#[derive(Clone, Debug)]
+enum Op {
+    /// Answer the nth effect that waits for an answer, well or badly.
+    Answer { nth: usize, how: u8 },
+    /// Say something that nobody may have asked for.
+    Say(Fact),
+    /// Wake it when it wants to be woken.
+    Wake,
+    /// Kill what runs.
+    Crash { nth: usize, code: i32 },
+}
+
+fn arbitrary_fact() -> impl Strategy<Value = Fact> {
+    let name = prop_oneof![Just("a"), Just("b"), Just("nobody")].prop_map(str::to_owned);
+    let attempt = 0..3u32;
+    (name, attempt, 0..17u8, any::<i32>(), -2..100i64).prop_map(
+        |(container, attempt, which, code, grace)| match which {
+            0 => Fact::SandboxStarted { attempt, ips: vec![] },
+            1 => Fact::SandboxFailed { attempt, message: "no".to_owned() },
+            2 | 3 => Fact::SandboxExited { attempt },
+            4 => Fact::ImageReady { container, attempt, image: ImageFacts::default(), pulled: None },
+            5 => Fact::ImageFailed { container, attempt, reason: ImageFailure::ErrImagePull, message: "no".to_owned() },
+            6 => Fact::ContainerStarted { container, attempt, id: "0".repeat(64), user: None },
+            7 => Fact::StartFailed { container, attempt, stage: StartStage::Run, message: "x".to_owned(), id: None },
+            8 | 9 => exited(container, attempt, Exit::Code(code)),
+            10 => exited(container, attempt, Exit::Signal(code)),
+            11 => Fact::ContainerLost { container, attempt, message: String::new() },
+            12 if grace > 50 => Fact::DeleteRequested { grace_seconds: Some(grace - 50), force: grace % 2 == 0 },
+            13 => Fact::TornDown,
+            14 => Fact::ImagePulling { container, attempt },
+            15 => changed_image(code),
+            16 if grace > 80 => Fact::Rebooted,
+            _ => Fact::Tick,
+        },
+    )
+}
+
+fn exited(container: String, attempt: u32, exit: Exit) -> Fact {
+    Fact::ContainerExited { container, attempt, exit, oom_killed: false, message: TerminationMessage::default() }
+}
+
+fn changed_image(code: i32) -> Fact {
+    let image = format!("localhost/busybox:{}", code.rem_euclid(3));
+    let pod = pod("Always", json!([{"name": "a", "image": image}, {"name": "b"}]));
+    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+}
+
+fn arbitrary_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (0..4usize, any::<u8>()).prop_map(|(nth, how)| Op::Answer { nth, how }),
+        2 => arbitrary_fact().prop_map(Op::Say),
+        3 => Just(Op::Wake),
+        2 => (0..4usize, 0..3i32).prop_map(|(nth, code)| Op::Crash { nth, code }),
+    ]
+}
+
+/// A machine and all that was asked of and told to it, seen from outside.
+struct Watched {
+    machine: Machine,
+    now: u64,
+    ids: BTreeSet<String>,
+    /// Effects without an answer.
+    open: Vec<Effect>,
+    /// Instances asked to start, without an answer.
+    starting: BTreeSet<(String, u32)>,
+    /// Instances that run.
+    live: BTreeSet<(String, u32)>,
+    restarts: BTreeMap<String, i32>,
+    terminal: Option<String>,
+    told: usize,
+}
+
+impl Watched {
+    fn new(policy: &str) -> Watched {
+        let (machine, decision) =
+            Machine::admit(pod(policy, json!([{"name": "a"}, {"name": "b"}])), settings(), at(1_000_000_000_000));
+        let mut watched = Watched {
+            machine,
+            now: 1_000_000_000_000,
+            ids: BTreeSet::new(),
+            open: Vec::new(),
+            starting: BTreeSet::new(),
+            live: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+            terminal: None,
+            told: policy.len(),
+        };
+        watched.asked(decision);
+        watched
+    }
+
+    fn run(&mut self, op: &Op, time: u64) {
+        match op {
+            Op::Wake => {
+                let wake = self.machine.wake().map_or(self.now, |wake| wake.0);
+                self.tell(Fact::Tick, wake.max(self.now));
+            }
+            Op::Say(fact) => self.tell(fact.clone(), time),
+            Op::Crash { nth, code } => {
+                if let Some((name, attempt)) = self.live.iter().nth(*nth).cloned() {
+                    self.tell(exited(name, attempt, Exit::Code(*code)), time);
+                }
+            }
+            Op::Answer { nth, how } if !self.open.is_empty() => {
+                let effect = self.open.remove(nth % self.open.len());
+                if let Some(fact) = answer(&effect, *how) {
+                    self.tell(fact, time);
+                }
+            }
+            Op::Answer { .. } => {}
+        }
+    }
+
+    /// Tells the machine; now and then also a copy of it made from its snapshot: both decide the same.
+    fn tell(&mut self, fact: Fact, time: u64) {
+        self.now = if fact == Fact::Rebooted { time } else { self.now.max(time) };
+        self.follow(&fact);
+        let input = Input { at: at(time), fact };
+        self.told += 1;
+        if self.told % 8 != 0 {
+            let decision = self.machine.step(&input);
+            self.asked(decision);
+            return self.check();
+        }
+        let snapshot = serde_json::to_vec(&self.machine).unwrap();
+        let mut copy: Machine = serde_json::from_slice(&snapshot).unwrap();
+        assert_eq!(copy, self.machine, "a snapshot gives the same machine back");
+        let decision = self.machine.step(&input);
+        assert_eq!(copy.step(&input), decision, "a machine from a snapshot decides the same");
+        assert_eq!(copy.digest(), self.machine.digest());
+        self.asked(decision);
+        self.check();
+    }
+
+    /// What a fact means to somebody who knows only what was asked for.
+    fn follow(&mut self, fact: &Fact) {
+        match fact {
+            Fact::ContainerStarted { container, attempt, .. } => {
+                let key = (container.clone(), *attempt);
+                if self.starting.remove(&key) {
+                    self.live.insert(key);
+                }
+            }
+            Fact::StartFailed { container, attempt, .. } => {
+                self.starting.remove(&(container.clone(), *attempt));
+            }
+            Fact::ContainerExited { container, attempt, .. } => {
+                self.live.remove(&(container.clone(), *attempt));
+            }
+            Fact::ContainerLost { container, attempt, .. } => {
+                let key = (container.clone(), *attempt);
+                self.live.remove(&key);
+                self.starting.remove(&key);
+            }
+            Fact::Rebooted => {
+                self.live.clear();
+                self.starting.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn asked(&mut self, decision: Decision) {
+        for note in &decision.notes {
+            assert!(rules::find(&note.rule.0).is_some(), "{note:?}");
+        }
+        for effect in decision.effects {
+            assert!(rules::find(&effect.rule.0).is_some(), "{effect:?}");
+            assert!(self.ids.insert(effect.id.0.clone()), "{} was asked for twice", effect.id.0);
+            if let Action::StartContainer { container, attempt } = &effect.action {
+                let none_of = |set: &BTreeSet<(String, u32)>| !set.iter().any(|(name, _)| name == container);
+                assert!(none_of(&self.live), "{} while it runs", effect.id.0);
+                assert!(self.starting.is_empty(), "{} while {:?} starts", effect.id.0, self.starting);
+                self.starting.insert((container.clone(), *attempt));
+            }
+            if matches!(effect.action, Action::StopSandbox { .. } | Action::TearDown) {
+                assert!(self.live.is_empty() && self.starting.is_empty(), "{} but {:?} runs", effect.id.0, self.live);
+            }
+            self.open.push(effect);
+        }
+    }
+
+    fn check(&mut self) {
+        let pod = self.machine.pod();
+        let seen = View::of(&pod);
+        for container in &seen.containers {
+            let runs = self.live.iter().any(|(name, _)| *name == container.name);
+            assert_eq!(container.state == "running", runs, "{} in {seen:?}", container.name);
+            let before = self.restarts.insert(container.name.clone(), container.restart_count).unwrap_or_default();
+            assert!(before <= container.restart_count, "a restart count went back");
+        }
+        if let Some(terminal) = &self.terminal {
+            assert_eq!(*terminal, seen.phase, "a terminal phase was left");
+        }
+        if ["Succeeded", "Failed"].contains(&seen.phase.as_str()) {
+            self.terminal = Some(seen.phase);
+        }
+        if let Some(BootTime(wake)) = self.machine.wake() {
+            assert!(wake >= self.now, "asks for a wake-up in the past");
+            assert!(wake - self.now <= 300_000_000_000, "waits longer than the cap");
+        }
+    }
+
+    /// However often it is woken at one instant, it comes to rest at once.
+    fn comes_to_rest(&mut self) {
+        for _ in 0..4 {
+            self.tell(Fact::Tick, self.now);
+        }
+        let before = self.machine.clone();
+        let decision = self.machine.step(&Input { at: at(self.now), fact: Fact::Tick });
+        assert!(decision.effects.is_empty() && decision.notes.is_empty(), "{decision:?}");
+        assert_eq!(before.digest(), self.machine.digest());
+        assert_ne!(self.machine.wake(), Some(BootTime(self.now)), "would be woken for ever");
+    }
+}
+
+fn at(nanoseconds: u64) -> Moment {
+    Moment { boot: BootTime(nanoseconds), wall: WallTime(nanoseconds.cast_signed()) }
+}
+
+/// An answer that the owner of a machine may give: good for an even `how`.
+fn answer(effect: &Effect, how: u8) -> Option<Fact> {
+    let good = how % 3 != 0;
+    Some(match effect.action.clone() {
+        Action::StartSandbox { attempt } if good => Fact::SandboxStarted { attempt, ips: vec!["10.0.0.1".to_owned()] },
+        Action::StartSandbox { attempt } => Fact::SandboxFailed { attempt, message: "no".to_owned() },
+        Action::StopSandbox { attempt } => Fact::SandboxExited { attempt },
+        Action::EnsureImage { container, attempt } if good => {
+            Fact::ImageReady { container, attempt, image: ImageFacts::default(), pulled: None }
+        }
+        Action::EnsureImage { container, attempt } => {
+            let reason = match how % 4 {
+                0 => ImageFailure::ErrImagePull,
+                1 => ImageFailure::ErrImageNeverPull,
+                2 => ImageFailure::InvalidImageName,
+                _ => ImageFailure::ImageInspectError,
+            };
+            Fact::ImageFailed { container, attempt, reason, message: "no".to_owned() }
+        }
+        Action::StartContainer { container, attempt } if good => {
+            Fact::ContainerStarted { container, attempt, id: "1".repeat(64), user: None }
+        }
+        Action::StartContainer { container, attempt } => {
+            let stage = match how % 4 {
+                0 => StartStage::Config,
+                1 => StartStage::Create,
+                _ => StartStage::Run,
+            };
+            Fact::StartFailed { container, attempt, stage, message: "no".to_owned(), id: None }
+        }
+        Action::SignalContainer { container, attempt, .. } if good => exited(container, attempt, Exit::Code(0)),
+        Action::SignalContainer { .. } | Action::Remove => return None,
+        Action::KillContainer { container, attempt } => exited(container, attempt, Exit::Signal(9)),
+        Action::TearDown => Fact::TornDown,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_inputs_breaks_the_machine(
+        policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        ops in vec((arbitrary_op(), -5_000_000_000i64..20_000_000_000), 1..60),
+    ) {
+        let mut watched = Watched::new(policy);
+        for (op, step) in ops {
+            let time = watched.now.saturating_add_signed(step);
+            watched.run(&op, time);
+        }
+        watched.comes_to_rest();
+    }
+
+    /// Left alone with an owner that answers, every deleted pod is removed, whatever it did before.
+    #[test]
+    fn a_deleted_pod_is_always_removed(
+        policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        ops in vec((arbitrary_op(), 0i64..20_000_000_000), 1..40),
+    ) {
+        let mut watched = Watched::new(policy);
+        for (op, step) in ops {
+            let time = watched.now.saturating_add_signed(step);
+            watched.run(&op, time);
+        }
+        watched.tell(Fact::DeleteRequested { grace_seconds: Some(5), force: false }, watched.now);
+        for _ in 0..200 {
+            if watched.ids.contains("remove") {
+                break;
+            }
+            if watched.open.is_empty() {
+                watched.run(&Op::Wake, watched.now);
+            }
+            watched.run(&Op::Answer { nth: 0, how: 1 }, watched.now);
+        }
+        prop_assert!(watched.ids.contains("remove"), "{:?}", watched.ids);
+    }
+}
+
+#[test]
+fn ten_thousand_restarts_leave_no_larger_state() {
+    let mut driver = run_one("Always", Script::default().container("c", [crate::simulation::Run::exits(1, 0)]), 40_000);
+    let size = |driver: &Driver| serde_json::to_vec(&driver.machine).unwrap().len();
+    let early = size(&driver);
+    driver.timeline.clear();
+    driver.run_until(Duration::from_secs(3_010_000)).unwrap();
+    assert!(container(&driver, "c").restart_count > 10_000);
+    // A few digits more in counts and times.
+    assert!(size(&driver) < early + 100, "{early} grew to {}", size(&driver));
+    assert!(size(&driver) < 8_000, "{}", size(&driver));
+}

@@ -1,0 +1,119 @@
+//! The sandbox: made, not made, lost; and the reboot of the machine.
+
+use std::time::Duration;
+
+use super::*;
+use crate::pod::input::{Exit, Fact};
+use crate::simulation::Run;
+
+fn lose(driver: &mut Driver, attempt: u32, at: u64) {
+    driver.at(Duration::from_secs(at), Fact::SandboxExited { attempt });
+}
+
+fn two(policy: &str, script: Script) -> Driver {
+    Driver::new(pod(policy, json!([{"name": "a"}, {"name": "b"}])), settings(), script)
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
+    let sandboxes = vec![Err("no address".to_owned()), Err("no address".to_owned())];
+    let driver = run_one("Never", Script { sandboxes, ..Script::default() }, 30);
+    assert_eq!(times(&driver, "sandbox/0"), [0.0, 10.0, 20.0]);
+    assert!(effects(&driver).contains(&"sandbox/0#3 R-9.2-e".to_owned()));
+    assert_eq!(container(&driver, "c").state, "running");
+    let event = "Warning FailedCreatePodSandBox Failed to create pod sandbox: no address x2";
+    assert!(events(&driver).contains(&event.to_owned()));
+}
+
+#[test]
+fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it() {
+    let script = Script::default().container("b", [Run::forever().stops(0, 2000)]);
+    let mut driver = two("Always", script);
+    lose(&mut driver, 0, 10);
+    driver.run_until(Duration::from_secs(11)).unwrap();
+    let seen = view(&driver);
+    assert_eq!(seen.conditions[0], ("PodReadyToStartContainers".to_owned(), "False".to_owned()));
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    assert_eq!(times(&driver, "signal/"), [10.0, 10.0]);
+    assert_eq!(times(&driver, "sandbox/1"), [12.0]);
+    for name in ["a", "b"] {
+        let seen = container(&driver, name);
+        assert_eq!((seen.state, seen.restart_count), ("running", 1));
+        assert_eq!(seen.last, Some(("Completed".to_owned(), 0, None)));
+    }
+    let seen = view(&driver);
+    assert_eq!((seen.phase.as_str(), seen.conditions[0].1.as_str()), ("Running", "True"));
+    let changed = "Normal SandboxChanged Pod sandbox changed, it will be killed and re-created. x1";
+    assert!(events(&driver).contains(&changed.to_owned()));
+    assert!(events(&driver).contains(&"Normal Killing Stopping container a x1".to_owned()));
+}
+
+#[test]
+fn with_policy_never_a_lost_sandbox_ends_the_pod() {
+    let mut driver = two("Never", Script::default().container("b", [Run::exits(0, 100)]));
+    lose(&mut driver, 0, 10);
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "sandbox/"), [0.0]);
+    assert_eq!(view(&driver).phase, "Succeeded");
+    // The sandbox is gone already: it is not asked to stop.
+    assert!(times(&driver, "stop-sandbox").is_empty());
+    assert!(!events(&driver).iter().any(|event| event.contains("SandboxChanged")));
+}
+
+#[test]
+fn with_policy_on_failure_what_has_succeeded_is_not_run_again() {
+    let mut driver = two("OnFailure", Script::default().container("b", [Run::exits(0, 100)]));
+    lose(&mut driver, 0, 10);
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(container(&driver, "a").restart_count, 1);
+    assert_eq!((container(&driver, "b").restart_count, container(&driver, "b").state), (0, "terminated"));
+    assert_eq!(view(&driver).phase, "Running");
+}
+
+#[test]
+fn a_sandbox_that_dies_again_at_once_is_not_made_in_a_busy_loop() {
+    let mut driver = run_one("Always", Script::default(), 20);
+    for attempt in 0..3 {
+        let now = driver.now();
+        driver.at(now, Fact::SandboxExited { attempt });
+        driver.run_until(now).unwrap();
+    }
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    assert_eq!(times(&driver, "sandbox/"), [0.0, 20.0, 30.0]);
+}
+
+#[test]
+fn a_container_in_back_off_keeps_it_over_a_lost_sandbox() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 35);
+    // The fourth start was at 30 s; the next is due at 70 s.
+    lose(&mut driver, 0, 36);
+    driver.run_until(Duration::from_secs(80)).unwrap();
+    assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0, 30.0, 70.0]);
+    assert_eq!(times(&driver, "sandbox/1"), [36.0]);
+}
+
+#[test]
+fn after_a_reboot_a_pod_goes_on_with_its_restart_count() {
+    let mut driver = run_one("Always", Script::default(), 100);
+    driver.input(Fact::Rebooted);
+    driver.run_until(Duration::from_secs(200)).unwrap();
+    let seen = container(&driver, "c");
+    assert_eq!((seen.state, seen.restart_count), ("running", 1));
+    assert_eq!(seen.last, Some(("Unknown".to_owned(), 255, None)));
+
+    let mut driver = run_one("Never", Script::default(), 100);
+    driver.input(Fact::Rebooted);
+    driver.run_until(Duration::from_secs(200)).unwrap();
+    assert_eq!(view(&driver).phase, "Failed");
+}
+
+#[test]
+fn a_container_killed_from_outside_is_restarted_at_once() {
+    let mut driver = run_one("Always", Script::default(), 14);
+    driver.end_instance("c", Exit::Signal(9));
+    driver.run_until(Duration::from_secs(15)).unwrap();
+    let seen = container(&driver, "c");
+    assert_eq!((seen.state, seen.restart_count), ("running", 1));
+    assert_eq!(seen.last, Some(("Error".to_owned(), 137, None)));
+    assert_eq!(times(&driver, "start/c/1"), [14.0]);
+}
