@@ -29,7 +29,7 @@ fn ended(pod: &Value) -> bool {
 #[test]
 fn a_pod_runs_in_its_own_cgroups_and_leaves_none() {
     let podlet = Podlet::new();
-    podlet.apply(&manifest("plain", "Never", r#"["sleep"]"#, r#"{"cpu": "500m", "memory": "64Mi"}"#));
+    podlet.apply(&manifest("plain", "Never", r#"["sleep", "forever"]"#, r#"{"cpu": "500m", "memory": "64Mi"}"#));
     let pod = podlet.wait("plain", running);
     let uid = pod["metadata"]["uid"].as_str().unwrap();
     assert!(!processes_of(uid).is_empty(), "no process is in a cgroup that names the pod {uid}");
@@ -41,7 +41,7 @@ fn a_pod_runs_in_its_own_cgroups_and_leaves_none() {
 #[test]
 fn limits_reach_the_kernel() {
     let podlet = Podlet::new();
-    podlet.apply(&manifest("limits", "Never", r#"["sleep"]"#, r#"{"cpu": "500m", "memory": "64Mi"}"#));
+    podlet.apply(&manifest("limits", "Never", r#"["sleep", "forever"]"#, r#"{"cpu": "500m", "memory": "64Mi"}"#));
     let pod = podlet.wait("limits", running);
     let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
     let values: Vec<String> = limit_files(&uid);
@@ -81,7 +81,7 @@ fn limit_files(uid: &str) -> Vec<String> {
 #[test]
 fn a_container_beyond_its_memory_limit_is_oom_killed() {
     let podlet = Podlet::new();
-    podlet.apply(&manifest("greedy", "Never", r#"["allocate", "256Mi"]"#, r#"{"memory": "32Mi"}"#));
+    podlet.apply(&manifest("greedy", "Never", r#"["allocate", "1Gi/s"]"#, r#"{"memory": "32Mi"}"#));
     let pod = podlet.wait("greedy", ended);
     let terminated = &container(&pod, "app")["state"]["terminated"];
     assert_eq!(terminated["reason"], "OOMKilled");
@@ -93,7 +93,7 @@ fn a_container_beyond_its_memory_limit_is_oom_killed() {
 #[test]
 fn a_killed_container_is_an_error_and_no_oom() {
     let podlet = Podlet::new();
-    podlet.apply(&manifest("killed", "Never", r#"["sleep"]"#, r#"{"memory": "32Mi"}"#));
+    podlet.apply(&manifest("killed", "Never", r#"["sleep", "forever"]"#, r#"{"memory": "32Mi"}"#));
     let pod = podlet.wait("killed", running);
     let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
     kill_containers(&uid);
@@ -116,7 +116,12 @@ fn kill_containers(uid: &str) {
 #[test]
 fn deleting_a_pod_that_ignores_sigterm_kills_it_after_its_grace_period() {
     let podlet = Podlet::new();
-    podlet.apply(&manifest("stubborn", "Always", r#"["on TERM ignore", "sleep"]"#, r#"{"memory": "32Mi"}"#));
+    podlet.apply(&manifest(
+        "stubborn",
+        "Always",
+        r#"["on", "TERM", "ignore,", "sleep", "forever"]"#,
+        r#"{"memory": "32Mi"}"#,
+    ));
     podlet.wait("stubborn", running);
     let begin = std::time::Instant::now();
     podlet.succeed(&["delete", "pod", "stubborn"]);

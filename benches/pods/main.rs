@@ -63,7 +63,7 @@ fn bare_start(subject: &Subject, root: &std::path::Path, containers: usize) -> f
 
 /// From just before the fork of `podlet apply` to the first clock reading of the last container in list order.
 fn start(subject: &Subject, containers: usize) -> f64 {
-    let manifest = subject.manifest("start", containers, "[clock, sleep]", "Never");
+    let manifest = subject.manifest("start", containers, "['clock,', sleep, forever]", "Never");
     let begin = now();
     subject.run(&["apply", &manifest.to_string_lossy()]);
     let last = first_clock(&subject.log("start", &format!("c{}", containers - 1), 0));
@@ -73,7 +73,7 @@ fn start(subject: &Subject, containers: usize) -> f64 {
 
 /// Exec into a running pod, its memory, and the deletion of one that obeys.
 fn life(subject: &Subject, runs: usize) -> (Figure, Figure, Vec<memory::Resident>) {
-    let manifest = subject.manifest("life", 1, "[clock, sleep]", "Never");
+    let manifest = subject.manifest("life", 1, "['clock,', sleep, forever]", "Never");
     let manifest = manifest.to_string_lossy();
     subject.run(&["apply", "--wait", &manifest]);
     let exec = Figure::take("**podlet exec**, to its return", runs, || {
@@ -92,7 +92,7 @@ fn life(subject: &Subject, runs: usize) -> (Figure, Figure, Vec<memory::Resident
 /// The first restart has no back-off: from the last clock reading of the first instance to the first of the second.
 fn restart(subject: &Subject, runs: usize) -> Figure {
     let samples = (0..runs).map(|_| {
-        let manifest = subject.manifest("again", 1, "[clock, exit 0]", "Always");
+        let manifest = subject.manifest("again", 1, "['clock,', exit, '0']", "Always");
         subject.run(&["apply", &manifest.to_string_lossy()]);
         let first = subject.log("again", "c0", 0);
         let ended = wait_for(|| clocks(&first).last().copied());

@@ -107,7 +107,7 @@ fn crun_exec(actor: &Path, work: &Path, runs: usize) {
     let bundle = crun_bundle(actor, work);
     let text = fs::read_to_string(bundle.join("config.json")).expect("the bundle's configuration");
     let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    config["process"]["args"] = serde_json::json!(["/actor", "sleep"]);
+    config["process"]["args"] = serde_json::json!(["/actor", "sleep", "forever"]);
     fs::write(bundle.join("config.json"), config.to_string()).expect("the bundle's configuration");
     let name = format!("bench-exec-{}", std::process::id());
     let mut container =
@@ -151,7 +151,7 @@ fn podman(actor: &Path, work: &Path, runs: usize) {
                 .to_owned();
         for number in 0..containers {
             text += &format!(
-                "    - name: c{number}\n      image: localhost/actor:1\n      command: [/actor, clock, sleep]\n      resources: {{limits: {{memory: 64Mi, cpu: \"1\"}}}}\n"
+                "    - name: c{number}\n      image: localhost/actor:1\n      command: [/actor, 'clock,', sleep, forever]\n      resources: {{limits: {{memory: 64Mi, cpu: \"1\"}}}}\n"
             );
         }
         fs::write(&manifest, text).expect("a manifest is written");
