@@ -195,17 +195,14 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
         path: error.path.clone(),
         text: error.body(),
     }));
-    let refused = verdict.status.is_some();
     if !errors.is_empty() {
         let name = object.metadata().name.as_deref().unwrap_or("");
         let invalid = status::invalid(kind.name(), name, &errors);
         verdict.status.get_or_insert_with(|| Box::new(invalid));
     }
+    // The server warns only of what it accepts.
     if verdict.status.is_none() {
         verdict.object = Some(object);
-    }
-    // The server warns of what it decoded, also when validation refuses it then.
-    if !refused {
         verdict.warnings = warnings;
     }
 }
