@@ -18,7 +18,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use super::image_tag::pulls_always;
 use super::quantity::Quantity;
 use super::resources::{self, ResourceList};
-use super::zero::DropZero;
 
 /// Files of configMap, secret, downwardAPI and projected volumes: 0644.
 const FILE_MODE: i32 = 0o644;
@@ -40,7 +39,6 @@ pub fn pod(pod: &mut Pod) {
     }
     pod.metadata.generation = Some(1);
     let spec = pod.spec.get_or_insert_default();
-    spec.drop_zero();
     pod_spec(spec);
     if let Some(affinity) = &mut spec.affinity {
         merge_label_keys(affinity, pod.metadata.labels.as_ref());

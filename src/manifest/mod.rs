@@ -26,12 +26,13 @@ mod scalar;
 mod status;
 mod suggest;
 mod treatment;
+mod unified_diff;
+pub mod update;
 pub mod validate;
 pub mod verdict;
 pub mod warning;
 pub mod yaml;
 mod yaml_error;
-mod zero;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};

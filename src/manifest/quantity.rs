@@ -158,6 +158,11 @@ impl Quantity {
         self.exponent >= 0
     }
 
+    /// One spelling for each worth, for comparing texts.
+    pub fn plain(&self) -> String {
+        format!("{}e{}", self.mantissa, self.exponent)
+    }
+
     /// Rounds away from zero to thousandths, as the API server does with every quantity of a resource list.
     pub fn round_up_to_milli(&mut self) {
         let (mantissa, exponent, rounded) = round_to(self.mantissa.abs(), self.exponent, -3);

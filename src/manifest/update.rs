@@ -1,0 +1,236 @@
+//! What may change when a manifest is applied to a pod that lives.
+//!
+//! `apply` asks with the new and the old pod, both as `load` gives them (without what podlet itself writes while the pod
+//! runs). Metadata, images, a lower `activeDeadlineSeconds`, more tolerations and fewer scheduling gates are taken;
+//! anything else is refused with the API server's words and its comparison of the two specs
+//! (`ValidatePodUpdate` of Kubernetes 1.36).
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSchedulingGate, PodSpec, ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+use std::collections::BTreeMap;
+
+use super::field::{FieldError, FieldPath, Shown};
+use super::go;
+use super::resources::worth;
+use super::unified_diff::unified_diff;
+use super::validate::{self, Errors};
+
+const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
+    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+    tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The errors of changing `old` into `new`; none when the change can be made in place.
+pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    let (Some(mut spec), Some(old_spec)) = (new.spec.clone(), &old.spec) else { return errors.0 };
+    if spec.node_name.is_none() {
+        // Applying leaves alone what the manifest never said; a scheduler may have said it.
+        spec.node_name.clone_from(&old_spec.node_name);
+    }
+    validate::metadata_and_spec(&mut errors, new, &spec);
+    annotation_changes(&mut errors, new, old);
+    validate::pod_annotations(&mut errors, new, &spec);
+
+    let path = FieldPath::new("spec");
+    let none = Vec::new();
+    let init = |spec: &PodSpec| spec.init_containers.clone().unwrap_or_default();
+    if !same_containers(&mut errors, &path.child("containers"), &spec.containers, &old_spec.containers)
+        || !same_containers(&mut errors, &path.child("initContainers"), &init(&spec), &init(old_spec))
+        || !deadline(&mut errors, &path.child("activeDeadlineSeconds"), &spec, old_spec)
+    {
+        return errors.0;
+    }
+    added_tolerations(&mut errors, &path.child("tolerations"), &spec, old_spec.tolerations.as_ref().unwrap_or(&none));
+    deleted_gates(
+        &mut errors,
+        &path.child("schedulingGates"),
+        spec.scheduling_gates.as_deref().unwrap_or_default(),
+        old_spec.scheduling_gates.as_deref().unwrap_or_default(),
+    );
+
+    // What may change is put back; whatever differs still may not.
+    let mut masked = spec;
+    for (container, old) in masked.containers.iter_mut().zip(&old_spec.containers) {
+        container.image.clone_from(&old.image);
+    }
+    for (container, old) in masked.init_containers.iter_mut().flatten().zip(init(old_spec)) {
+        container.image = old.image;
+    }
+    masked.active_deadline_seconds = old_spec.active_deadline_seconds;
+    masked.scheduling_gates.clone_from(&old_spec.scheduling_gates);
+    masked.tolerations.clone_from(&old_spec.tolerations);
+    if old_spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0)
+        && masked.termination_grace_period_seconds == Some(1)
+    {
+        masked.termination_grace_period_seconds = old_spec.termination_grace_period_seconds;
+    }
+    if by_worth(&masked) != by_worth(old_spec) {
+        let [before, after] = [old_spec, &masked].map(|spec| go::pretty(&go::pod_spec(spec)));
+        errors.forbidden(&path, format!("{UPDATABLE}\n{}", unified_diff(&before, &after)));
+    }
+    errors.0
+}
+
+fn annotation_changes(errors: &mut Errors, new: &Pod, old: &Pod) {
+    let empty = BTreeMap::new();
+    let (new, old) =
+        (new.metadata.annotations.as_ref().unwrap_or(&empty), old.metadata.annotations.as_ref().unwrap_or(&empty));
+    let meta = FieldPath::new("metadata");
+    let path = meta.child("annotations");
+    for (key, _) in old.iter().filter(|(key, value)| new.get(*key) != Some(value)) {
+        if key.starts_with(APPARMOR) {
+            errors.forbidden(&path.key(key), "may not remove or update AppArmor annotations");
+        } else if key == MIRROR {
+            errors.forbidden(&path.key(key), "may not remove or update mirror pod annotation");
+        }
+    }
+    for key in new.keys().filter(|key| !old.contains_key(*key)) {
+        if key.starts_with(APPARMOR) {
+            errors.forbidden(&path.key(key), "may not add AppArmor annotations");
+        } else if key == MIRROR {
+            errors.forbidden(&path.key(key), "may not add mirror pod annotation");
+        }
+    }
+}
+
+/// As many as before; false means that there is no sense in looking further.
+fn same_containers(errors: &mut Errors, path: &FieldPath, new: &[Container], old: &[Container]) -> bool {
+    if new.len() != old.len() {
+        errors.forbidden(path, "pod updates may not add or remove containers");
+        return false;
+    }
+    for (i, container) in new.iter().enumerate() {
+        let image = container.image.as_deref().unwrap_or_default();
+        let path = path.index(i);
+        errors.require_text(&path.child("image"), image);
+        if image.trim().len() != image.len() {
+            errors.invalid(&path.child("image"), image, "must not have leading or trailing whitespace");
+        }
+    }
+    true
+}
+
+fn deadline(errors: &mut Errors, path: &FieldPath, new: &PodSpec, old: &PodSpec) -> bool {
+    match (new.active_deadline_seconds, old.active_deadline_seconds) {
+        (Some(new), _) if !(0..=i64::from(i32::MAX)).contains(&new) => {
+            errors.invalid(path, new, "must be between 0 and 2147483647, inclusive");
+            false
+        }
+        (Some(new), Some(old)) if old < new => {
+            errors.invalid(path, new, "must be less than or equal to previous value");
+            false
+        }
+        (None, Some(_)) => {
+            errors.invalid(path, Shown::json(&None::<i64>), "must not update from a positive integer to nil value");
+            true
+        }
+        _ => true,
+    }
+}
+
+fn added_tolerations(errors: &mut Errors, path: &FieldPath, spec: &PodSpec, old: &[Toleration]) {
+    let new = spec.tolerations.as_deref().unwrap_or_default();
+    let kept = |old: &Toleration| {
+        new.iter().any(|new| Toleration { toleration_seconds: new.toleration_seconds, ..old.clone() } == *new)
+    };
+    if old.iter().all(kept) {
+        validate::tolerations(errors, spec);
+    } else {
+        errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+    }
+}
+
+fn deleted_gates(errors: &mut Errors, path: &FieldPath, new: &[PodSchedulingGate], old: &[PodSchedulingGate]) {
+    for (i, gate) in new.iter().enumerate().filter(|(_, gate)| !old.contains(gate)) {
+        let path = path.index(i);
+        let text = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
+        errors.forbidden(&path.child("name"), text);
+    }
+}
+
+/// The spec with each amount written in one way, so that `1` and `1000m` are the same.
+fn by_worth(spec: &PodSpec) -> PodSpec {
+    fn list(list: &mut Option<BTreeMap<String, Written>>) {
+        for written in list.iter_mut().flat_map(|list| list.values_mut()) {
+            written.0 = worth(written).plain();
+        }
+    }
+    fn both(resources: &mut Option<ResourceRequirements>) {
+        if let Some(resources) = resources {
+            list(&mut resources.limits);
+            list(&mut resources.requests);
+        }
+    }
+    let mut spec = spec.clone();
+    spec.containers.iter_mut().for_each(|container| both(&mut container.resources));
+    spec.init_containers.iter_mut().flatten().for_each(|container| both(&mut container.resources));
+    both(&mut spec.resources);
+    list(&mut spec.overhead);
+    for limit in spec.volumes.iter_mut().flatten().filter_map(|v| v.empty_dir.as_mut()?.size_limit.as_mut()) {
+        limit.0 = worth(limit).plain();
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::default;
+
+    fn made(mut spec: serde_json::Value) -> Pod {
+        let list = json!([{"name": "m", "image": "i:1", "resources": {"limits": {"cpu": "1"}}}]);
+        spec.as_object_mut().unwrap().entry("containers").or_insert(list);
+        let mut pod = serde_json::from_value(json!({"metadata": {"name": "x"}, "spec": spec})).unwrap();
+        default::pod(&mut pod);
+        pod
+    }
+
+    fn errors(new: serde_json::Value, old: serde_json::Value) -> Vec<String> {
+        pod(&made(new), &made(old)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_may_change_in_place() {
+        let none: Vec<String> = Vec::new();
+        let image = json!({"containers": [{"name": "m", "image": "i:2", "resources": {"limits": {"cpu": "1000m"}}}]});
+        assert_eq!(errors(image, json!({})), none);
+        assert_eq!(errors(json!({"activeDeadlineSeconds": 5}), json!({"activeDeadlineSeconds": 9})), none);
+        assert_eq!(errors(json!({"tolerations": [{"key": "a", "operator": "Exists"}]}), json!({})), none);
+        assert_eq!(errors(json!({}), json!({"nodeName": "here"})), none);
+    }
+
+    #[test]
+    fn what_may_not() {
+        assert_eq!(
+            errors(json!({"activeDeadlineSeconds": 9}), json!({"activeDeadlineSeconds": 5})),
+            ["spec.activeDeadlineSeconds: Invalid value: 9: must be less than or equal to previous value"]
+        );
+        assert_eq!(
+            errors(json!({}), json!({"activeDeadlineSeconds": 5})),
+            ["spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value"]
+        );
+        let two = json!({"containers": [{"name": "m", "image": "i"}, {"name": "n", "image": "i"}]});
+        assert_eq!(
+            errors(two, json!({})),
+            ["spec.containers: Forbidden: pod updates may not add or remove containers"]
+        );
+        assert_eq!(
+            errors(json!({}), json!({"tolerations": [{"key": "a", "operator": "Exists"}]})),
+            ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"]
+        );
+        let refused = errors(json!({"hostNetwork": true, "hostname": "b"}), json!({"hostname": "a"}));
+        let text = refused.first().unwrap();
+        assert!(text.starts_with(&format!("spec: Forbidden: {UPDATABLE}\n@@ -")), "{text}");
+        for line in [
+            "-  \"HostNetwork\": false,\n+  \"HostNetwork\": true,\n",
+            "- \"Hostname\": \"a\",\n+ \"Hostname\": \"b\",\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+}
