@@ -181,10 +181,8 @@ pub fn before_downward(errors: &mut Errors, path: &FieldPath, volume: &Volume, s
             } else if quobyte.tenant.as_ref().is_some_and(|tenant| tenant.len() >= 65) {
                 errors.required(&path.child("tenant"), "must be a UUID and may not exceed a length of 64 characters");
             } else {
-                for pair in quobyte.registry.split(',').filter(|pair| !is_host_port(pair)) {
-                    let _ = pair;
-                    errors.invalid(&path.child("registry"), &quobyte.registry, REGISTRY);
-                }
+                let bad = quobyte.registry.split(',').filter(|pair| !is_host_port(pair)).count();
+                (0..bad).for_each(|_| errors.invalid(&path.child("registry"), &quobyte.registry, REGISTRY));
             }
             errors.require_text(&path.child("volume"), &quobyte.volume);
         }

@@ -21,6 +21,8 @@ mod projected;
 mod resources;
 mod scheduling;
 mod security;
+#[cfg(test)]
+mod tests;
 mod volumes;
 mod windows;
 

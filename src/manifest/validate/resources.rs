@@ -99,10 +99,8 @@ fn resource_name(errors: &mut Errors, path: &FieldPath, name: &str, owner: Owner
         errors.invalid(path, Shown::json(&name), "must be a standard resource type or fully qualified");
     }
     match owner {
-        Owner::Container if !name.contains('/') => {
-            if !is_standard_for_containers(name) {
-                errors.invalid(path, Shown::json(&name), "must be a standard resource for containers");
-            }
+        Owner::Container if !name.contains('/') && !is_standard_for_containers(name) => {
+            errors.invalid(path, Shown::json(&name), "must be a standard resource for containers");
         }
         Owner::Container if !is_native(name) && !is_extended(name) => {
             errors.invalid(path, Shown::json(&name), "doesn't follow extended resource name standard");
