@@ -53,19 +53,20 @@ impl Turn<'_> {
         };
         let stay: Vec<bool> =
             self.state.containers.iter().enumerate().map(|(index, container)| stays(self, index, container)).collect();
-        if ever_ran && stay.iter().all(|stays| *stays) {
-            self.note("", rules::R_9_2_D, because! {"sandbox": attempt});
-            self.state.course = Course::Ending;
-            return;
-        }
         self.event(None, Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.".to_owned());
         self.state.course = Course::Replacing;
         self.state.round.clear();
+        let mut kept = Vec::new();
         for (container, stays) in self.state.containers.iter_mut().zip(stay) {
             container.abandon_image();
-            if let Some(ended) = container.exited().filter(|_| !stays) {
-                container.anew = Some(Anew { exited: Some(ended.finished.boot) });
+            match container.exited() {
+                Some(_) if stays => kept.push(container.name.clone()),
+                Some(ended) => container.anew = Some(Anew { exited: Some(ended.finished.boot) }),
+                None => {}
             }
+        }
+        for name in kept {
+            self.note(&name, rules::R_9_2_D, because! {"sandbox": attempt, "restartPolicy": "OnFailure"});
         }
     }
 

@@ -104,7 +104,7 @@ rules! {
     R_9_2_C = "R-9.2-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
         "With pod policy Never a sandbox is not made anew once a container has a record: the pod is stopped.";
     R_9_2_D = "R-9.2-d", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
-        "Containers with policy OnFailure that exited 0 are not started in a new sandbox; when none is left to start the pod is stopped.";
+        "A container with policy OnFailure that exited 0 is not started in a new sandbox.";
     R_9_2_E = "R-9.2-e", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
         "A sandbox that could not be made is tried again after a fixed 10 s (a kubelet: 10 to 15 s).";
     R_9_2_F = "R-9.2-f", "podlet",

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use super::machine::Settings;
 use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 
+mod coverage;
 mod golden;
 mod images;
 mod property;
 mod purity;
 mod restarts;
 mod sandboxes;
+mod status;
 mod stops;
 
 /// A defaulted pod with these containers.

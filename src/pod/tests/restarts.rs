@@ -1,6 +1,9 @@
 //! Start, policies, crash back-off.
 
+use std::time::Duration;
+
 use super::*;
+use crate::pod::input::Fact;
 use crate::simulation::Run;
 
 #[test]
@@ -51,4 +54,131 @@ fn a_run_of_more_than_ten_minutes_clears_the_back_off() {
     let driver = run_one("Always", Script::default().container("c", runs), 700);
     // The fourth instance starts at 30 s and runs 600.001 s; the fifth follows at once, the sixth after 10 s.
     assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0, 30.0, 630.001, 640.001, 660.001]);
+}
+
+/// Restart counts after the container exited with each of these codes in turn, and whether it ended for good.
+fn restarts(container_spec: Value, policy: &str, codes: &[i32]) -> (i32, &'static str) {
+    let runs: Vec<Run> = codes.iter().map(|code| Run::exits(*code, 0)).chain([Run::forever()]).collect();
+    let script = Script::default().container("c", runs).container("d", [Run::forever()]);
+    let mut driver = Driver::new(pod(policy, json!([container_spec, {"name": "d"}])), settings(), script);
+    driver.run_until(Duration::from_secs(1000)).unwrap();
+    let seen = container(&driver, "c");
+    (seen.restart_count, seen.state)
+}
+
+#[test]
+fn policies_and_rules_decide_as_in_the_table() {
+    let plain = json!({"name": "c"});
+    assert_eq!(restarts(plain.clone(), "Always", &[0, 1]), (2, "running"));
+    assert_eq!(restarts(plain.clone(), "OnFailure", &[1, 0]), (1, "terminated"));
+    assert_eq!(restarts(plain, "Never", &[1]), (0, "terminated"));
+    let own = |policy: &str| json!({"name": "c", "restartPolicy": policy});
+    assert_eq!(restarts(own("Always"), "Never", &[0, 1]), (2, "running"));
+    assert_eq!(restarts(own("OnFailure"), "Never", &[1, 0]), (1, "terminated"));
+    assert_eq!(restarts(own("Never"), "Always", &[1]), (0, "terminated"));
+    let rule = |policy: &str, operator: &str, value: i32| {
+        json!({"name": "c", "restartPolicy": policy, "restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": operator, "values": [value]}}]})
+    };
+    assert_eq!(restarts(rule("Never", "In", 42), "Never", &[42, 42, 0]), (2, "terminated"));
+    assert_eq!(restarts(rule("Never", "In", 42), "Never", &[42, 7]), (1, "terminated"));
+    assert_eq!(restarts(rule("OnFailure", "NotIn", 0), "Never", &[5, 0]), (1, "terminated"));
+    // Without a match the container's own policy decides.
+    assert_eq!(restarts(rule("Always", "NotIn", 7), "Never", &[7, 7]), (2, "running"));
+    let without_codes = json!({"name": "c", "restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]});
+    assert_eq!(restarts(without_codes, "Always", &[1]), (0, "terminated"));
+}
+
+#[test]
+fn waiting_does_not_count_as_running_for_the_reset() {
+    // Each run takes 100 s: much more than ten minutes pass in all, but no run is long.
+    let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 100_000)]), 3000);
+    let starts = times(&driver, "start/c/");
+    let waits: Vec<f64> = starts.windows(2).map(|pair| pair[1] - pair[0] - 100.0).collect();
+    assert_eq!(waits[..8], [0.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]);
+}
+
+#[test]
+fn the_owner_may_set_the_back_off() {
+    let settings = |initial: u64, maximum: u64| Settings {
+        backoff_initial_milliseconds: initial,
+        backoff_maximum_milliseconds: maximum,
+        ..settings()
+    };
+    let starts = |settings: Settings, count: usize| {
+        let script = Script::default().container("c", [Run::exits(1, 0)]);
+        let mut driver = Driver::new(pod("Always", json!([{"name": "c"}])), settings, script);
+        driver.run_until(Duration::from_secs(400)).unwrap();
+        times(&driver, "start/c/")[1..=count].to_vec()
+    };
+    assert_eq!(starts(settings(10_000, 100_000), 7), [0.0, 10.0, 30.0, 70.0, 150.0, 250.0, 350.0]);
+    // A maximum below the initial one lowers it.
+    assert_eq!(starts(settings(10_000, 2_000), 4), [0.0, 2.0, 4.0, 6.0]);
+}
+
+fn changed(image: &str) -> Fact {
+    let pod = pod("Never", json!([{"name": "c", "image": image}]));
+    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+}
+
+#[test]
+fn another_image_restarts_a_running_container_whatever_its_policy_and_without_back_off() {
+    let mut driver = run_one("Never", Script::default(), 10);
+    driver.at(Duration::from_secs(10), changed("localhost/busybox:2"));
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    let seen = container(&driver, "c");
+    assert_eq!((seen.state, seen.restart_count), ("running", 1));
+    assert!(effects(&driver).contains(&"signal/c/0/SIGTERM R-4.3-a".to_owned()));
+    assert_eq!(times(&driver, "start/c/1"), [10.0]);
+    let event = "Normal Killing Container c definition changed, will be restarted x1";
+    assert!(events(&driver).contains(&event.to_owned()));
+    assert_eq!(view(&driver).phase, "Running");
+}
+
+#[test]
+fn another_image_ends_a_back_off() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 35);
+    driver.at(Duration::from_secs(36), {
+        let pod = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
+        Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+    });
+    driver.run_until(Duration::from_secs(50)).unwrap();
+    // At once, and then the series begins anew with 10 s: the start under the new key made the entry.
+    assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0, 30.0, 36.0, 46.0]);
+}
+
+#[test]
+fn a_lost_container_is_killed_and_then_treated_as_an_exit_with_137() {
+    for (policy, state) in [("Always", "running"), ("Never", "terminated")] {
+        let mut driver = run_one(policy, Script::default(), 10);
+        let message = "the keeper is gone".to_owned();
+        driver.at(Duration::from_secs(10), Fact::ContainerLost { container: "c".to_owned(), attempt: 0, message });
+        driver.run_until(Duration::from_secs(20)).unwrap();
+        let seen = container(&driver, "c");
+        assert_eq!(seen.state, state);
+        assert_eq!(times(&driver, "kill/c/0"), [10.0]);
+        let message = "The container could not be located when the pod was terminated: the keeper is gone";
+        let ended = match state {
+            "running" => seen.last,
+            _ => Some((seen.reason.unwrap(), seen.exit_code.unwrap(), seen.message)),
+        };
+        assert_eq!(ended, Some(("ContainerStatusUnknown".to_owned(), 137, Some(message.to_owned()))));
+    }
+}
+
+#[test]
+fn events_are_merged_and_warnings_that_come_too_often_held_back() {
+    let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 10_000);
+    let starts = container(&driver, "c").restart_count + 1;
+    assert!(starts > 30);
+    let events = driver.machine.events();
+    let named = |reason: &str| events.iter().find(|event| event.reason.as_deref() == Some(reason)).unwrap();
+    // One event of a type passes each five minutes once 25 came: of Pulled, Created, Started the first in line.
+    assert_eq!(named("Pulled").count, Some(starts));
+    assert!((5..20).contains(&named("Started").count.unwrap()));
+    assert_eq!(named("Started").involved_object.field_path.as_deref(), Some("spec.containers{c}"));
+    assert!(named("Started").first_timestamp < named("Started").last_timestamp);
+    assert_eq!(events.len(), 5, "{events:#?}");
+    let names: std::collections::BTreeSet<_> = events.iter().map(|event| event.metadata.name.clone()).collect();
+    assert_eq!(names.len(), 5);
 }

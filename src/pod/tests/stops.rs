@@ -35,3 +35,119 @@ fn an_obeying_container_makes_a_deleted_pod_succeed() {
         ["signal/c/0/SIGTERM R-8.1-a", "stop-sandbox/0 R-8.2-c", "teardown R-8.3-a", "remove R-8.3-b"]
     );
 }
+
+/// Seconds from the delete at 10 s to the kill.
+fn killed_after(fact: Fact) -> f64 {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
+    driver.at(Duration::from_secs(10), fact);
+    driver.run_until(Duration::from_secs(200)).unwrap();
+    assert!(driver.removed);
+    times(&driver, "kill/c/0")[0] - 10.0
+}
+
+#[test]
+fn no_grace_period_is_shorter_than_two_seconds() {
+    assert_eq!(killed_after(delete(None)), 30.0);
+    assert_eq!(killed_after(delete(Some(7))), 7.0);
+    for short in [-1, 0, 1, 2] {
+        assert_eq!(killed_after(delete(Some(short))), 2.0);
+    }
+    assert_eq!(killed_after(Fact::DeleteRequested { grace_seconds: Some(60), force: true }), 2.0);
+}
+
+#[test]
+fn a_second_shorter_delete_shortens_and_a_longer_one_does_nothing() {
+    for (second, at, killed) in [(5, 12, 15.0), (5, 20, 22.0), (1, 11, 13.0), (0, 25, 27.0), (60, 12, 40.0)] {
+        let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
+        driver.at(Duration::from_secs(10), delete(Some(30)));
+        driver.at(Duration::from_secs(at), delete(Some(second)));
+        driver.run_until(Duration::from_secs(200)).unwrap();
+        assert_eq!(times(&driver, "kill/c/0"), [killed], "second delete with {second} s at {at} s");
+        assert_eq!(times(&driver, "signal/c/0").len(), 1);
+    }
+}
+
+#[test]
+fn deletion_is_shown_in_the_metadata() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
+    driver.at(Duration::from_secs(10), delete(Some(30)));
+    driver.run_until(Duration::from_secs(11)).unwrap();
+    let metadata = driver.machine.pod().metadata;
+    assert_eq!(metadata.deletion_grace_period_seconds, Some(30));
+    assert_eq!(serde_json::to_value(metadata.deletion_timestamp).unwrap(), "2026-01-01T00:00:40Z");
+    // Still running and ready until it has ended.
+    assert!(container(&driver, "c").ready);
+}
+
+#[test]
+fn a_pod_deleted_in_back_off_shows_how_its_container_ended_and_is_gone_at_once() {
+    for (code, phase) in [(0, "Succeeded"), (1, "Failed")] {
+        let mut driver = run_one("Always", Script::default().container("c", [Run::exits(code, 0)]), 5);
+        assert_eq!(container(&driver, "c").reason.as_deref(), Some("CrashLoopBackOff"));
+        driver.at(Duration::from_secs(5), delete(None));
+        driver.run_until(Duration::from_secs(5)).unwrap();
+        let seen = view(&driver);
+        assert_eq!((seen.phase.as_str(), seen.containers[0].exit_code), (phase, Some(code)));
+        assert!(driver.removed);
+        assert!(!events(&driver).iter().any(|event| event.contains("Killing")));
+    }
+}
+
+#[test]
+fn a_pod_deleted_before_anything_ran_fails_with_containers_that_cannot_be_located() {
+    use crate::pod::input::ImageFailure;
+    use crate::simulation::ImageOutcome;
+    let missing = ImageOutcome::Missing(ImageFailure::ErrImageNeverPull, "absent".to_owned());
+    let mut driver = run_one("Always", Script::default().image("c", [missing]), 5);
+    driver.at(Duration::from_secs(5), delete(None));
+    driver.run_until(Duration::from_secs(6)).unwrap();
+    let seen = view(&driver);
+    assert_eq!((seen.phase.as_str(), seen.containers[0].exit_code), ("Failed", Some(137)));
+    assert_eq!(seen.containers[0].reason.as_deref(), Some("ContainerStatusUnknown"));
+    assert_eq!(
+        seen.containers[0].message.as_deref(),
+        Some("The container could not be located when the pod was terminated")
+    );
+    assert!(driver.removed);
+}
+
+#[test]
+fn a_container_that_is_being_started_when_the_pod_is_deleted_is_stopped_once_it_runs() {
+    let script = Script { latency: Duration::from_secs(3), ..Script::default() };
+    let mut driver = run_one("Always", script, 7);
+    // Sandbox at 3 s, image at 6 s, the container itself at 9 s.
+    driver.at(Duration::from_secs(7), delete(None));
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "signal/c/0/SIGTERM"), [9.0]);
+    assert!(driver.removed);
+}
+
+#[test]
+fn the_stop_signal_is_the_specs_then_the_images_then_sigterm() {
+    use crate::pod::input::ImageFacts;
+    use crate::simulation::ImageOutcome;
+    let image = ImageFacts { stop_signal: Some("SIGQUIT".to_owned()), ..ImageFacts::default() };
+    let script = Script::default().image("a", [ImageOutcome::Present(image.clone())]);
+    let script = script.image("b", [ImageOutcome::Present(image)]);
+    let containers = json!([{"name": "a", "lifecycle": {"stopSignal": "SIGUSR1"}}, {"name": "b"}, {"name": "c"}]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), script);
+    driver.at(Duration::from_secs(5), delete(None));
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    let signals = effects(&driver).into_iter().filter(|effect| effect.starts_with("signal/"));
+    assert_eq!(
+        signals.collect::<Vec<_>>(),
+        ["signal/a/0/SIGUSR1 R-8.1-a", "signal/b/0/SIGQUIT R-8.1-a", "signal/c/0/SIGTERM R-8.1-a"]
+    );
+}
+
+#[test]
+fn a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase() {
+    let mut driver = run_one("Never", Script::default().container("c", [Run::exits(0, 0)]), 5);
+    assert!(driver.machine.is_torn_down() && !driver.removed);
+    driver.at(Duration::from_secs(9), delete(None));
+    driver.run_until(Duration::from_secs(9)).unwrap();
+    assert!(driver.removed);
+    assert_eq!(view(&driver).phase, "Succeeded");
+    assert_eq!(driver.machine.pod().metadata.deletion_grace_period_seconds, Some(0));
+    assert_eq!(times(&driver, "teardown").len(), 1);
+}

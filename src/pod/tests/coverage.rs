@@ -1,0 +1,86 @@
+//! Each rule of the table is reached, and nothing but the table's rules is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::pod::input::{Fact, ImageFailure, StartStage};
+use crate::pod::rules::{self, RULES};
+use crate::simulation::{ImageOutcome, Run};
+
+/// Small lives of pods that between them come upon every rule.
+fn lives() -> Vec<Driver> {
+    let until = |mut driver: Driver, seconds: u64| {
+        driver.run_until(Duration::from_secs(seconds)).unwrap();
+        driver
+    };
+    let tell = |mut driver: Driver, fact: Fact, seconds: u64| {
+        driver.input(fact);
+        driver.run_until(driver.now() + Duration::from_secs(seconds)).unwrap();
+        driver
+    };
+    let delete = |grace| Fact::DeleteRequested { grace_seconds: Some(grace), force: false };
+    let runs = |runs: &[Run]| Script::default().container("c", runs);
+    let missing = |failure| ImageOutcome::Missing(failure, "no".to_owned());
+    let image = |failure| Script::default().image("c", [missing(failure)]);
+    let changed = |image: &str| {
+        let pod = pod("Always", json!([{"name": "c", "image": image}]));
+        Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+    };
+    let with_rule = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]);
+    let deaf = || run_one("Always", runs(&[Run::forever().deaf()]), 10);
+    vec![
+        run_one("Never", runs(&[Run::exits(1, 0)]), 5),
+        run_one("Always", runs(&[Run::exits(1, 0), Run::exits(1, 0), Run::exits(1, 700_000), Run::forever()]), 900),
+        run_one("Always", runs(&[Run::fails(StartStage::Config, "no"), Run::fails(StartStage::Run, "no")]), 30),
+        run_one("Always", image(ImageFailure::ErrImagePull), 30),
+        run_one("Always", image(ImageFailure::ErrImageNeverPull), 30),
+        until(Driver::new(pod("Always", with_rule), settings(), runs(&[Run::exits(42, 0), Run::exits(7, 0)])), 60),
+        tell(run_one("Always", Script::default(), 5), changed("other"), 60),
+        tell(run_one("Always", runs(&[Run::exits(1, 0)]), 5), changed("other"), 60),
+        tell(tell(deaf(), delete(20), 5), delete(8), 60),
+        tell(deaf(), delete(1), 60),
+        tell(deaf(), Fact::ContainerLost { container: "c".into(), attempt: 0, message: String::new() }, 5),
+        tell(deaf(), Fact::SandboxExited { attempt: 0 }, 60),
+        tell(run_one("Never", Script::default(), 5), Fact::SandboxExited { attempt: 0 }, 60),
+        tell(
+            tell(run_one("Always", Script::default(), 5), Fact::SandboxExited { attempt: 0 }, 1),
+            Fact::SandboxExited { attempt: 1 },
+            60,
+        ),
+        tell(run_one("OnFailure", Script::default(), 5), Fact::Rebooted, 60),
+        tell(
+            until(
+                Driver::new(
+                    pod("OnFailure", json!([{"name": "c"}, {"name": "d"}])),
+                    settings(),
+                    runs(&[Run::exits(0, 0)]),
+                ),
+                5,
+            ),
+            Fact::SandboxExited { attempt: 0 },
+            60,
+        ),
+        run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),
+    ]
+}
+
+#[test]
+fn each_rule_is_reached_and_each_decision_has_its_rule() {
+    let mut reached = BTreeSet::new();
+    for driver in lives() {
+        for line in &driver.timeline {
+            let (rule, because) = match &line.entry {
+                Entry::Effect(effect) => (effect.rule.0.clone(), &effect.because),
+                Entry::Note(note) => (note.rule.0.clone(), &note.because),
+                Entry::Input(_) | Entry::Status(_) => continue,
+            };
+            assert!(rules::find(&rule).is_some(), "{line}");
+            assert!(because.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{line}");
+            reached.insert(rule);
+        }
+    }
+    let missed: Vec<_> = RULES.iter().map(|rule| rule.name).filter(|name| !reached.contains(*name)).collect();
+    assert!(missed.is_empty(), "no life comes upon {missed:?}");
+}
