@@ -5,15 +5,20 @@
 //! DefaultTolerationSeconds) write, so that `apply --dry-run=server` shows what a cluster would. It never refuses
 //! anything and never invents what needs a clock or chance (uid, creationTimestamp, generated names).
 
+mod label_keys;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, ConfigMap, Container, EnvVar, EphemeralContainer, HTTPGetAction, ObjectFieldSelector, Pod,
-    PodAffinityTerm, PodCondition, PodSpec, PodStatus, Probe, ResourceFieldSelector, ResourceRequirements, Secret,
-    Toleration, Volume,
+    AppArmorProfile, ConfigMap, Container, EnvVar, EphemeralContainer, HTTPGetAction, ObjectFieldSelector, Pod,
+    PodCondition, PodSpec, PodStatus, Probe, ResourceFieldSelector, ResourceRequirements, Secret, Toleration, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use label_keys::{add_label_keys, merge_label_keys};
 
 use super::image_tag::pulls_always;
 use super::quantity::Quantity;
@@ -47,6 +52,9 @@ pub fn pod(pod: &mut Pod) {
         let keys = constraint.match_label_keys.clone();
         add_label_keys(&mut constraint.label_selector, keys.as_deref(), "In", pod.metadata.labels.as_ref());
     }
+    if let Some(annotations) = &pod.metadata.annotations {
+        apparmor_from_annotations(spec, annotations);
+    }
     pod.status = Some(PodStatus {
         phase: Some("Pending".into()),
         qos_class: Some(resources::qos_class(spec).into()),
@@ -70,6 +78,32 @@ pub fn secret(secret: &mut Secret) {
     }
     secret.data.take_if(|data| data.is_empty());
     fill(&mut secret.type_, "Opaque");
+}
+
+/// A container's AppArmor annotation becomes its field where there is none, unless the pod's profile says the same.
+fn apparmor_from_annotations(spec: &mut PodSpec, annotations: &BTreeMap<String, String>) {
+    if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        return;
+    }
+    let of_pod = spec.security_context.as_ref().and_then(|sc| sc.app_armor_profile.clone());
+    for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.name);
+        let profile = match annotations.get(&key).map(String::as_str) {
+            Some("runtime/default") => AppArmorProfile { type_: "RuntimeDefault".into(), localhost_profile: None },
+            Some("unconfined") => AppArmorProfile { type_: "Unconfined".into(), localhost_profile: None },
+            Some(text) => match text.strip_prefix("localhost/") {
+                Some(name) if !name.is_empty() && name.trim() == name && name.len() <= 4095 => {
+                    AppArmorProfile { type_: "Localhost".into(), localhost_profile: Some(name.into()) }
+                }
+                _ => continue,
+            },
+            None => continue,
+        };
+        let own = container.security_context.as_ref().and_then(|sc| sc.app_armor_profile.as_ref());
+        if own.is_none() && of_pod.as_ref() != Some(&profile) {
+            container.security_context.get_or_insert_default().app_armor_profile = Some(profile);
+        }
+    }
 }
 
 /// What only a server writes is taken out; what says nothing, too.
@@ -449,42 +483,5 @@ fn pod_level_resources(spec: &mut PodSpec) {
 fn fill_list(list: &mut Option<BTreeMap<String, Written>>, values: ResourceList) {
     for (name, quantity) in values {
         list.get_or_insert_default().entry(name).or_insert_with(|| Written(quantity.to_string()));
-    }
-}
-
-/// `matchLabelKeys` and `mismatchLabelKeys` become part of the selector, as the server writes it on creation.
-fn merge_label_keys(affinity: &mut Affinity, labels: Option<&BTreeMap<String, String>>) {
-    let merge = |term: &mut PodAffinityTerm| {
-        let (keys, others) = (term.match_label_keys.clone(), term.mismatch_label_keys.clone());
-        add_label_keys(&mut term.label_selector, keys.as_deref(), "In", labels);
-        add_label_keys(&mut term.label_selector, others.as_deref(), "NotIn", labels);
-    };
-    if let Some(pod) = &mut affinity.pod_affinity {
-        let preferred = pod.preferred_during_scheduling_ignored_during_execution.iter_mut().flatten();
-        preferred.for_each(|weighted| merge(&mut weighted.pod_affinity_term));
-        pod.required_during_scheduling_ignored_during_execution.iter_mut().flatten().for_each(merge);
-    }
-    if let Some(anti) = &mut affinity.pod_anti_affinity {
-        let preferred = anti.preferred_during_scheduling_ignored_during_execution.iter_mut().flatten();
-        preferred.for_each(|weighted| merge(&mut weighted.pod_affinity_term));
-        anti.required_during_scheduling_ignored_during_execution.iter_mut().flatten().for_each(merge);
-    }
-}
-
-fn add_label_keys(
-    selector: &mut Option<LabelSelector>,
-    keys: Option<&[String]>,
-    operator: &str,
-    labels: Option<&BTreeMap<String, String>>,
-) {
-    let (Some(selector), Some(labels)) = (selector, labels) else { return };
-    for key in keys.unwrap_or_default() {
-        if let Some(value) = labels.get(key) {
-            selector.match_expressions.get_or_insert_default().push(LabelSelectorRequirement {
-                key: key.clone(),
-                operator: operator.into(),
-                values: Some(vec![value.clone()]),
-            });
-        }
     }
 }

@@ -153,32 +153,23 @@ fn annotation(warnings: &mut Vec<String>, key: &str, text: &str) {
     warn(warnings, &FieldPath::new("metadata").child("annotations").key(key), text);
 }
 
-/// The old annotation where the field does not say the same; the server has copied it into the field by now if it
-/// could. Defaulting leaves that to a cluster, so the field is asked for here.
+/// The old annotation, unless a field or the pod's profile says all of it. The server warns while it copies the
+/// annotation into the field, which defaulting has done by now: a field that says the same stems from it, as far as can
+/// be seen, and one that says something else is refused by validation.
 fn apparmor_annotations(warnings: &mut Vec<String>, pod: &Pod, spec: &PodSpec) {
     let Some(annotations) = &pod.metadata.annotations else { return };
     if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
         return;
     }
     let of_pod = spec.security_context.as_ref().and_then(|sc| sc.app_armor_profile.as_ref());
-    let mut visit = |name: &str, has_field: bool| {
-        let key = format!("{APPARMOR}{name}");
-        let Some(value) = annotations.get(&key).filter(|_| !has_field) else { return };
-        let same = of_pod.is_some_and(|profile| {
-            let file = profile.localhost_profile.as_deref();
-            match profile.type_.as_str() {
-                "RuntimeDefault" => file.is_none() && value == "runtime/default",
-                "Unconfined" => file.is_none() && value == "unconfined",
-                "Localhost" => file.is_some() && value.strip_prefix("localhost/") == file,
-                _ => false,
-            }
-        });
-        if !same {
+    visit_containers(spec, &FieldPath::new("spec"), &mut |container, _| {
+        let key = format!("{APPARMOR}{}", container.name);
+        let own = container.security_context.and_then(|sc| sc.app_armor_profile.as_ref());
+        // No field of its own and yet a pod's profile: the two say the same, or defaulting had made a field.
+        let silent = own.is_none() && of_pod.is_some();
+        if annotations.contains_key(&key) && !silent {
             annotation(warnings, &key, r#"deprecated since v1.30; use the "appArmorProfile" field instead"#);
         }
-    };
-    visit_containers(spec, &FieldPath::new("spec"), &mut |container, _| {
-        visit(container.name, container.security_context.is_some_and(|sc| sc.app_armor_profile.is_some()));
     });
 }
 
