@@ -1,29 +1,423 @@
-//! cgroups v1, v2 and hybrid, found out at run time. (Skeleton: the outward signatures.)
+//! cgroups v1, v2 and hybrid, found out at run time. A pod is `podlet/pod<uid>` in each hierarchy that serves, a container
+//! `podlet/pod<uid>/<name>`, pause `podlet/pod<uid>/_pause` (no container's name has an underscore).
+//!
+//! v1 is used controller by controller (cpu, memory; freezer and devices only where cgroup v2 does not do their work); a cgroup v2 mount,
+//! where there is one, is joined too, because `cgroup.kill` is the one kill that nothing escapes.
 
-use std::io;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::plan::resources::{CPU_PERIOD, Limits};
+
+/// The root of podlet's cgroups in each hierarchy.
+const ROOT: &str = "podlet";
+/// What pause's cgroup is called within the pod's.
+const PAUSE: &str = "_pause";
+
+/// One hierarchy that podlet uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hierarchy {
+    /// `unified`, or the controller of v1 that it is used for: `memory`.
+    name: &'static str,
+    /// Where it is mounted.
+    mount: PathBuf,
+}
+
+/// The hierarchies of this machine that serve podlet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    hierarchies: Vec<Hierarchy>,
+    /// The v2 mount has the cpu and memory controllers.
+    unified_limits: bool,
+    /// What is amiss, a line each.
+    pub notices: Vec<String>,
+}
+
+impl Layout {
+    /// The layout of this machine, found once in a process.
+    pub fn of_machine() -> &'static Layout {
+        static LAYOUT: OnceLock<Layout> = OnceLock::new();
+        LAYOUT.get_or_init(|| {
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+            Layout::from_mounts(&mounts, super::device::by_program(), |mount| {
+                fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
+            })
+        })
+    }
+
+    /// The layout that a mountinfo shows, proc_pid_mountinfo(5).
+    fn from_mounts(mounts: &str, by_program: bool, controllers_of: impl Fn(&Path) -> String) -> Layout {
+        let mut layout = Layout::default();
+        let mut legacy: Vec<(PathBuf, Vec<String>)> = Vec::new();
+        let mut unified: Option<PathBuf> = None;
+        for line in mounts.lines() {
+            let Some((left, right)) = line.split_once(" - ") else { continue };
+            let Some(mount) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
+            let mut right = right.split(' ');
+            match (right.next(), right.nth(1)) {
+                (Some("cgroup2"), _) => unified = unified.or(Some(mount)),
+                (Some("cgroup"), Some(options)) => {
+                    legacy.push((mount, options.split(',').map(str::to_owned).collect()));
+                }
+                _ => {}
+            }
+        }
+        if let Some(mount) = &unified {
+            let controllers = controllers_of(mount);
+            let has = |name: &str| controllers.split_whitespace().any(|controller| controller == name);
+            layout.unified_limits = has("cpu") && has("memory");
+            layout.hierarchies.push(Hierarchy { name: "unified", mount: mount.clone() });
+        }
+        let find =
+            |name: &str| legacy.iter().find(|(_, has)| has.iter().any(|one| one == name)).map(|(mount, _)| mount);
+        let mut wanted = vec!["cpu", "memory"];
+        if unified.is_none() {
+            wanted.push("freezer");
+        }
+        if unified.is_none() || !by_program {
+            wanted.push("devices");
+        }
+        for name in wanted {
+            match find(name) {
+                // cpu and memory may be mounted together; once is enough.
+                Some(mount) if layout.hierarchies.iter().any(|known| known.mount == *mount) => {}
+                Some(mount) => layout.hierarchies.push(Hierarchy { name, mount: mount.clone() }),
+                None if matches!(name, "cpu" | "memory") && !layout.unified_limits => layout.notices.push(format!(
+                    "no cgroup controller \"{name}\" on this machine: requests and limits of {name} are without effect"
+                )),
+                None => {}
+            }
+        }
+        layout
+    }
+
+    /// Whether there is a cgroup v2 hierarchy with the controllers that limits need.
+    pub fn is_unified(&self) -> bool {
+        self.unified_limits
+    }
+
+    /// Whether anything is mounted at all.
+    pub fn is_empty(&self) -> bool {
+        self.hierarchies.is_empty()
+    }
+
+    /// In words: `v2`, `v1`, `hybrid (v1 controllers, v2 for killing)`.
+    pub fn describe(&self) -> &'static str {
+        let legacy = self.hierarchies.iter().any(|h| h.name != "unified");
+        let unified = self.hierarchies.iter().any(|h| h.name == "unified");
+        match (legacy, unified) {
+            (false, true) => "v2",
+            (true, false) => "v1",
+            (true, true) => "hybrid (v1 controllers, v2 for killing)",
+            (false, false) => "none",
+        }
+    }
+}
 
 /// The cgroups of one pod or of one container in it, in every hierarchy that serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cgroup {}
+pub struct Cgroup {
+    /// (name of the hierarchy, directory).
+    directories: Vec<(&'static str, PathBuf)>,
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(directory),
+        done => done,
+    }
+}
+
+/// Writes a kernel file in one write(2), as cgroupfs wants it; the file must exist.
+fn put(path: &Path, value: &str) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(value.as_bytes())).map_err(named)
+}
 
 impl Cgroup {
-    /// SIGKILLs everything in it, by `cgroup.kill` or the freezer loop, until it is empty.
+    fn at(below: &str) -> Cgroup {
+        let layout = Layout::of_machine();
+        let directories = layout.hierarchies.iter().map(|h| (h.name, h.mount.join(ROOT).join(below))).collect();
+        Cgroup { directories }
+    }
+
+    /// The pod's.
+    pub fn of_pod(uid: &str) -> Cgroup {
+        Cgroup::at(&format!("pod{uid}"))
+    }
+
+    /// A container's.
+    pub fn of_container(uid: &str, container: &str) -> Cgroup {
+        Cgroup::at(&format!("pod{uid}/{container}"))
+    }
+
+    /// That of pause.
+    pub fn of_pause(uid: &str) -> Cgroup {
+        Cgroup::of_container(uid, PAUSE)
+    }
+
+    /// That of a pod's keeper and supervisor, outside the pod's own.
+    pub fn of_keeper(uid: &str) -> Cgroup {
+        Cgroup::at(&format!("keeper{uid}"))
+    }
+
+    /// Names of the hierarchies, in the order of [`Cgroup::procs`].
+    pub fn hierarchies(&self) -> Vec<String> {
+        self.directories.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    /// The directory in a hierarchy.
+    pub fn directory(&self, hierarchy: &str) -> Option<&Path> {
+        self.directories.iter().find(|(name, _)| *name == hierarchy).map(|(_, directory)| directory.as_path())
+    }
+
+    /// Makes it, and on cgroup v2 hands the controllers down to it.
+    pub fn create(&self) -> io::Result<()> {
+        for (name, directory) in &self.directories {
+            make(directory)?;
+            if *name == "unified" && Layout::of_machine().unified_limits {
+                hand_down(directory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes it anew: counters from zero, nothing charged. What an earlier instance left is killed first.
+    pub fn create_fresh(&self) -> io::Result<()> {
+        for (_, directory) in &self.directories {
+            match fs::create_dir(directory) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if fs::remove_dir(directory).is_err() {
+                        self.kill()?;
+                        remove_directory(directory)?;
+                    }
+                    fs::create_dir(directory)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(directory)?,
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes requests and limits.
+    pub fn limit(&self, limits: &Limits) -> io::Result<()> {
+        let unified = Layout::of_machine().unified_limits;
+        for (name, directory) in &self.directories {
+            match *name {
+                "cpu" => {
+                    put(&directory.join("cpu.shares"), &limits.cpu_shares.to_string())?;
+                    if let Some(quota) = limits.cpu_quota {
+                        put(&directory.join("cpu.cfs_period_us"), &CPU_PERIOD.to_string())?;
+                        put(&directory.join("cpu.cfs_quota_us"), &quota.to_string())?;
+                    }
+                }
+                "memory" => {
+                    if let Some(bytes) = limits.memory {
+                        put(&directory.join("memory.limit_in_bytes"), &bytes.to_string())?;
+                        // No swap beside it, where the kernel accounts for swap at all.
+                        match put(&directory.join("memory.memsw.limit_in_bytes"), &bytes.to_string()) {
+                            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                            _ => {}
+                        }
+                    }
+                }
+                "unified" if unified => {
+                    put(&directory.join("cpu.weight"), &limits.cpu_weight().to_string())?;
+                    if let Some(quota) = limits.cpu_quota {
+                        put(&directory.join("cpu.max"), &format!("{quota} {CPU_PERIOD}"))?;
+                    }
+                    if let Some(bytes) = limits.memory {
+                        put(&directory.join("memory.max"), &bytes.to_string())?;
+                        // Kernels without swap accounting have no such file.
+                        let _ = put(&directory.join("memory.swap.max"), "0");
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// On cgroup v2: when memory runs out, all processes of the container go together, as under a kubelet.
+    pub fn kill_together(&self) {
+        if let (true, Some(directory)) = (Layout::of_machine().unified_limits, self.directory("unified")) {
+            let _ = put(&directory.join("memory.oom.group"), "1");
+        }
+    }
+
+    /// `cgroup.procs` of each, open for writing: whoever writes `0` goes in.
+    pub fn procs(&self) -> io::Result<Vec<OwnedFd>> {
+        let open = |directory: &PathBuf| fs::OpenOptions::new().write(true).open(directory.join("cgroup.procs"));
+        self.directories.iter().map(|(_, directory)| open(directory).map(OwnedFd::from)).collect()
+    }
+
+    /// Puts a process in.
+    pub fn add(&self, pid: i32) -> io::Result<()> {
+        self.directories.iter().try_for_each(|(_, directory)| put(&directory.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    /// SIGKILLs everything in it and below, by `cgroup.kill` or the freezer loop, until it is empty.
     pub fn kill(&self) -> io::Result<()> {
-        unimplemented!()
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let by_file = self.directory("unified").map(|directory| directory.join("cgroup.kill"));
+        let begun = Instant::now();
+        let mut wait = Duration::from_micros(200);
+        loop {
+            let whole = by_file.as_ref().is_some_and(|file| put(file, "1").is_ok());
+            if !whole {
+                self.kill_one_by_one();
+            }
+            if self.processes().is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                // A process in uninterruptible sleep dies when the kernel lets go of it.
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("processes {:?} did not end after SIGKILL", self.processes()),
+                ));
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    fn kill_one_by_one(&self) {
+        let freezer = self.directory("freezer").map(|directory| directory.join("freezer.state"));
+        if let Some(state) = &freezer {
+            let _ = put(state, "FROZEN");
+        }
+        for pid in self.processes() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        if let Some(state) = &freezer {
+            // A frozen process does not die: the signal is looked at when it thaws.
+            let _ = put(state, "THAWED");
+        }
     }
 
     /// How many processes the memory controller has killed in it.
     pub fn oom_kills(&self) -> u64 {
-        unimplemented!()
+        let legacy = self.directory("memory").map(|directory| directory.join("memory.oom_control"));
+        let unified = self.directory("unified").map(|directory| directory.join("memory.events"));
+        [legacy, unified].into_iter().flatten().filter_map(|path| oom_kills_in(&fs::read_to_string(path).ok()?)).sum()
     }
 
-    /// The processes in it.
+    /// The processes in it and below.
     pub fn processes(&self) -> Vec<i32> {
-        unimplemented!()
+        let mut found = Vec::new();
+        let preferred = ["unified", "freezer", "memory", "cpu"].into_iter().find_map(|name| self.directory(name));
+        if let Some(directory) = preferred {
+            processes_below(directory, 0, &mut found);
+        }
+        found
     }
 
-    /// Removes it; it must be empty. Gone already is no error.
+    /// Removes it and what is below; it must be empty. Gone already is no error.
     pub fn remove(&self) -> io::Result<()> {
-        unimplemented!()
+        self.directories.iter().try_for_each(|(_, directory)| remove_directory(directory))
+    }
+}
+
+fn oom_kills_in(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// Switches controllers on for the children of the levels above. A level with processes of its own refuses (EBUSY): then
+/// limits are without effect, which `limit` reports when it finds no file to write.
+fn hand_down(directory: &Path) {
+    let mut levels: Vec<&Path> = directory.ancestors().skip(1).take(3).collect();
+    levels.reverse();
+    for level in levels.into_iter().filter(|level| level.join("cgroup.subtree_control").exists()) {
+        for controller in ["+cpu", "+memory", "+pids"] {
+            let _ = put(&level.join("cgroup.subtree_control"), controller);
+        }
+    }
+}
+
+/// Deeper than a pod's cgroups ever are; a container with a cgroup namespace of its own may nest.
+const DEEPEST: usize = 16;
+
+fn processes_below(directory: &Path, depth: usize, found: &mut Vec<i32>) {
+    let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    if depth < DEEPEST {
+        for child in subdirectories(directory) {
+            processes_below(&child, depth + 1, found);
+        }
+    }
+}
+
+fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.flatten().filter(is_directory).map(|entry| entry.path()).collect()
+}
+
+fn remove_directory(directory: &Path) -> io::Result<()> {
+    for child in subdirectories(directory) {
+        remove_directory(&child)?;
+    }
+    // The last process may have been reaped an instant ago: the kernel says EBUSY until it has let go.
+    let mut tries = 0;
+    loop {
+        match fs::remove_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && tries < 50 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", directory.display()))),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:5 - cgroup cgroup rw,memory
+36 31 0:33 / /sys/fs/cgroup/devices rw,relatime - cgroup cgroup rw,devices
+37 31 0:34 / /sys/fs/cgroup/freezer rw,relatime - cgroup cgroup rw,freezer
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+
+    fn names(layout: &Layout) -> Vec<&str> {
+        layout.hierarchies.iter().map(|hierarchy| hierarchy.name).collect()
+    }
+
+    #[test]
+    fn layouts() {
+        let hybrid = Layout::from_mounts(HYBRID, true, |_| "hugetlb".into());
+        assert_eq!(names(&hybrid), ["unified", "cpu", "memory"]);
+        assert_eq!((hybrid.describe(), hybrid.is_unified()), ("hybrid (v1 controllers, v2 for killing)", false));
+        let legacy: String =
+            HYBRID.lines().filter(|line| !line.contains("cgroup2")).map(|l| format!("{l}\n")).collect();
+        assert_eq!(
+            names(&Layout::from_mounts(&legacy, true, |_| String::new())),
+            ["cpu", "memory", "freezer", "devices"]
+        );
+        let modern = "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let modern = Layout::from_mounts(modern, true, |_| "cpuset cpu io memory hugetlb pids".into());
+        assert_eq!((names(&modern), modern.is_unified(), modern.describe()), (vec!["unified"], true, "v2"));
+        let none = Layout::from_mounts("", true, |_| String::new());
+        assert!(none.is_empty() && none.notices.len() == 2);
+    }
+
+    #[test]
+    fn counters() {
+        assert_eq!(oom_kills_in("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
+        assert_eq!(oom_kills_in("low 0\nhigh 0\nmax 4\noom 1\noom_kill 2\noom_group_kill 1\n"), Some(2));
+        assert_eq!(oom_kills_in(""), None);
     }
 }

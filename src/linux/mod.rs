@@ -1,7 +1,18 @@
-//! Carries steps out: the keeper's client, lowering of plans, cgroups, users, seccomp, devices. (Skeleton.)
+//! Carries steps out: the keeper's client, lowering of plans, cgroups, users, seccomp, devices. The only room, beside the
+//! tiny programs, that may use `unsafe`.
 
+pub mod call;
 pub mod cgroup;
 pub mod container;
 pub mod descriptors;
+pub mod device;
 pub mod keeper;
+pub mod lower;
+pub mod machine;
+pub mod process;
+pub mod program;
 pub mod programs;
+pub mod resolve;
+pub mod rootfs;
+pub mod seccomp;
+pub mod syscall;

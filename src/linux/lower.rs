@@ -1,0 +1,522 @@
+//! Lowers a plan's steps to system calls. `podlet plan` and the stage's table come from the same list, so what is shown is
+//! what is run. Nothing is done here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::call::{Argument, Call, MayFail};
+use super::seccomp;
+use super::syscall::{
+    AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+};
+use crate::plan::paths;
+use crate::plan::{
+    Capabilities, Descriptor, FIRST_DESCRIPTOR, MountFlags, Namespace, Plan, Propagation, Shape, Step, Text,
+};
+
+/// Why a plan cannot be lowered: a fault of podlet's own.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LowerError {
+    /// A step uses a descriptor that nothing provides.
+    #[error("step {step} uses the descriptor \"{name}\", which neither podlet nor an earlier step provides")]
+    Descriptor {
+        /// The step's index.
+        step: usize,
+        /// The name.
+        name: String,
+    },
+    /// The seccomp table does not compile.
+    #[error("the system call filter cannot be compiled: {0}")]
+    Filter(String),
+}
+
+impl Plan {
+    /// The system calls of the plan, one by one, as the stage makes them.
+    pub fn calls(&self) -> Result<Vec<Call>, LowerError> {
+        let mut lowering = Lowering { calls: Vec::with_capacity(192), bound: BTreeMap::new(), step: 0 };
+        for (held, number) in self.descriptors.iter().zip(FIRST_DESCRIPTOR..) {
+            lowering.bound.insert(held.name.as_str(), Argument::Descriptor(number, held.name.clone()));
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            lowering.step = index;
+            lowering.lower(step)?;
+        }
+        Ok(lowering.calls)
+    }
+}
+
+/// clone3(2)'s flag of a namespace.
+pub fn clone_flag(namespace: Namespace) -> u64 {
+    let flag = match namespace {
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Network => libc::CLONE_NEWNET,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+    };
+    u64::from(flag.cast_unsigned())
+}
+
+fn namespace_flags(namespaces: &[Namespace]) -> Argument {
+    let name = |namespace: &Namespace| match namespace {
+        Namespace::Mount => "CLONE_NEWNS",
+        Namespace::Pid => "CLONE_NEWPID",
+        Namespace::Network => "CLONE_NEWNET",
+        Namespace::Ipc => "CLONE_NEWIPC",
+        Namespace::Uts => "CLONE_NEWUTS",
+        Namespace::Cgroup => "CLONE_NEWCGROUP",
+    };
+    let value = namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
+    Argument::Named(value, namespaces.iter().map(name).collect::<Vec<_>>().join("|"))
+}
+
+struct Lowering<'a> {
+    calls: Vec<Call>,
+    bound: BTreeMap<&'a str, Argument>,
+    step: usize,
+}
+
+fn number(value: impl Into<i64>) -> Argument {
+    Argument::Number(value.into())
+}
+
+fn named(value: impl TryInto<u64>, name: &str) -> Argument {
+    Argument::Named(value.try_into().unwrap_or_default(), name.to_owned())
+}
+
+fn text(value: &str) -> Argument {
+    Argument::Text(Text::from(value))
+}
+
+/// `AT_FDCWD`, sign-extended as the kernel's int argument.
+fn here() -> Argument {
+    Argument::Named(i64::from(libc::AT_FDCWD).cast_unsigned(), "AT_FDCWD".into())
+}
+
+fn octal(mode: u32) -> Argument {
+    Argument::Named(u64::from(mode), if mode == 0 { "000".into() } else { format!("0{mode:o}") })
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Flags of mount(2).
+fn mount_flags(flags: MountFlags, more: &[(u64, &str)]) -> Argument {
+    let own = [
+        (flags.read_only, libc::MS_RDONLY, "MS_RDONLY"),
+        (flags.nosuid, libc::MS_NOSUID, "MS_NOSUID"),
+        (flags.nodev, libc::MS_NODEV, "MS_NODEV"),
+        (flags.noexec, libc::MS_NOEXEC, "MS_NOEXEC"),
+        (flags.strictatime, libc::MS_STRICTATIME, "MS_STRICTATIME"),
+    ];
+    let on = own.into_iter().filter(|(on, ..)| *on).map(|(_, bit, name)| (bit, name)).chain(more.iter().copied());
+    flag_names(on)
+}
+
+fn flag_names<'a>(flags: impl Iterator<Item = (u64, &'a str)>) -> Argument {
+    let (mut value, mut names) = (0, Vec::new());
+    for (bit, name) in flags {
+        value |= bit;
+        names.push(name);
+    }
+    Argument::Named(value, if names.is_empty() { "0".into() } else { names.join("|") })
+}
+
+impl<'a> Lowering<'a> {
+    fn push(&mut self, name: &'static str, number: libc::c_long, arguments: Vec<Argument>) -> usize {
+        self.calls.push(Call { name, number, arguments, may_fail: None, condition: None, step: self.step });
+        self.calls.len() - 1
+    }
+
+    fn may_fail(&mut self, what: MayFail) {
+        if let Some(call) = self.calls.last_mut() {
+            call.may_fail = Some(what);
+        }
+    }
+
+    fn descriptor(&self, descriptor: &Descriptor) -> Result<Argument, LowerError> {
+        let missing = || LowerError::Descriptor { step: self.step, name: descriptor.0.clone() };
+        self.bound.get(descriptor.0.as_str()).cloned().ok_or_else(missing)
+    }
+
+    fn bind(&mut self, descriptor: &'a Descriptor, entry: usize) {
+        self.bound.insert(&descriptor.0, Argument::Result(entry, descriptor.0.clone()));
+    }
+
+    /// A path in the container, held by descriptor: never through a magic link, never out of the root.
+    fn resolve(&mut self, path: &str, flags: u64, flag_text: &str) -> Argument {
+        let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+        let shown = format!("{{flags={flag_text}, resolve=RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT}}");
+        let how = Argument::Bytes(words(&[flags, 0, resolve]), shown);
+        let entry = self.push("openat2", libc::SYS_openat2, vec![here(), text(path), how, number(24)]);
+        Argument::Result(entry, path.to_owned())
+    }
+
+    fn resolve_path(&mut self, path: &str) -> Argument {
+        self.resolve(path, (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(), "O_PATH|O_CLOEXEC")
+    }
+
+    fn resolve_directory(&mut self, path: &str) -> Argument {
+        let flags = libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY;
+        self.resolve(path, flags.cast_unsigned().into(), "O_DIRECTORY|O_PATH|O_CLOEXEC")
+    }
+
+    fn make_missing(&mut self, missing: &[String], shape: Shape) {
+        for (index, prefix) in missing.iter().enumerate() {
+            let (parent, name) = paths::split(prefix);
+            let parent = self.resolve_directory(parent);
+            if index + 1 == missing.len() && shape == Shape::File {
+                let mode = Argument::Named(u64::from(libc::S_IFREG | 0o644), "S_IFREG|0644".into());
+                self.push("mknodat", libc::SYS_mknodat, vec![parent, text(name), mode, number(0)]);
+            } else {
+                self.push("mkdirat", libc::SYS_mkdirat, vec![parent, text(name), octal(0o755)]);
+            }
+            // There already, or on something read-only: the next call tells.
+            self.may_fail(MayFail::Any);
+        }
+    }
+
+    fn attach(&mut self, tree: Argument, target: Argument) {
+        let flags = flag_names(
+            [
+                (u64::from(MOVE_MOUNT_F_EMPTY_PATH), "MOVE_MOUNT_F_EMPTY_PATH"),
+                (u64::from(MOVE_MOUNT_T_EMPTY_PATH), "MOVE_MOUNT_T_EMPTY_PATH"),
+            ]
+            .into_iter(),
+        );
+        self.push("move_mount", libc::SYS_move_mount, vec![tree, text(""), target, text(""), flags]);
+    }
+
+    fn mount_setattr(
+        &mut self,
+        on: (Argument, &str, Vec<(u32, &str)>),
+        flags: MountFlags,
+        propagation: Option<Propagation>,
+    ) {
+        let (descriptor, path, at) = on;
+        let own = [
+            (flags.read_only, MOUNT_ATTR_RDONLY, "MOUNT_ATTR_RDONLY"),
+            (flags.nosuid, MOUNT_ATTR_NOSUID, "MOUNT_ATTR_NOSUID"),
+            (flags.nodev, MOUNT_ATTR_NODEV, "MOUNT_ATTR_NODEV"),
+            (flags.noexec, MOUNT_ATTR_NOEXEC, "MOUNT_ATTR_NOEXEC"),
+        ];
+        let set: Vec<_> = own.into_iter().filter(|(on, ..)| *on).collect();
+        let bits = set.iter().fold(0, |all, (_, bit, _)| all | bit);
+        let names: Vec<&str> = set.iter().map(|(_, _, name)| *name).collect();
+        let (spread, spread_name) = match propagation {
+            None => (0, "0"),
+            Some(Propagation::Private) => (libc::MS_PRIVATE, "MS_PRIVATE"),
+            Some(Propagation::Slave) => (libc::MS_SLAVE, "MS_SLAVE"),
+        };
+        let set_text = if names.is_empty() { "0".to_owned() } else { names.join("|") };
+        let shown = format!("{{attr_set={set_text}, attr_clr=0, propagation={spread_name}, userns_fd=0}}");
+        let attributes = Argument::Bytes(words(&[bits, 0, spread, 0]), shown);
+        let at = flag_names(at.into_iter().map(|(bit, name)| (u64::from(bit), name)));
+        self.push("mount_setattr", libc::SYS_mount_setattr, vec![descriptor, text(path), at, attributes, number(32)]);
+    }
+
+    fn write_file(&mut self, path: &str, value: &str, may_fail: Option<MayFail>) {
+        let flags = named((libc::O_WRONLY | libc::O_CLOEXEC).cast_unsigned(), "O_WRONLY|O_CLOEXEC");
+        let file = self.push("openat", libc::SYS_openat, vec![here(), text(path), flags]);
+        if may_fail == Some(MayFail::Any) {
+            self.may_fail(MayFail::Any);
+        }
+        let file = Argument::Result(file, path.to_owned());
+        let length = i64::try_from(value.len()).unwrap_or_default();
+        self.push("write", libc::SYS_write, vec![file.clone(), text(value), number(length)]);
+        if let Some(may_fail) = may_fail {
+            self.may_fail(may_fail);
+        }
+        self.push("close", libc::SYS_close, vec![file]);
+        if may_fail == Some(MayFail::Any) {
+            self.may_fail(MayFail::Any);
+        }
+    }
+
+    fn prctl(&mut self, option: i32, name: &str, value: Argument) {
+        let rest = [number(0), number(0), number(0)];
+        let arguments = [named(option.cast_unsigned(), name), value].into_iter().chain(rest).collect();
+        self.push("prctl", libc::SYS_prctl, arguments);
+    }
+
+    fn mount(&mut self, source: Argument, target: &str, kind: Argument, flags: Argument, options: Argument) {
+        self.push("mount", libc::SYS_mount, vec![source, text(target), kind, flags, options]);
+    }
+
+    fn lower(&mut self, step: &'a Step) -> Result<(), LowerError> {
+        match step {
+            Step::JoinCgroup { procs, .. } => {
+                let procs = self.descriptor(procs)?;
+                self.push("write", libc::SYS_write, vec![procs, text("0"), number(1)]);
+            }
+            Step::SetOomScore { score } => {
+                // Lowering it needs CAP_SYS_RESOURCE; without, the machine's own value stays.
+                self.write_file("/proc/self/oom_score_adj", &score.to_string(), Some(MayFail::Errno(libc::EACCES)));
+            }
+            Step::SetUndumpable => self.prctl(libc::PR_SET_DUMPABLE, "PR_SET_DUMPABLE", number(0)),
+            Step::NewSessionKeyring => {
+                let join = Argument::Named(1, "KEYCTL_JOIN_SESSION_KEYRING".into());
+                self.push("keyctl", libc::SYS_keyctl, vec![join, Argument::Null]);
+                // Kernels without keyrings, and users at their quota.
+                self.may_fail(MayFail::Any);
+            }
+            Step::SetUmask { mask } => {
+                self.push("umask", libc::SYS_umask, vec![octal(*mask)]);
+            }
+            Step::EnterNamespaces { of, namespaces } => {
+                let of = self.descriptor(of)?;
+                self.push("setns", libc::SYS_setns, vec![of, namespace_flags(namespaces)]);
+            }
+            Step::NewCgroupNamespace => {
+                self.push("unshare", libc::SYS_unshare, vec![namespace_flags(&[Namespace::Cgroup])]);
+            }
+            Step::SetPropagation { propagation } => {
+                let spread = match propagation {
+                    Propagation::Private => (libc::MS_PRIVATE, "MS_PRIVATE"),
+                    Propagation::Slave => (libc::MS_SLAVE, "MS_SLAVE"),
+                };
+                let flags = flag_names([(libc::MS_REC, "MS_REC"), spread].into_iter());
+                self.mount(Argument::Null, "/", Argument::Null, flags, Argument::Null);
+            }
+            Step::OpenMountNamespace { bind } => {
+                let flags = named((libc::O_RDONLY | libc::O_CLOEXEC).cast_unsigned(), "O_RDONLY|O_CLOEXEC");
+                let entry = self.push("openat", libc::SYS_openat, vec![here(), text("/proc/self/ns/mnt"), flags]);
+                self.bind(bind, entry);
+            }
+            Step::ReturnToMountNamespace { namespace } => {
+                let namespace = self.descriptor(namespace)?;
+                self.push("setns", libc::SYS_setns, vec![namespace, namespace_flags(&[Namespace::Mount])]);
+            }
+            Step::OpenTree { source, recursive, bind } => {
+                let deep = recursive.then_some((u64::from(AT_RECURSIVE), "AT_RECURSIVE"));
+                let flags = [
+                    (u64::from(OPEN_TREE_CLONE), "OPEN_TREE_CLONE"),
+                    (u64::from(OPEN_TREE_CLOEXEC), "OPEN_TREE_CLOEXEC"),
+                ];
+                let flags = flag_names(flags.into_iter().chain(deep));
+                let entry = self.push("open_tree", libc::SYS_open_tree, vec![here(), text(source), flags]);
+                self.bind(bind, entry);
+            }
+            Step::SetMountAttributes { tree, flags, propagation, recursive } => {
+                let tree = self.descriptor(tree)?;
+                let mut at = vec![(libc::AT_EMPTY_PATH.cast_unsigned(), "AT_EMPTY_PATH")];
+                if *recursive {
+                    at.push((AT_RECURSIVE, "AT_RECURSIVE"));
+                }
+                self.mount_setattr((tree, "", at), *flags, *propagation);
+            }
+            Step::AttachRoot { tree, at } => {
+                let tree = self.descriptor(tree)?;
+                let flags = named(MOVE_MOUNT_F_EMPTY_PATH, "MOVE_MOUNT_F_EMPTY_PATH");
+                let arguments = vec![tree.clone(), text(""), here(), text(at), flags];
+                self.push("move_mount", libc::SYS_move_mount, arguments);
+                self.push("fchdir", libc::SYS_fchdir, vec![tree]);
+            }
+            Step::PivotRoot => {
+                // The old root ends up on top of the new one; the working directory still means the new one beneath it,
+                // and "." for umount2 means what is mounted over it (pivot_root(2), NOTES).
+                self.push("pivot_root", libc::SYS_pivot_root, vec![text("."), text(".")]);
+                self.push("umount2", libc::SYS_umount2, vec![text("."), named(libc::MNT_DETACH, "MNT_DETACH")]);
+                self.push("chdir", libc::SYS_chdir, vec![text("/")]);
+            }
+            Step::Mount { kind, target, flags, options } => {
+                let data = if options.is_empty() { Argument::Null } else { text(options) };
+                self.mount(text(kind), target, text(kind), mount_flags(*flags, &[]), data);
+            }
+            Step::MakeDirectory { path, mode } => {
+                self.push("mkdirat", libc::SYS_mkdirat, vec![here(), text(path), octal(*mode)]);
+            }
+            Step::MakeDevice { path, mode, major, minor } => {
+                let shown = Argument::Named(u64::from(libc::S_IFCHR | mode), format!("S_IFCHR|0{mode:o}"));
+                let device = libc::makedev(*major, *minor);
+                let device = Argument::Named(device, format!("makedev({major:#x}, {minor:#x})"));
+                self.push("mknodat", libc::SYS_mknodat, vec![here(), text(path), shown, device]);
+            }
+            Step::MakeLink { path, to } => {
+                self.push("symlinkat", libc::SYS_symlinkat, vec![text(to), here(), text(path)]);
+            }
+            Step::Mask { path, shape: Shape::File } => {
+                let flags = mount_flags(MountFlags::default(), &[(libc::MS_BIND, "MS_BIND")]);
+                self.mount(text("/dev/null"), path, Argument::Null, flags, Argument::Null);
+            }
+            Step::Mask { path, shape: Shape::Directory } => {
+                let flags = mount_flags(MountFlags::KERNEL.and_read_only(), &[]);
+                self.mount(text("tmpfs"), path, text("tmpfs"), flags, text("size=0k"));
+            }
+            Step::SetReadOnly { path, mounted: false } => {
+                let bind = [(libc::MS_BIND, "MS_BIND"), (libc::MS_REC, "MS_REC")];
+                let bind = mount_flags(MountFlags::default(), &bind);
+                self.mount(text(path), path, Argument::Null, bind, Argument::Null);
+                // A remount that leaves out nosuid, nodev and noexec would switch them off.
+                let again = [(libc::MS_REMOUNT, "MS_REMOUNT"), (libc::MS_BIND, "MS_BIND")];
+                let again = mount_flags(MountFlags::KERNEL.and_read_only(), &again);
+                self.mount(Argument::Null, path, Argument::Null, again, Argument::Null);
+            }
+            Step::SetReadOnly { path, mounted: true } => {
+                let flags = MountFlags { read_only: true, ..MountFlags::default() };
+                self.mount_setattr((here(), path, Vec::new()), flags, None);
+            }
+            Step::SetRootReadOnly => {
+                let flags = MountFlags { read_only: true, ..MountFlags::default() };
+                self.mount_setattr((here(), "/", Vec::new()), flags, None);
+            }
+            Step::Attach { tree, target, missing, shape } => {
+                let tree = self.descriptor(tree)?;
+                self.make_missing(missing, *shape);
+                let target = self.resolve_path(target);
+                self.attach(tree, target);
+            }
+            Step::OwnStdio { descriptors, uid, gid } => {
+                for descriptor in descriptors {
+                    let arguments = vec![number(i64::from(*descriptor)), number(*uid), number(*gid)];
+                    self.push("fchown", libc::SYS_fchown, arguments);
+                }
+            }
+            Step::SetHostname { name } => {
+                let length = i64::try_from(name.len()).unwrap_or_default();
+                self.push("sethostname", libc::SYS_sethostname, vec![text(name), number(length)]);
+            }
+            Step::SetLinkUp { interface } => {
+                let kind = named((libc::SOCK_DGRAM | libc::SOCK_CLOEXEC).cast_unsigned(), "SOCK_DGRAM|SOCK_CLOEXEC");
+                let family = named(libc::AF_INET, "AF_INET");
+                let socket = self.push("socket", libc::SYS_socket, vec![family, kind, named(0u32, "IPPROTO_IP")]);
+                // struct ifreq: the name in 16 bytes, then the flags; 40 bytes in all.
+                let mut request = interface.as_bytes().to_vec();
+                request.resize(16, 0);
+                let up = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
+                request.extend_from_slice(&up.to_ne_bytes());
+                request.resize(40, 0);
+                let shown = format!("{{ifr_name={interface:?}, ifr_flags=IFF_UP|IFF_RUNNING}}");
+                let socket = Argument::Result(socket, "socket".into());
+                let arguments =
+                    vec![socket.clone(), named(libc::SIOCSIFFLAGS, "SIOCSIFFLAGS"), Argument::Bytes(request, shown)];
+                self.push("ioctl", libc::SYS_ioctl, arguments);
+                self.push("close", libc::SYS_close, vec![socket]);
+            }
+            Step::WriteSysctl { name, value } => {
+                self.write_file(&format!("/proc/sys/{name}"), value, Some(MayFail::Any));
+            }
+            Step::NewSession => {
+                self.push("setsid", libc::SYS_setsid, Vec::new());
+                // A process that leads its group already (the keeper made it so) may not.
+                self.may_fail(MayFail::Errno(libc::EPERM));
+            }
+            Step::SetControllingTerminal => {
+                let request = named(libc::TIOCSCTTY, "TIOCSCTTY");
+                self.push("ioctl", libc::SYS_ioctl, vec![number(0), request, number(0)]);
+            }
+            Step::ChangeDirectory { path, missing } => {
+                self.make_missing(missing, Shape::Directory);
+                // By descriptor: a working directory such as /proc/self/fd/7 must not lead out (CVE-2024-21626).
+                let directory = self.resolve_directory(path);
+                self.push("fchdir", libc::SYS_fchdir, vec![directory]);
+            }
+            Step::SetResourceLimit { resource, soft, hard } => {
+                let which = match resource.as_str() {
+                    "RLIMIT_CORE" => libc::RLIMIT_CORE,
+                    _ => libc::RLIMIT_NOFILE,
+                };
+                let shown = format!("{{rlim_cur={soft}, rlim_max={hard}}}");
+                let limits = Argument::Bytes(words(&[*soft, *hard]), shown);
+                let arguments = vec![number(0), named(which, resource), limits, Argument::Null];
+                self.push("prlimit64", libc::SYS_prlimit64, arguments);
+                // Raising a hard limit needs CAP_SYS_RESOURCE.
+                self.may_fail(MayFail::Errno(libc::EPERM));
+            }
+            Step::LoadSeccomp { capabilities } => self.load_seccomp(*capabilities)?,
+            Step::DropBoundingCapabilities { capabilities } => {
+                for capability in capabilities.numbers() {
+                    let value = named(capability, &Capabilities::name(capability));
+                    self.prctl(libc::PR_CAPBSET_DROP, "PR_CAPBSET_DROP", value);
+                }
+            }
+            Step::SetGroups { groups } => {
+                let list: Vec<u8> = groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
+                let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                let length = i64::try_from(groups.len()).unwrap_or_default();
+                let list = if groups.is_empty() {
+                    Argument::Null
+                } else {
+                    Argument::Bytes(list, format!("[{}]", names.join(", ")))
+                };
+                self.push("setgroups", libc::SYS_setgroups, vec![number(length), list]);
+            }
+            Step::SetGroup { gid } => {
+                self.push("setresgid", libc::SYS_setresgid, vec![number(*gid), number(*gid), number(*gid)]);
+            }
+            Step::SetUser { uid } => {
+                self.push("setresuid", libc::SYS_setresuid, vec![number(*uid), number(*uid), number(*uid)]);
+            }
+            Step::SetCapabilities { capabilities } => self.set_capabilities(*capabilities),
+            Step::SetNoNewPrivileges => {
+                self.prctl(libc::PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS", number(1));
+            }
+            Step::CloneSecond => {
+                // Before it is seen in the container's PID namespace: nothing open but stdio, table and status pipe.
+                let all = Argument::Named(u64::from(u32::MAX), "4294967295".into());
+                self.push("close_range", libc::SYS_close_range, vec![number(5), all, number(0)]);
+                // The kernel writes the second process's pid into the table, where the keeper reads it.
+                let flags = libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+                let flags = named(flags.cast_unsigned(), "CLONE_PARENT|CLONE_PARENT_SETTID|SIGCHLD");
+                let second = Argument::Within(pause::table::SECOND_OFFSET, "&table.second".into());
+                let arguments = vec![flags, Argument::Null, second, Argument::Null, Argument::Null];
+                let clone = self.push("clone", libc::SYS_clone, arguments);
+                let end = self.push("exit_group", libc::SYS_exit_group, vec![number(0)]);
+                if let Some(end) = self.calls.get_mut(end) {
+                    end.condition = Some((clone, false));
+                }
+            }
+            Step::ClearSignalMask => {
+                let how = named(libc::SIG_SETMASK, "SIG_SETMASK");
+                let none = Argument::Bytes(words(&[0]), "[]".into());
+                self.push("rt_sigprocmask", libc::SYS_rt_sigprocmask, vec![how, none, Argument::Null, number(8)]);
+            }
+            Step::CloseOnExec => {
+                const CLOSE_RANGE_CLOEXEC: u32 = 4;
+                let all = Argument::Named(u64::from(u32::MAX), "4294967295".into());
+                let flags = named(CLOSE_RANGE_CLOEXEC, "CLOSE_RANGE_CLOEXEC");
+                self.push("close_range", libc::SYS_close_range, vec![number(3), all, flags]);
+            }
+            Step::Execute { candidates, arguments, environment } => {
+                for (index, candidate) in candidates.iter().enumerate() {
+                    let words = Argument::Texts(arguments.clone());
+                    let environment = Argument::Texts(environment.clone());
+                    self.push("execve", libc::SYS_execve, vec![text(candidate), words, environment]);
+                    if index + 1 < candidates.len() {
+                        self.may_fail(MayFail::Any);
+                    }
+                }
+            }
+            Step::ExecuteDescriptor { program, arguments } => {
+                let program = self.descriptor(program)?;
+                let words = Argument::Texts(arguments.iter().map(|word| Text::from(word.as_str())).collect());
+                let flags = named(libc::AT_EMPTY_PATH.cast_unsigned(), "AT_EMPTY_PATH");
+                let empty = Argument::Texts(Vec::new());
+                self.push("execveat", libc::SYS_execveat, vec![program, text(""), words, empty, flags]);
+            }
+        }
+        Ok(())
+    }
+
+    fn load_seccomp(&mut self, capabilities: Capabilities) -> Result<(), LowerError> {
+        let program = seccomp::runtime_default(capabilities).map_err(|error| LowerError::Filter(error.to_string()))?;
+        let mode = named(libc::SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER");
+        self.push("seccomp", libc::SYS_seccomp, vec![mode, number(0), Argument::Filter(Arc::clone(&program))]);
+        Ok(())
+    }
+
+    fn set_capabilities(&mut self, capabilities: Capabilities) {
+        // _LINUX_CAPABILITY_VERSION_3: header {version, pid}, then {effective, permitted, inheritable} for each 32.
+        const VERSION: u32 = 0x2008_0522;
+        let header: Vec<u8> = [VERSION, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let low = u32::try_from(capabilities.0 & u64::from(u32::MAX)).unwrap_or_default();
+        let high = u32::try_from(capabilities.0 >> 32).unwrap_or_default();
+        let data: Vec<u8> = [low, low, 0, high, high, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let shown = format!("{{effective={0:#x}, permitted={0:#x}, inheritable=0}}", capabilities.0);
+        let header = Argument::Bytes(header, "{version=_LINUX_CAPABILITY_VERSION_3, pid=0}".into());
+        self.push("capset", libc::SYS_capset, vec![header, Argument::Bytes(data, shown)]);
+    }
+}

@@ -1,0 +1,344 @@
+//! podlet's RuntimeDefault: the system calls that a container may make, by its capabilities. An allow-list of podlet's own;
+//! what is not on it is EPERM, what is newer than it is ENOSYS (so that C libraries fall back), clone3 is ENOSYS (its flags
+//! are behind a pointer, where a filter cannot look). User namespaces, mounts, setns, keyctl and bpf are shut unless a
+//! capability opens them, and pushing characters into a terminal (TIOCSTI, TIOCLINUX) always is.
+//!
+//! The kernel may take a filter long before exec (see `plan::credentials`): everything that a stage still does then is on
+//! the list. Programs of another architecture (32-bit ones) are killed: their numbers mean other calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libc::sock_filter;
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Op, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+use crate::plan::Capabilities;
+
+macro_rules! calls {
+    ($($name:ident)*) => { &[$(libc::$name),*] };
+}
+
+/// Allowed to everyone, whatever the arguments.
+const PLAIN: &[libc::c_long] = calls![
+    SYS_accept SYS_accept4 SYS_bind SYS_brk SYS_capget SYS_capset SYS_chdir SYS_clock_adjtime SYS_clock_getres
+    SYS_clock_gettime SYS_clock_nanosleep SYS_close SYS_close_range SYS_connect SYS_copy_file_range SYS_dup SYS_dup3
+    SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_eventfd2 SYS_execve SYS_execveat SYS_exit
+    SYS_exit_group SYS_faccessat SYS_faccessat2 SYS_fadvise64 SYS_fallocate SYS_fanotify_mark SYS_fchdir SYS_fchmod
+    SYS_fchmodat SYS_fchmodat2 SYS_fchown SYS_fchownat SYS_fcntl SYS_fdatasync SYS_fgetxattr SYS_flistxattr SYS_flock
+    SYS_fremovexattr SYS_fsetxattr SYS_fstat SYS_fstatfs SYS_fsync SYS_ftruncate SYS_futex SYS_futex_waitv SYS_get_robust_list
+    SYS_getcpu SYS_getcwd SYS_getdents64 SYS_getegid SYS_geteuid SYS_getgid SYS_getgroups SYS_getitimer SYS_getpeername
+    SYS_getpgid SYS_getpid SYS_getppid SYS_getpriority SYS_getrandom SYS_getresgid SYS_getresuid SYS_getrlimit SYS_getrusage
+    SYS_getsid SYS_getsockname SYS_getsockopt SYS_gettid SYS_gettimeofday SYS_getuid SYS_getxattr SYS_inotify_add_watch
+    SYS_inotify_init1 SYS_inotify_rm_watch SYS_io_cancel SYS_io_destroy SYS_io_getevents SYS_io_setup SYS_io_submit
+    SYS_ioprio_get SYS_ioprio_set SYS_kill SYS_landlock_add_rule SYS_landlock_create_ruleset SYS_landlock_restrict_self
+    SYS_lgetxattr SYS_linkat SYS_listen SYS_listxattr SYS_llistxattr SYS_lremovexattr SYS_lseek SYS_lsetxattr SYS_madvise
+    SYS_membarrier SYS_memfd_create SYS_mincore SYS_mkdirat SYS_mknodat SYS_mlock SYS_mlock2 SYS_mlockall SYS_mmap
+    SYS_mprotect SYS_mq_getsetattr SYS_mq_notify SYS_mq_open SYS_mq_timedreceive SYS_mq_timedsend SYS_mq_unlink SYS_mremap
+    SYS_msgctl SYS_msgget SYS_msgrcv SYS_msgsnd SYS_msync SYS_munlock SYS_munlockall SYS_munmap SYS_name_to_handle_at
+    SYS_nanosleep SYS_newfstatat SYS_openat SYS_openat2 SYS_pidfd_open SYS_pidfd_send_signal SYS_pipe2 SYS_pkey_alloc
+    SYS_pkey_free SYS_pkey_mprotect SYS_ppoll SYS_prctl SYS_pread64 SYS_preadv SYS_preadv2 SYS_prlimit64
+    SYS_process_mrelease SYS_process_vm_readv SYS_process_vm_writev SYS_pselect6 SYS_ptrace SYS_pwrite64 SYS_pwritev
+    SYS_pwritev2 SYS_read SYS_readahead SYS_readlinkat SYS_readv SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_remap_file_pages
+    SYS_removexattr SYS_renameat SYS_renameat2 SYS_restart_syscall SYS_rseq SYS_rt_sigaction SYS_rt_sigpending
+    SYS_rt_sigprocmask SYS_rt_sigqueueinfo SYS_rt_sigreturn SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_rt_tgsigqueueinfo
+    SYS_sched_get_priority_max SYS_sched_get_priority_min SYS_sched_getaffinity SYS_sched_getattr SYS_sched_getparam
+    SYS_sched_getscheduler SYS_sched_rr_get_interval SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam
+    SYS_sched_setscheduler SYS_sched_yield SYS_seccomp SYS_semctl SYS_semget SYS_semop SYS_semtimedop SYS_sendfile
+    SYS_sendmmsg SYS_sendmsg SYS_sendto SYS_set_robust_list SYS_set_tid_address SYS_setfsgid SYS_setfsuid SYS_setgid
+    SYS_setgroups SYS_setitimer SYS_setpgid SYS_setpriority SYS_setregid SYS_setresgid SYS_setresuid SYS_setreuid
+    SYS_setrlimit SYS_setsid SYS_setsockopt SYS_setuid SYS_setxattr SYS_shmat SYS_shmctl SYS_shmdt SYS_shmget SYS_shutdown
+    SYS_sigaltstack SYS_signalfd4 SYS_socketpair SYS_splice SYS_statfs SYS_statx SYS_symlinkat SYS_sync SYS_sync_file_range
+    SYS_syncfs SYS_sysinfo SYS_tee SYS_tgkill SYS_timer_create SYS_timer_delete SYS_timer_getoverrun SYS_timer_gettime
+    SYS_timer_settime SYS_timerfd_create SYS_timerfd_gettime SYS_timerfd_settime SYS_times SYS_tkill SYS_truncate SYS_umask
+    SYS_uname SYS_unlinkat SYS_utimensat SYS_vmsplice SYS_wait4 SYS_waitid SYS_write SYS_writev
+];
+
+/// Older forms that only this architecture has.
+#[cfg(target_arch = "x86_64")]
+const OLDER: &[libc::c_long] = calls![
+    SYS_access SYS_alarm SYS_arch_prctl SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create SYS_epoll_ctl_old
+    SYS_epoll_wait SYS_epoll_wait_old SYS_eventfd SYS_fork SYS_futimesat SYS_get_thread_area SYS_getdents SYS_getpgrp
+    SYS_inotify_init SYS_lchown SYS_link SYS_lstat SYS_mkdir SYS_mknod SYS_modify_ldt SYS_open SYS_pause SYS_pipe SYS_poll
+    SYS_readlink SYS_rename SYS_rmdir SYS_select SYS_set_thread_area SYS_signalfd SYS_stat SYS_symlink SYS_time SYS_unlink
+    SYS_utime SYS_utimes SYS_vfork
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER: &[libc::c_long] = &[];
+
+/// Opened by a capability: its name and the calls.
+const BY_CAPABILITY: &[(&str, &[libc::c_long])] = &[
+    ("DAC_READ_SEARCH", calls![SYS_open_by_handle_at]),
+    (
+        "SYS_ADMIN",
+        calls![
+            SYS_bpf SYS_clone3 SYS_fanotify_init SYS_fsconfig SYS_fsmount SYS_fsopen SYS_fspick SYS_lookup_dcookie SYS_mount
+            SYS_mount_setattr SYS_move_mount SYS_open_tree SYS_perf_event_open SYS_pivot_root SYS_quotactl SYS_quotactl_fd
+            SYS_setdomainname SYS_sethostname SYS_setns SYS_syslog SYS_umount2 SYS_unshare
+        ],
+    ),
+    ("SYS_BOOT", calls![SYS_reboot]),
+    ("SYS_CHROOT", calls![SYS_chroot]),
+    ("SYS_MODULE", calls![SYS_delete_module SYS_init_module SYS_finit_module]),
+    ("SYS_PACCT", calls![SYS_acct]),
+    ("SYS_PTRACE", calls![SYS_kcmp SYS_pidfd_getfd SYS_process_madvise]),
+    ("SYS_TIME", calls![SYS_adjtimex SYS_settimeofday SYS_clock_settime]),
+    ("SYS_TTY_CONFIG", calls![SYS_vhangup]),
+    (
+        "SYS_NICE",
+        calls![SYS_get_mempolicy SYS_mbind SYS_set_mempolicy SYS_set_mempolicy_home_node SYS_migrate_pages SYS_move_pages],
+    ),
+    ("SYSLOG", calls![SYS_syslog]),
+    ("BPF", calls![SYS_bpf]),
+    ("PERFMON", calls![SYS_perf_event_open]),
+];
+
+/// The highest number that this table knows of; above it a container gets ENOSYS.
+const NEWEST: u32 = {
+    let mseal = libc::SYS_mseal;
+    mseal as u32
+};
+
+/// Domains and execution types that personality(2) may set: the ordinary one, UNAME26, ADDR_NO_RANDOMIZE-free queries.
+const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
+
+/// `CLONE_NEW*` of clone(2).
+const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u64;
+
+/// The table cannot be compiled: a fault of podlet's own.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// From the compiler.
+    #[error("{0}")]
+    Compile(#[from] seccompiler::BackendError),
+    /// No numbers are known for this processor.
+    #[error("podlet has no table of system calls for this processor")]
+    Architecture,
+}
+
+/// Programs already compiled, by capability set: a pod's containers mostly share one.
+static COMPILED: Mutex<BTreeMap<Capabilities, Arc<Vec<sock_filter>>>> = Mutex::new(BTreeMap::new());
+
+/// The program for a container with these capabilities.
+pub fn runtime_default(capabilities: Capabilities) -> Result<Arc<Vec<sock_filter>>, FilterError> {
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(program) = compiled.get(&capabilities) {
+        return Ok(Arc::clone(program));
+    }
+    let program = Arc::new(compile(capabilities)?);
+    compiled.insert(capabilities, Arc::clone(&program));
+    Ok(program)
+}
+
+fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(conditions)
+}
+
+fn argument(index: u8, operator: Op, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    // The kernel looks at the low 32 bits of each of these arguments; so must the filter.
+    SeccompCondition::new(index, Length::Dword, operator, value)
+}
+
+fn rules(capabilities: Capabilities) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for call in PLAIN.iter().chain(OLDER) {
+        rules.insert(*call, Vec::new());
+    }
+    rules.insert(
+        libc::SYS_ioctl,
+        vec![rule(vec![argument(1, Op::Ne, libc::TIOCSTI)?, argument(1, Op::Ne, libc::TIOCLINUX)?])?],
+    );
+    let personalities: Result<Vec<_>, _> =
+        PERSONALITIES.iter().map(|value| rule(vec![argument(0, Op::Eq, *value)?])).collect();
+    rules.insert(libc::SYS_personality, personalities?);
+    rules.insert(libc::SYS_socket, vec![rule(vec![argument(0, Op::Ne, libc::AF_VSOCK as u64)?])?]);
+    rules.insert(libc::SYS_clone, vec![rule(vec![argument(0, Op::MaskedEq(NEW_NAMESPACES), 0)?])?]);
+    for (name, calls) in BY_CAPABILITY.iter().filter(|(name, _)| capabilities.has(name)) {
+        for call in *calls {
+            rules.insert(*call, Vec::new());
+        }
+        if *name == "SYS_ADMIN" {
+            rules.insert(libc::SYS_clone, Vec::new());
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    if capabilities.has("SYS_RAWIO") {
+        rules.insert(libc::SYS_iopl, Vec::new());
+        rules.insert(libc::SYS_ioperm, Vec::new());
+    }
+    Ok(rules)
+}
+
+fn compile(capabilities: Capabilities) -> Result<Vec<sock_filter>, FilterError> {
+    let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| FilterError::Architecture)?;
+    let forbidden = u32::try_from(libc::EPERM).unwrap_or(1);
+    let filter =
+        SeccompFilter::new(rules(capabilities)?, SeccompAction::Errno(forbidden), SeccompAction::Allow, architecture)?;
+    let program: seccompiler::BpfProgram = filter.try_into()?;
+    let mut whole = unknown_calls(capabilities.has("SYS_ADMIN"));
+    whole.extend(program.iter().map(|i| sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }));
+    Ok(whole)
+}
+
+/// What comes before the compiled program, which has one action for all that it does not allow: ENOSYS for what is newer
+/// than the table, and for clone3. Numbers are looked at before the architecture is; the program kills a wrong one next.
+fn unknown_calls(clone3_allowed: bool) -> Vec<sock_filter> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let no_such_call = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+    let clone3 = if clone3_allowed { u32::MAX } else { u32::try_from(libc::SYS_clone3).unwrap_or(u32::MAX) };
+    vec![
+        // seccomp_data.nr is at offset 0.
+        sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: ABOVE, jt: 1, jf: 0, k: NEWEST },
+        sock_filter { code: EQUAL, jt: 0, jf: 1, k: clone3 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    /// A reading of classic BPF, enough for these programs: what the kernel would answer.
+    fn answer(program: &[sock_filter], call: libc::c_long, arguments: [u64; 6]) -> u32 {
+        let mut data = Vec::new();
+        data.extend_from_slice(&(call as u32).to_ne_bytes());
+        let architecture: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+        data.extend_from_slice(&architecture.to_ne_bytes());
+        data.extend_from_slice(&[0; 8]);
+        for argument in arguments {
+            data.extend_from_slice(&argument.to_ne_bytes());
+        }
+        let (mut at, mut accumulator) = (0usize, 0u32);
+        loop {
+            let i = &program[at];
+            at += 1;
+            let code = u32::from(i.code);
+            match code & 7 {
+                0 => accumulator = u32::from_ne_bytes(data[i.k as usize..i.k as usize + 4].try_into().unwrap()),
+                4 => {
+                    assert_eq!(code & 0xf0, 0x50, "only AND");
+                    accumulator &= i.k;
+                }
+                5 => {
+                    let taken = match code & 0xf0 {
+                        0x00 => {
+                            at += i.k as usize;
+                            continue;
+                        }
+                        0x10 => accumulator == i.k,
+                        0x20 => accumulator > i.k,
+                        0x30 => accumulator >= i.k,
+                        other => panic!("jump {other:#x}"),
+                    };
+                    at += usize::from(if taken { i.jt } else { i.jf });
+                }
+                6 => return i.k,
+                other => panic!("class {other}"),
+            }
+        }
+    }
+
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+
+    #[test]
+    fn what_the_default_container_may_do() {
+        let program = runtime_default(Capabilities::DEFAULT).unwrap();
+        let ask = |call, first: u64, second: u64| answer(&program, call, [first, second, 0, 0, 0, 0]);
+        for call in PLAIN.iter().chain(OLDER).chain(&[libc::SYS_chroot]) {
+            assert_eq!(ask(*call, 0, 0), ALLOW, "{call}");
+        }
+        for call in [
+            libc::SYS_mount,
+            libc::SYS_setns,
+            libc::SYS_unshare,
+            libc::SYS_keyctl,
+            libc::SYS_bpf,
+            libc::SYS_add_key,
+            libc::SYS_io_uring_setup,
+            libc::SYS_userfaultfd,
+            libc::SYS_perf_event_open,
+            libc::SYS_open_by_handle_at,
+            libc::SYS_move_mount,
+            libc::SYS_fsopen,
+            libc::SYS_pivot_root,
+            libc::SYS_umount2,
+            libc::SYS_kexec_load,
+            libc::SYS_syslog,
+            libc::SYS_swapon,
+            libc::SYS_open_tree,
+            libc::SYS_mount_setattr,
+            libc::SYS_sethostname,
+        ] {
+            assert_eq!(ask(call, 0, 0), EPERM, "{call}");
+        }
+        assert_eq!(ask(libc::SYS_clone3, 0, 0), ENOSYS);
+        assert_eq!(ask(libc::SYS_mseal + 1, 0, 0), ENOSYS);
+        assert_eq!(ask(libc::SYS_clone, libc::SIGCHLD as u64 | libc::CLONE_PARENT as u64, 0), ALLOW);
+        for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET, libc::CLONE_NEWPID] {
+            assert_eq!(ask(libc::SYS_clone, flag as u64, 0), EPERM);
+            // What the kernel cuts off must not hide the flag.
+            assert_eq!(ask(libc::SYS_clone, flag as u64 | 1 << 40, 0), EPERM);
+        }
+        for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+            assert_eq!(ask(libc::SYS_ioctl, 0, request), EPERM);
+            assert_eq!(ask(libc::SYS_ioctl, 0, request | 1 << 32), EPERM);
+        }
+        assert_eq!(ask(libc::SYS_ioctl, 0, libc::TIOCSCTTY), ALLOW);
+        assert_eq!(ask(libc::SYS_personality, 0, 0), ALLOW);
+        assert_eq!(ask(libc::SYS_personality, 0x4000000, 0), EPERM);
+        assert_eq!(ask(libc::SYS_socket, libc::AF_INET as u64, 0), ALLOW);
+        assert_eq!(ask(libc::SYS_socket, libc::AF_VSOCK as u64, 0), EPERM);
+    }
+
+    #[test]
+    fn capabilities_open_calls() {
+        let admin = Capabilities(Capabilities::DEFAULT.0 | Capabilities::by_name("SYS_ADMIN").unwrap().0);
+        let program = runtime_default(admin).unwrap();
+        for call in [libc::SYS_mount, libc::SYS_setns, libc::SYS_bpf, libc::SYS_clone3, libc::SYS_unshare] {
+            assert_eq!(answer(&program, call, [0; 6]), ALLOW, "{call}");
+        }
+        assert_eq!(answer(&program, libc::SYS_clone, [libc::CLONE_NEWUSER as u64, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(answer(&program, libc::SYS_ioctl, [0, libc::TIOCSTI, 0, 0, 0, 0]), EPERM);
+        assert_eq!(answer(&program, libc::SYS_keyctl, [0; 6]), EPERM);
+        let none = runtime_default(Capabilities(0)).unwrap();
+        assert_eq!(answer(&none, libc::SYS_chroot, [0; 6]), EPERM);
+    }
+
+    #[test]
+    fn every_call_of_a_stage_after_the_filter_passes() {
+        let program = runtime_default(Capabilities(0)).unwrap();
+        for call in [
+            libc::SYS_prctl,
+            libc::SYS_setgroups,
+            libc::SYS_setresgid,
+            libc::SYS_setresuid,
+            libc::SYS_capset,
+            libc::SYS_setsid,
+            libc::SYS_rt_sigprocmask,
+            libc::SYS_close_range,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_write,
+            libc::SYS_exit_group,
+            libc::SYS_fchdir,
+            libc::SYS_openat2,
+        ] {
+            assert_eq!(answer(&program, call, [0; 6]), ALLOW, "{call}");
+        }
+    }
+}

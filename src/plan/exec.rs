@@ -1,0 +1,60 @@
+//! The plan of a further process in a running container. It is seen in the container's PID namespace only when nothing of
+//! the machine is left in it: that namespace is entered last, by a second process.
+
+use super::credentials::{self, Credentials, Program};
+use super::{Descriptor, Held, Namespace, Plan, Step};
+
+/// What was found out before.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The container's name.
+    pub name: String,
+    /// Hierarchies to join.
+    pub cgroups: Vec<String>,
+    /// `oom_score_adj`.
+    pub oom_score: i32,
+    /// The namespaces that the container does not share with the machine.
+    pub join: Vec<Namespace>,
+    /// Directory that the program starts in; clean.
+    pub working_directory: String,
+    /// `RLIMIT_NOFILE` soft and hard.
+    pub open_files: Option<(u64, u64)>,
+    /// Which of 0, 1, 2 are to be given to the user.
+    pub own_stdio: Vec<u32>,
+    /// Credentials.
+    pub credentials: Credentials,
+    /// Program.
+    pub program: Program,
+}
+
+/// Compiles the plan.
+pub fn plan(inputs: Inputs) -> Plan {
+    let mut steps = Vec::new();
+    let mut descriptors = Vec::new();
+    for hierarchy in &inputs.cgroups {
+        let name = format!("cgroup.procs {hierarchy}");
+        steps.push(Step::JoinCgroup { hierarchy: hierarchy.clone(), procs: Descriptor::new(name.clone()) });
+        descriptors.push(Held { name, about: format!("cgroup.procs of the container's cgroup ({hierarchy})") });
+    }
+    descriptors.push(Held { name: "container".into(), about: "pidfd of the container's first process".into() });
+    steps.push(Step::SetOomScore { score: inputs.oom_score });
+    steps.push(Step::SetUndumpable);
+    steps.push(Step::NewSessionKeyring);
+    steps.push(Step::EnterNamespaces { of: Descriptor::new("container"), namespaces: inputs.join.clone() });
+    if !inputs.own_stdio.is_empty() {
+        steps.push(Step::OwnStdio {
+            descriptors: inputs.own_stdio.clone(),
+            uid: inputs.credentials.identity.uid,
+            gid: inputs.credentials.identity.gid,
+        });
+    }
+    if let Some((soft, hard)) = inputs.open_files {
+        steps.push(Step::SetResourceLimit { resource: "RLIMIT_NOFILE".into(), soft, hard });
+    }
+    steps.push(Step::SetUmask { mask: 0o022 });
+    steps.push(Step::ChangeDirectory { path: inputs.working_directory.clone(), missing: Vec::new() });
+    let mut program = inputs.program;
+    program.second = true;
+    steps.extend(credentials::steps(&inputs.credentials, program));
+    Plan { title: format!("exec {}", inputs.name), new_namespaces: Vec::new(), descriptors, steps }
+}
