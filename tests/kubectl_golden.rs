@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use podlet::cli::{self, Caller, Clock};
 use podlet::paths::Paths;
-use podlet::supervisor::kept::{KEPT_VERSION, Kept};
+use podlet::supervisor::kept::KEPT_VERSION;
 use serde_json::Value;
 
 struct World {
@@ -27,13 +27,9 @@ impl World {
             let (namespace, name, uid) = (text("/metadata/namespace"), text("/metadata/name"), text("/metadata/uid"));
             let about = |event: &&Value| event.pointer("/involvedObject/name").and_then(Value::as_str) == Some(name);
             let events = Value::Array(events.iter().filter(about).cloned().collect());
-            let kept = Kept {
-                version: KEPT_VERSION,
-                boot_id: String::new(),
-                ended: true,
-                pod: serde_json::from_value(pod.clone()).unwrap(),
-                events: serde_json::from_value(events).unwrap(),
-            };
+            let kept = serde_json::json!({
+                "version": KEPT_VERSION, "bootId": "", "ended": true, "pod": pod, "events": events,
+            });
             write(&paths.name(namespace, name), uid.as_bytes());
             write(&paths.pod_kept(uid), &serde_json::to_vec(&kept).unwrap());
         }

@@ -1,10 +1,24 @@
-//! `podlet apply`: reads manifests, stores ConfigMaps and Secrets, sets pods going, and returns.
+//! `podlet apply`: reads manifests, stores ConfigMaps and Secrets, sets pods going, and returns. All files are validated
+//! before anything is started.
+
+mod change;
+mod pod;
+pub mod wait;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::choices::{ChoiceWords, choices};
 use super::files::FileWords;
 use super::line::Everywhere;
-use super::{Caller, Failure};
+use super::print::wire;
+use super::resource::Kind;
+use super::{Caller, Failure, duration, print, stored};
+use crate::manifest::Object;
+use crate::supervisor::launch::Choices;
 
 /// The words of `apply`.
 #[derive(Args, Debug)]
@@ -32,14 +46,17 @@ pub struct Words {
     #[arg(long)]
     pub wait: bool,
     /// How long --wait waits; 0 for ever.
-    #[arg(long, value_name = "DURATION", requires = "wait")]
-    pub timeout: Option<String>,
+    #[arg(long, value_name = "DURATION", requires = "wait", value_parser = duration::parse)]
+    pub timeout: Option<std::time::Duration>,
     /// Ends a pod whose change cannot be made in place, and sets the new one going.
     #[arg(long)]
     pub replace: bool,
     /// Prints each step of the start as it ran, with its result and duration.
     #[arg(long)]
     pub trace: bool,
+    /// For the pod's whole life.
+    #[command(flatten)]
+    pub choices: ChoiceWords,
 }
 
 /// Where a dry run ends.
@@ -47,14 +64,221 @@ pub struct Words {
 pub enum DryRun {
     /// No dry run.
     None,
-    /// Before defaults are filled in.
+    /// Before it reaches the server; podlet has none, so defaults are filled in, too.
     Client,
     /// After defaulting and validation.
     Server,
 }
 
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new.
+    Created,
+    /// It was there and has been changed.
+    Configured,
+    /// It was there and is the same.
+    Unchanged,
+    /// The one that was there was ended for it.
+    Replaced,
+    /// It was there, but did not run: its machine had been started anew.
+    Restarted,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Outcome::Created => "created",
+            Outcome::Configured => "configured",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Replaced => "replaced",
+            Outcome::Restarted => "started again",
+        }
+    }
+}
+
+/// A pod that was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// The uid of the pod of that name now.
+    pub uid: String,
+}
+
 /// Applies.
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    words.files.load(everywhere, words.output.as_deref() == Some("json"), caller)?;
-    Err(Failure::error("apply is not carried out yet"))
+    let output = words.output.as_deref().unwrap_or_default();
+    if !matches!(output, "" | "json" | "yaml" | "name") {
+        return Err(Failure::Error(format!(
+            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,name,yaml"
+        )));
+    }
+    let loaded = words.files.load(everywhere, output == "json", caller)?;
+    if let Some(dry_run @ (DryRun::Client | DryRun::Server)) = words.dry_run {
+        return rehearse(&loaded.objects, dry_run, output, caller);
+    }
+    let choices = choices(&words.choices, words.files.seccomp_default(), words.trace, everywhere);
+    let pods = all(&loaded.objects, words.replace, &choices, output, caller)?;
+    caller.out.flush()?;
+    if words.trace {
+        pod::print_trace(&pods, caller)?;
+    }
+    if words.wait { wait::until_ready(&pods, words.timeout, caller) } else { Ok(0) }
+}
+
+/// Applies all objects in their order, says what became of each, and answers the pods among them.
+pub fn all(
+    objects: &[Object],
+    replace: bool,
+    choices: &Choices,
+    output: &str,
+    caller: &mut Caller<'_>,
+) -> Result<Vec<Applied>, Failure> {
+    if objects.iter().any(|object| matches!(object, Object::Pod(_))) {
+        pod::may_start()?;
+    }
+    let mut pods = Vec::new();
+    let mut shown = Vec::new();
+    for object in objects {
+        let (outcome, value) = match object {
+            Object::ConfigMap(map) => {
+                let mut map = (**map).clone();
+                let outcome = store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, caller)?;
+                (outcome, wire::config_map(&map))
+            }
+            Object::Secret(secret) => {
+                let mut secret = (**secret).clone();
+                let outcome = store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, caller)?;
+                (outcome, wire::secret(&secret))
+            }
+            Object::Pod(pod) => {
+                let (outcome, published) = pod::apply(pod, replace, choices, caller)?;
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let metadata = &published.metadata;
+                let (name, namespace, uid) = (text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
+                pods.push(Applied { name, namespace, uid });
+                (outcome, wire::pod(&published))
+            }
+        };
+        let name = object.metadata().name.as_deref().unwrap_or_default();
+        let full_name = format!("{}/{name}", object.kind().to_lowercase());
+        match output {
+            "" => caller.print(&format!("{full_name} {}\n", outcome.word()))?,
+            "name" => caller.print(&format!("{full_name}\n"))?,
+            _ => shown.push(value),
+        }
+        // Each line is there before the next object is begun.
+        caller.out.flush()?;
+    }
+    show(shown, output, caller)?;
+    Ok(pods)
+}
+
+fn show(mut values: Vec<serde_json::Value>, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let value = if values.len() == 1 { values.swap_remove(0) } else { wire::list(values) };
+    match output {
+        "json" => print::json(&value, caller.out)?,
+        "yaml" => print::yaml(&value, caller.out)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn rehearse(objects: &[Object], dry_run: DryRun, output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let note = if dry_run == DryRun::Server { "(server dry run)" } else { "(dry run)" };
+    let mut shown = Vec::new();
+    for object in objects {
+        let name = object.metadata().name.as_deref().unwrap_or_default();
+        let namespace = object.metadata().namespace.as_deref().unwrap_or("default");
+        let full_name = format!("{}/{name}", object.kind().to_lowercase());
+        let (there, same, value) = match object {
+            Object::ConfigMap(map) => {
+                let old: Option<ConfigMap> = stored::find(&caller.paths, Kind::ConfigMap, namespace, name)?;
+                let same = old.as_ref().is_some_and(|old| same_object(old, &**map));
+                (old.is_some(), same, wire::config_map(map))
+            }
+            Object::Secret(secret) => {
+                let old: Option<Secret> = stored::find(&caller.paths, Kind::Secret, namespace, name)?;
+                let same = old.as_ref().is_some_and(|old| same_object(old, &**secret));
+                (old.is_some(), same, wire::secret(secret))
+            }
+            Object::Pod(pod) => {
+                let old = pod::manifest(&caller.paths, namespace, name)?;
+                let same = old.as_ref().is_some_and(|old| change::compare(old, pod) == change::Change::None);
+                (old.is_some(), same, wire::pod(pod))
+            }
+        };
+        let outcome = match (there, same) {
+            (false, _) => Outcome::Created,
+            (true, true) => Outcome::Unchanged,
+            (true, false) => Outcome::Configured,
+        };
+        match output {
+            "" => caller.print(&format!("{full_name} {} {note}\n", outcome.word()))?,
+            "name" => caller.print(&format!("{full_name}\n"))?,
+            _ => shown.push(value),
+        }
+    }
+    show(shown, output, caller)?;
+    Ok(0)
+}
+
+/// Whether two objects are the same but for what podlet itself writes into metadata.
+fn same_object(old: &impl Serialize, new: &impl Serialize) -> bool {
+    let plain = |object: serde_json::Result<serde_json::Value>| {
+        let mut object = object.ok()?;
+        let metadata = object.get_mut("metadata")?.as_object_mut()?;
+        for own in ["uid", "creationTimestamp", "resourceVersion"] {
+            metadata.remove(own);
+        }
+        Some(object)
+    };
+    plain(serde_json::to_value(old)) == plain(serde_json::to_value(new))
+}
+
+fn store<T: Serialize + DeserializeOwned>(
+    kind: Kind,
+    object: &mut T,
+    metadata: impl Fn(&mut T) -> &mut ObjectMeta,
+    caller: &Caller<'_>,
+) -> Result<Outcome, Failure> {
+    let of_new = metadata(object);
+    let name = of_new.name.clone().unwrap_or_default();
+    let namespace = of_new.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let old: Option<T> = stored::find(&caller.paths, kind, &namespace, &name)?;
+    let outcome = match old {
+        None => {
+            // To the second, as the API server has it.
+            let now = jiff::Timestamp::from_second(caller.now().as_second()).unwrap_or_default();
+            metadata(object).creation_timestamp = Some(Time(now));
+            metadata(object).uid = Some(new_uid()?);
+            Outcome::Created
+        }
+        Some(mut old) => {
+            let same = same_object(&old, object);
+            let of_old = metadata(&mut old).clone();
+            let of_new = metadata(object);
+            (of_new.creation_timestamp, of_new.uid) = (of_old.creation_timestamp, of_old.uid);
+            if same {
+                return Ok(Outcome::Unchanged);
+            }
+            Outcome::Configured
+        }
+    };
+    stored::store(&caller.paths, kind, &namespace, &name, object)?;
+    Ok(outcome)
+}
+
+/// The kernel makes random UUIDs.
+fn new_uid() -> Result<String, Failure> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let uid =
+        std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("could not read {path}: {error}")))?;
+    Ok(uid.trim().to_owned())
 }

@@ -8,10 +8,13 @@
 mod apply;
 mod ask;
 mod caller;
+mod choices;
 mod completion;
 mod delete;
 mod describe;
 mod doctor;
+mod duration;
+mod ending;
 mod events;
 mod exec;
 mod failure;
@@ -29,6 +32,7 @@ mod supervise;
 mod up;
 mod usage;
 mod version;
+mod watching;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};

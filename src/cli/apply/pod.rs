@@ -1,0 +1,135 @@
+//! One pod of `apply`: new, the same, changed, finished, on its way out, or left over from before a reboot.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::super::ask::kept_failure;
+use super::super::ending::{self, Way};
+use super::super::{Caller, Failure};
+use super::change::{Change, compare};
+use super::{Applied, Outcome};
+use crate::paths::Paths;
+use crate::supervisor::client::{Client, ClientError};
+use crate::supervisor::control::Request;
+use crate::supervisor::kept::{self, Claim, Seen, Standing};
+use crate::supervisor::launch::{self, Choices, LaunchError};
+
+/// How often the pod under a name may turn out to be another one before this gives up.
+const TRIES: usize = 5;
+
+/// Says in one line what this user lacks, before any file is made.
+pub fn may_start() -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    Err(Failure::Error(format!(
+        "starting a pod needs root (namespaces, mounts and cgroups are made); type: sudo podlet {}",
+        words.join(" ")
+    )))
+}
+
+/// The manifest of the pod of this name as it was applied.
+pub fn manifest(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Pod>, Failure> {
+    match kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))? {
+        Some(uid) => kept::manifest(paths, &uid).map_err(|e| kept_failure(&e)),
+        None => Ok(None),
+    }
+}
+
+/// Applies one pod; answers what became of it and the pod as published.
+pub fn apply(pod: &Pod, replace: bool, choices: &Choices, caller: &mut Caller<'_>) -> Result<(Outcome, Pod), Failure> {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let namespace = pod.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let mut replaced = false;
+    for _ in 0..TRIES {
+        let Some(uid) = kept::find(&caller.paths, &namespace, &name).map_err(|e| kept_failure(&e))? else {
+            match launch::launch(&caller.paths, pod.clone(), choices) {
+                Ok(launched) => {
+                    let outcome = if replaced { Outcome::Replaced } else { Outcome::Created };
+                    return Ok((outcome, launched.pod));
+                }
+                // Another apply was quicker: compare with what it made.
+                Err(LaunchError::NameTaken { .. }) => continue,
+                Err(error) => return Err(server("InternalError", error.to_string())),
+            }
+        };
+        let claim = Claim { namespace: namespace.clone(), name: name.clone(), uid };
+        let Some(seen) = kept::see(&caller.paths, &claim.uid).map_err(|e| kept_failure(&e))? else { continue };
+        match onto(pod, &seen, &claim, replace, choices, caller)? {
+            Some(done) => return Ok(done),
+            None => replaced = true,
+        }
+    }
+    Err(server("Conflict", format!("pods {name:?} was made and removed by others again and again; try once more")))
+}
+
+fn server(reason: &'static str, message: String) -> Failure {
+    Failure::Server { reason, message }
+}
+
+/// Applies onto a pod that is there. None: it was ended so that the new one can be made.
+fn onto(
+    pod: &Pod,
+    seen: &Seen,
+    claim: &Claim,
+    replace: bool,
+    choices: &Choices,
+    caller: &mut Caller<'_>,
+) -> Result<Option<(Outcome, Pod)>, Failure> {
+    let name = &claim.name;
+    let end = |caller: &mut Caller<'_>| {
+        ending::ask(&caller.paths, claim, Way::default())?;
+        ending::wait_gone(&caller.paths, claim, None).map(|_| None)
+    };
+    if seen.pod.metadata.deletion_timestamp.is_some() && seen.standing == Standing::Live {
+        if replace {
+            return end(caller);
+        }
+        return Err(server(
+            "Conflict",
+            format!(
+                "pods {name:?} is being deleted; wait until it is gone (podlet delete pod {name} waits for it), or use \
+                 --replace"
+            ),
+        ));
+    }
+    let old = kept::manifest(&caller.paths, &claim.uid).map_err(|e| kept_failure(&e))?;
+    match (compare(old.as_ref().unwrap_or(&seen.pod), pod), seen.standing) {
+        (Change::None, Standing::Live | Standing::Ended) => Ok(Some((Outcome::Unchanged, seen.pod.clone()))),
+        (Change::None, Standing::Rebooted | Standing::Unattended) => {
+            let launched = launch::relaunch(&caller.paths, &claim.uid, choices);
+            let launched = launched.map_err(|error| server("InternalError", error.to_string()))?;
+            Ok(Some((Outcome::Restarted, launched.pod)))
+        }
+        _ if replace => end(caller),
+        (Change::Refused(why), _) => Err(Failure::Text(format!(
+            "The Pod {name:?} is invalid: {why}\nTo end the pod and set the new one going: podlet apply --replace"
+        ))),
+        (Change::InPlace, Standing::Live) => change(pod, claim, caller).map(Some),
+        (Change::InPlace, _) => Err(server(
+            "Conflict",
+            format!("pods {name:?} does not run any more; to end it and set the new one going use --replace"),
+        )),
+    }
+}
+
+/// Hands the new manifest to the supervisor.
+fn change(pod: &Pod, claim: &Claim, caller: &mut Caller<'_>) -> Result<(Outcome, Pod), Failure> {
+    let mut pod = pod.clone();
+    pod.metadata.uid = Some(claim.uid.clone());
+    let asked = Client::connect(&caller.paths, &claim.uid).and_then(|client| {
+        client.ask(&Request::Apply { pod: Box::new(pod) })?;
+        client.state()
+    });
+    match asked {
+        Ok((published, _)) => Ok((Outcome::Configured, published)),
+        Err(ClientError::Refused(message)) => Err(server("Invalid", message)),
+        Err(error) => Err(server("InternalError", error.to_string())),
+    }
+}
+
+/// `apply --trace`: what the stages recorded of their steps.
+pub fn print_trace(pods: &[Applied], caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let _ = (pods, caller);
+    Err(Failure::error("--trace is not carried out yet"))
+}

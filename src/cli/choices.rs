@@ -1,0 +1,51 @@
+//! What a user may choose for a pod's whole life, and what the machine is called: gathered once, at `apply` and `up`.
+
+use std::net::UdpSocket;
+
+use clap::Args;
+
+use super::line::Everywhere;
+use crate::linux::container::SeccompDefault;
+use crate::pod::machine::Settings;
+use crate::supervisor::launch::Choices;
+
+/// Words of `apply` and `up` that the supervisor keeps.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChoiceWords {
+    /// For podlet's own tests.
+    #[arg(long, hide = true)]
+    fault_point: Option<String>,
+}
+
+/// The choices for a pod that is set going now.
+pub fn choices(words: &ChoiceWords, seccomp_default: SeccompDefault, trace: bool, everywhere: &Everywhere) -> Choices {
+    let level = everywhere.level().unwrap_or(tracing::Level::INFO);
+    Choices {
+        settings: Settings { node_name: node_name(), host_ip: host_ip(), ..Settings::default() },
+        seccomp_default,
+        log_level: level.as_str().to_lowercase(),
+        trace,
+        fault_point: words.fault_point.clone(),
+    }
+}
+
+/// For a pod that is only brought back to be ended.
+pub fn usual() -> Choices {
+    choices(&ChoiceWords::default(), SeccompDefault::default(), false, &Everywhere::default())
+}
+
+/// The kubelet's name for a node: the host name in lower case.
+fn node_name() -> String {
+    match nix::unistd::gethostname() {
+        Ok(name) => name.to_string_lossy().trim().to_lowercase(),
+        Err(_) => "localhost".to_owned(),
+    }
+}
+
+/// The address that this machine would send from. connect(2) on a datagram socket sends nothing.
+fn host_ip() -> Option<String> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then(|| address.to_string())
+}

@@ -1,0 +1,125 @@
+//! Looking at one pod until something is so: `apply --wait`, `up`, `delete`, `logs -f` and `get -w` stand on it. The
+//! supervisor tells each change; where none answers, kept state is looked at.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Failure;
+use super::ask::kept_failure;
+use crate::paths::Paths;
+use crate::supervisor::client::{Client, ClientError};
+use crate::supervisor::control::{Answer, Request};
+use crate::supervisor::kept::{self, Seen, Standing};
+
+/// How long a supervisor that hung up has to be started again by its keeper before kept state is believed.
+const RETURN: Duration = Duration::from_millis(50);
+
+/// What was seen of a pod.
+#[derive(Debug)]
+pub enum Sight {
+    /// It is, or has become, so.
+    State(Box<Pod>, Vec<Event>),
+    /// It is in its final phase, or nobody vouches for it; nothing will change by itself.
+    Still(Box<Seen>),
+    /// There is no such pod any more.
+    Gone,
+}
+
+/// A pod under watch.
+pub struct Watch {
+    paths: Paths,
+    uid: String,
+    client: Option<Client>,
+    told_still: bool,
+}
+
+impl Watch {
+    /// Of the pod with this uid.
+    pub fn start(paths: &Paths, uid: &str) -> Watch {
+        Watch { paths: paths.clone(), uid: uid.to_owned(), client: None, told_still: false }
+    }
+
+    /// For poll(2): readable when there is something to be seen. None: look by [`Watch::next`] now.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.client.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the last sight was [`Sight::Still`]: there is nothing to wait for.
+    pub fn is_still(&self) -> bool {
+        self.told_still
+    }
+
+    /// The next sight; waits for it. After a `Still` or `Gone` it is the same again.
+    pub fn next(&mut self) -> Result<Sight, Failure> {
+        loop {
+            let answer = match &self.client {
+                Some(client) => client.receive(),
+                None => match Client::connect(&self.paths, &self.uid).and_then(|client| {
+                    client.send(&Request::Watch, &[])?;
+                    Ok(client)
+                }) {
+                    Ok(client) => {
+                        self.client = Some(client);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match answer {
+                Ok(Answer::State { pod, events }) => return Ok(Sight::State(pod, events)),
+                Ok(Answer::Removed) => return Ok(Sight::Gone),
+                Ok(Answer::Refused { message }) => {
+                    return Err(Failure::Server { reason: "InternalError", message });
+                }
+                Ok(other) => tracing::debug!("passed over {}", other.name()),
+                Err(ClientError::HungUp) => {
+                    self.client = None;
+                    std::thread::sleep(RETURN);
+                }
+                Err(ClientError::NotRunning) => {
+                    self.client = None;
+                    return self.kept();
+                }
+                Err(error) => return Err(Failure::Server { reason: "InternalError", message: error.to_string() }),
+            }
+        }
+    }
+
+    fn kept(&mut self) -> Result<Sight, Failure> {
+        let seen = kept::see(&self.paths, &self.uid).map_err(|e| kept_failure(&e))?;
+        Ok(match seen {
+            None => Sight::Gone,
+            // It came back between the two looks.
+            Some(seen) if seen.standing == Standing::Live => Sight::State(Box::new(seen.pod), seen.events),
+            Some(seen) => {
+                self.told_still = true;
+                Sight::Still(Box::new(seen))
+            }
+        })
+    }
+
+    /// The next sight, when there is one before the deadline.
+    pub fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Sight>, Failure> {
+        if let (Some(descriptor), Some(deadline)) = (self.descriptor(), deadline)
+            && !wait_readable(&[descriptor], deadline.saturating_duration_since(Instant::now()))
+        {
+            return Ok(None);
+        }
+        self.next().map(Some)
+    }
+}
+
+/// Waits until one of them is readable (or has hung up); says whether one is. A signal ends the wait, too.
+pub fn wait_readable(descriptors: &[BorrowedFd<'_>], patience: Duration) -> bool {
+    let mut polled: Vec<PollFd<'_>> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    match poll(&mut polled, timeout) {
+        Ok(ready) => ready > 0,
+        Err(Errno::EINTR) => true,
+        Err(_) => false,
+    }
+}
