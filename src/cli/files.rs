@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::line::Everywhere;
+use super::resource::Kind;
 use super::{Caller, Failure};
 use crate::linux::container::SeccompDefault;
-use crate::manifest::{self, Diagnostic, Loaded, Options, Rejected};
+use crate::manifest::{self, Diagnostic, Loaded, Object, Options, Rejected};
 
 /// Which files, and what about them is let pass.
 #[derive(Args, Clone, Debug)]
@@ -120,4 +121,33 @@ fn window(excerpt: &str, column: usize) -> (String, usize) {
     let (before, shift) = if start > 0 { ("…", 1) } else { ("", 0) };
     let after = if start + WIDTH < characters.len() { "…" } else { "" };
     (format!("{before}{cut}{after}"), at - start + shift)
+}
+
+/// Kinds, namespaces and names of the objects in manifests, for `delete -f`. What podlet does not carry out is no reason
+/// not to delete.
+pub fn names(
+    names: &[PathBuf],
+    everywhere: &Everywhere,
+    caller: &mut Caller<'_>,
+) -> Result<Vec<(Kind, String, String)>, Failure> {
+    if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
+        return Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())));
+    }
+    let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
+    let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
+    let loaded = match manifest::dry_run(&sources, &options) {
+        Ok(loaded) => loaded,
+        Err(rejected) => reject(&rejected, false, caller)?,
+    };
+    let name = |object: &Object| {
+        let kind = match object {
+            Object::Pod(_) => Kind::Pod,
+            Object::ConfigMap(_) => Kind::ConfigMap,
+            Object::Secret(_) => Kind::Secret,
+        };
+        let metadata = object.metadata();
+        let namespace = metadata.namespace.clone().unwrap_or_else(|| everywhere.namespace().to_owned());
+        (kind, namespace, metadata.name.clone().unwrap_or_default())
+    };
+    Ok(loaded.objects.iter().map(name).collect())
 }
