@@ -1,6 +1,6 @@
-//! How much a document may cost, so that a hostile file is answered and does not fill the memory.
+//! How much a document, or all documents of one call, may cost, so that a hostile file is answered and does not fill the memory.
 //!
-//! `yaml` and `json` spend nodes and text while they build the tree (what an alias repeats is spent again); `decode`
+//! `yaml` spends nodes and text while it builds the tree (what an alias repeats is spent again); `decode`
 //! spends the size of the typed objects. Nothing here reads anything.
 
 /// The largest document; the API server's limit of a request.
@@ -28,13 +28,13 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
     /// Too many values.
-    #[error("the document has more than {MAX_NODES} values (aliases count as often as they are used); split it")]
+    #[error("more than {MAX_NODES} values (aliases count as often as they are used); read fewer at once")]
     Nodes,
     /// Too much text.
-    #[error("the document holds more than {MAX_TEXT} bytes of text (aliases count as often as they are used)")]
+    #[error("more than {MAX_TEXT} bytes of text (aliases count as often as they are used)")]
     Text,
     /// Too large when decoded.
-    #[error("the object is too large: decoded it would take more than {MAX_TYPED} bytes")]
+    #[error("too many or too large objects: decoded they would take more than {MAX_TYPED} bytes; read fewer at once")]
     Typed,
     /// Nested too deeply.
     #[error("the document nests deeper than {MAX_DEPTH} levels")]

@@ -91,6 +91,12 @@ fn is_separator(line: &str) -> bool {
 }
 
 impl Document<'_> {
+    /// Whether it holds nothing but comments.
+    pub fn is_empty(&self) -> bool {
+        let text = self.text.strip_prefix("---").unwrap_or(self.text);
+        text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
+    }
+
     /// Refuses a document that is larger than a request to the API server may be.
     pub fn check_size(&self) -> Result<(), Problem> {
         if self.text.len() <= MAX_DOCUMENT_BYTES {

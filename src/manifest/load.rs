@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::budget::Budget;
+use super::budget::{Budget, MAX_FAULTS};
 use super::diagnostic::{Diagnostic, Lines};
 use super::document::{self, Document};
 use super::field::FieldError;
@@ -45,6 +45,10 @@ struct Gathered<'o> {
     diagnostics: Vec<Diagnostic>,
     status: Option<Box<super::Status>>,
     meaningless: BTreeSet<String>,
+    /// One for all documents: a file of ten thousand small ones is as hostile as one large one.
+    budget: Budget,
+    /// How many diagnostics there were beyond those that are told.
+    untold: usize,
     /// Where an object was read first, by kind, namespace and name.
     seen: HashMap<(&'static str, String, String), String>,
 }
@@ -58,11 +62,16 @@ impl<'o> Gathered<'o> {
             diagnostics: Vec::new(),
             status: None,
             meaningless: BTreeSet::new(),
+            budget: Budget::default(),
+            untold: 0,
             seen: HashMap::new(),
         }
     }
 
     fn finish(mut self) -> Result<Loaded, Rejected> {
+        if let (Some(last), true) = (self.diagnostics.last_mut(), self.untold > 0) {
+            last.text.push_str(&format!(" (and {} more after this one)", self.untold));
+        }
         if let Some(status) = self.status {
             return Err(Rejected { diagnostics: self.diagnostics, status, warnings: self.loaded.warnings });
         }
@@ -84,14 +93,21 @@ impl<'o> Gathered<'o> {
         };
         let lines = Lines::new(text);
         for document in document::split(text) {
-            self.document(source, &lines, document);
+            // Enough is enough: nobody reads more, and nothing is accepted any more.
+            if self.untold > 0 {
+                break;
+            }
+            // Empty documents, and those that hold only comments, are passed over, as kubectl does.
+            if !document.is_empty() {
+                self.document(source, &lines, document);
+            }
         }
     }
 
     fn document(&mut self, source: &Source, lines: &Lines<'_>, document: Document<'_>) {
         let body = document.text.as_bytes();
-        let mut budget = Budget::default();
-        let read = document.check_size().and_then(|()| yaml::parse(document.text, document.first_line, &mut budget));
+        let read =
+            document.check_size().and_then(|()| yaml::parse(document.text, document.first_line, &mut self.budget));
         let parsed = match read {
             Ok(parsed) => parsed,
             Err(problem) => return self.refuse(source, lines, verdict::unrecognized(&problem, Kind::Pod, body)),
@@ -105,10 +121,9 @@ impl<'o> Gathered<'o> {
             return self.refuse(source, lines, verdict::unrecognized(&problem, Kind::Pod, body));
         }
         match (&parsed.root.value, list_of(&parsed.root)) {
-            // Empty documents, and those that hold only comments, are passed over, as kubectl does.
             (Value::Null, _) => {}
-            (_, Some(item_kind)) => self.list(source, lines, document, parsed, item_kind, &mut budget),
-            _ => self.object(source, lines, document, &parsed, None, &mut budget),
+            (_, Some(item_kind)) => self.list(source, lines, document, parsed, item_kind),
+            _ => self.object(source, lines, document, &parsed, None),
         }
     }
 
@@ -120,7 +135,6 @@ impl<'o> Gathered<'o> {
         document: Document<'_>,
         parsed: Parsed,
         item_kind: Option<Kind>,
-        budget: &mut Budget,
     ) {
         let Parsed { root, duplicates, .. } = parsed;
         let Value::Map(entries) = root.value else { return };
@@ -135,7 +149,7 @@ impl<'o> Gathered<'o> {
                             Some(Duplicate { path, ..duplicate.clone() })
                         });
                         let parsed = Parsed { root: item, duplicates: duplicates.collect(), more: None };
-                        self.object(source, lines, document, &parsed, item_kind, budget);
+                        self.object(source, lines, document, &parsed, item_kind);
                     }
                 }
                 ("items", _) => {
@@ -158,11 +172,10 @@ impl<'o> Gathered<'o> {
         document: Document<'_>,
         parsed: &Parsed,
         expected: Option<Kind>,
-        budget: &mut Budget,
     ) {
         let namespace = self.options.namespace.as_deref().unwrap_or("default");
         let body = document.text.as_bytes();
-        let mut judged = verdict::of_tree(parsed, document, expected, body, namespace, budget);
+        let mut judged = verdict::of_tree(parsed, document, expected, body, namespace, &mut self.budget);
         let root = &parsed.root;
         let kind = root.get("kind").and_then(Node::as_str).and_then(Kind::named).or(expected);
         if let Some(kind) = kind {
@@ -235,10 +248,14 @@ impl<'o> Gathered<'o> {
     }
 
     fn refuse(&mut self, source: &Source, lines: &Lines<'_>, verdict: Verdict) {
-        let told = verdict.findings.into_iter();
-        self.diagnostics.extend(
-            told.map(|finding| Diagnostic::new(&source.name, lines, finding.position, &finding.path, finding.text)),
-        );
+        for finding in verdict.findings {
+            if self.diagnostics.len() < MAX_FAULTS {
+                let Finding { position, path, text } = finding;
+                self.diagnostics.push(Diagnostic::new(&source.name, lines, position, &path, text));
+            } else {
+                self.untold += 1;
+            }
+        }
         if let Some(status) = verdict.status {
             self.status.get_or_insert(status);
         }

@@ -150,13 +150,13 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => self.alias(position, id),
-            Event::UnresolvedAlias(name) => Err(self.problem(
-                position,
-                format!("*{name} refers to nothing: no &{name} comes before it"),
-                format!("yaml: unknown anchor '{name}' referenced"),
-            )),
+            Event::UnresolvedAlias(name) => {
+                let name: String = name.chars().take(MAX_FAULTS).collect();
+                let server = format!("yaml: unknown anchor '{name}' referenced");
+                Err(self.problem(position, format!("*{name} refers to nothing: no &{name} comes before it"), server))
+            }
             Event::Anchor(id, name) => {
-                self.names.insert(id, name.into_owned());
+                self.names.insert(id, name.chars().take(MAX_FAULTS).collect());
                 Ok(())
             }
             _ => Ok(()),
