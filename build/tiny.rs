@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fmt};
+use std::{env, fmt, fs};
 
 /// No unwinding, no relocations, one segment: code and constants in one page where they fit.
 const COMPILE: [&str; 8] = [
@@ -34,12 +34,17 @@ pub fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     let out = PathBuf::from(variable("OUT_DIR")?);
+    // Nothing unwinds here, and the tables for it would cost a page of memory.
+    let script = out.join("discard.ld");
+    fs::write(&script, "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) } } INSERT AFTER .text;\n")
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    let script = format!("-Clink-arg=-T{}", script.display());
     let library = out.join("libpause.rlib");
     compile(Path::new("pause/src/lib.rs"), "pause", &library, &["--crate-type=rlib"])?;
     let with_library = format!("--extern=pause={}", library.display());
     for name in ["stage", "pause", "keeper"] {
         let source = Path::new("pause/src/bin").join(name).with_extension("rs");
-        let program = ["--crate-type=bin", "-Clto=fat", "-Cstrip=symbols", &with_library];
+        let program = ["--crate-type=bin", "-Clto=fat", "-Cstrip=symbols", &with_library, &script];
         let output = out.join(name);
         compile(&source, name, &output, &[&program[..], &LLD].concat()).or_else(|lld| {
             let linker = env::var("RUSTC_LINKER").unwrap_or_else(|_| String::from("cc"));

@@ -5,7 +5,7 @@
 //! stays in its queue until it was carried out and answered, a child's pid is stored by the kernel as the child is made
 //! (CLONE_PARENT_SETTID), an exit's number is stored before its record is sent. So a packet may come twice, never not.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;
@@ -48,6 +48,29 @@ pub type Name = [u64; NAME_WORDS];
 /// `start/`, a container's name of 63 bytes and a count fit well.
 pub const NAME_MAX: usize = NAME_WORDS * 8;
 
+/// A name in the page.
+#[repr(C)]
+pub struct Stored([AtomicU64; NAME_WORDS]);
+
+impl Stored {
+    /// Whether it is this one.
+    pub fn is(&self, name: &Name) -> bool {
+        self.0.iter().zip(name).all(|(stored, word)| stored.load(SeqCst) == *word)
+    }
+
+    /// Changes it.
+    pub fn store(&self, name: &Name) {
+        self.0.iter().zip(name).for_each(|(stored, word)| stored.store(*word, SeqCst));
+    }
+
+    /// Reads it.
+    pub fn load(&self) -> Name {
+        let mut name = Name::default();
+        self.0.iter().zip(&mut name).for_each(|(stored, word)| *word = stored.load(SeqCst));
+        name
+    }
+}
+
 /// `Request::kind`: make a process. Descriptors: the program, then one for each target.
 pub const SPAWN: u32 = 1;
 /// `Request::kind`: forget an id whose exit was reported.
@@ -75,6 +98,13 @@ pub struct Request {
     pub name: Name,
     /// The numbers at which the child gets its descriptors, without close-on-exec.
     pub targets: [i32; DESCRIPTORS_MAX],
+}
+
+impl Default for Request {
+    fn default() -> Request {
+        let (name, targets) = (Name::default(), [0; DESCRIPTORS_MAX]);
+        Request { kind: 0, second: 0, clone_flags: 0, count: 0, pad: 0, name, targets }
+    }
 }
 
 /// `Report::kind`: the child of this id is `pid`; a pidfd comes with it while it is not reaped.
@@ -131,7 +161,7 @@ pub struct Child {
     /// Explicit padding.
     pub pad: u32,
     /// Its id.
-    pub name: [AtomicU64; NAME_WORDS],
+    pub name: Stored,
 }
 
 /// One descriptor that the keeper holds.
@@ -142,7 +172,7 @@ pub struct Held {
     /// Explicit padding.
     pub pad: u32,
     /// Its tag.
-    pub name: [AtomicU64; NAME_WORDS],
+    pub name: Stored,
 }
 
 /// The page. Much of it is never touched and costs nothing: whoever looks through a list looks no further than its `used`.
@@ -182,12 +212,55 @@ pub struct Page {
     pub held_used: AtomicU32,
     /// How many arguments the supervisor has.
     pub arguments_count: u32,
+    /// Where each begins in `arguments`.
+    pub arguments_at: [u16; ARGUMENTS_COUNT],
     /// The arguments, each ended by NUL.
     pub arguments: [u8; ARGUMENTS_MAX],
     /// What is held.
     pub held: [Held; HELD_MAX],
     /// What was spawned.
     pub children: [Child; CHILDREN_MAX],
+}
+
+impl Page {
+    /// Children that are or were in use.
+    pub fn children(&self) -> impl Iterator<Item = &Child> {
+        self.children.iter().take(self.children_used.load(SeqCst) as usize)
+    }
+
+    /// A place for one more.
+    pub fn free_child(&self) -> Option<&Child> {
+        let free = |child: &Child| child.state.load(SeqCst) == FREE;
+        first_free(&self.children, &self.children_used, free)
+    }
+
+    /// Places of descriptors that are or were in use.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().take(self.held_used.load(SeqCst) as usize)
+    }
+
+    /// A place for one more.
+    pub fn free_held(&self) -> Option<&Held> {
+        first_free(&self.held, &self.held_used, |held| held.descriptor.load(SeqCst) == 0)
+    }
+}
+
+fn first_free<'a, T>(list: &'a [T], used: &AtomicU32, free: impl Fn(&T) -> bool) -> Option<&'a T> {
+    let (index, place) = list.iter().enumerate().find(|(_, place)| free(place))?;
+    used.fetch_max(index as u32 + 1, SeqCst);
+    Some(place)
+}
+
+impl Child {
+    /// A new one, or one again whose keeper was killed before it made a process. From here on the id is known.
+    pub fn begin(&self, name: &Name, table: i32) {
+        self.pid.store(0, SeqCst);
+        self.first.store(0, SeqCst);
+        self.table.store(table, SeqCst);
+        self.answered.store(0, SeqCst);
+        self.name.store(name);
+        self.state.store(LIVE, SeqCst);
+    }
 }
 
 const _: () = assert!(size_of::<Request>() == 24 + NAME_MAX + 4 * DESCRIPTORS_MAX);

@@ -1,5 +1,5 @@
-//! The tiny programs' way to the kernel: each system call that they use with what it is used for, the structures it needs,
-//! and what a program without a library has to bring along. A call returns its result, or an errno below zero.
+//! The tiny programs' way to the kernel: each system call that they use with what it is used for, and what a program without
+//! a library has to bring along. A call returns its result, or an errno below zero.
 
 #[cfg(target_arch = "aarch64")]
 #[path = "sys/aarch64.rs"]
@@ -7,207 +7,201 @@ mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "sys/x86_64.rs"]
 mod arch;
-pub use arch::{call, number};
 
-/// What fits a register: numbers, and references, which keep the safe wrappers below safe.
-pub trait Word {
-    /// As the kernel gets it.
+/// What fits a register: numbers, and references, which keep the wrappers below safe.
+trait Word {
     fn word(self) -> usize;
 }
+#[rustfmt::skip]
 macro_rules! words { ($($type:ty)*) => { $(impl Word for $type { fn word(self) -> usize { self as usize } })* } }
 words!(i32 u32 u64 usize);
-impl<T> Word for &T {
-    fn word(self) -> usize {
-        self as *const T as usize
-    }
-}
-impl<T> Word for &mut T {
-    fn word(self) -> usize {
-        self as *mut T as usize
-    }
+#[rustfmt::skip]
+impl<T> Word for &T { fn word(self) -> usize { self as *const T as usize } }
+#[rustfmt::skip]
+impl<T> Word for &mut T { fn word(self) -> usize { self as *mut T as usize } }
+
+/// A system call with up to six arguments.
+///
+/// # Safety
+/// As the call and its arguments ask for.
+#[inline(always)]
+pub unsafe fn call(number: usize, arguments: &[usize]) -> isize {
+    let at = |i| arguments.get(i).copied().unwrap_or(0);
+    // SAFETY: the caller's promise.
+    unsafe { arch::call(number, [at(0), at(1), at(2), at(3), at(4), at(5)]) }
 }
 
-#[rustfmt::skip]
-macro_rules! six {
-    () => { [0; 6] };
-    ($a:expr) => { [$a, 0, 0, 0, 0, 0] };
-    ($a:expr, $b:expr) => { [$a, $b, 0, 0, 0, 0] };
-    ($a:expr, $b:expr, $c:expr) => { [$a, $b, $c, 0, 0, 0] };
-    ($a:expr, $b:expr, $c:expr, $d:expr) => { [$a, $b, $c, $d, 0, 0] };
-    ($a:expr, $b:expr, $c:expr, $d:expr, $e:expr) => { [$a, $b, $c, $d, $e, 0] };
-}
 macro_rules! calls {
-    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) = $number:ident;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) = $number:expr;)*) => { $(
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
         pub fn $name($($argument: $type),*) -> isize {
-            // SAFETY: what the kernel reads or writes is behind references or lies in memory that is this program's own.
-            unsafe { call(number::$number, six!($($argument.word()),*)) }
+            // SAFETY: what the kernel reads or writes is behind references.
+            unsafe { call($number[arch::COLUMN], &[$($argument.word()),*]) }
         }
     )* };
 }
+// Behind each its numbers: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h (aarch64).
 calls! {
     /// Only to empty the signalfd: which signal it was does not matter.
-    read(fd: i32, into: &mut [u64; 16], size: usize) = READ;
+    read(fd: i32, into: &mut [u64; 16], size: usize) = [0, 63];
     /// The stage's last words.
-    write(fd: i32, status: &crate::table::Status, size: usize) = WRITE;
+    write(fd: i32, status: &crate::table::Status, size: usize) = [1, 64];
     /// Reads the second process's pid out of a stage's table.
-    pread(fd: i32, into: &mut i32, size: usize, offset: usize) = PREAD64;
+    pread(fd: i32, into: &mut i32, size: usize, offset: usize) = [17, 67];
     /// Lets go of a descriptor.
-    close(fd: i32) = CLOSE;
+    close(fd: i32) = [3, 57];
     /// CLOSE_RANGE_CLOEXEC: whatever came in over exec leaves at the next one.
-    close_range(first: u32, last: u32, flags: u32) = CLOSE_RANGE;
+    close_range(first: u32, last: u32, flags: u32) = [436, 436];
     /// F_DUPFD_CLOEXEC: the lowest free number from a given one on. F_SETFD 0: this one passes exec.
-    fcntl(fd: i32, command: i32, argument: i32) = FCNTL;
+    fcntl(fd: i32, command: i32, argument: i32) = [72, 25];
     /// Puts a descriptor at the number its program expects; EINVAL when both are the same.
-    dup3(fd: i32, target: i32, flags: i32) = DUP3;
+    dup3(fd: i32, target: i32, flags: i32) = [292, 24];
     /// SIG_DFL for a signal: a disposition of "ignore" passes exec, `nohup` and Rust programs leave some. The kernel's
     /// structure is three or four words of zeros.
-    rt_sigaction(signal: i32, new: &[usize; 4], old: usize, size: usize) = RT_SIGACTION;
+    rt_sigaction(signal: i32, new: &[usize; 4], old: usize, size: usize) = [13, 134];
     /// Blocks or frees signals; the mask passes exec.
-    rt_sigprocmask(how: i32, new: &u64, old: usize, size: usize) = RT_SIGPROCMASK;
+    rt_sigprocmask(how: i32, new: &u64, old: usize, size: usize) = [14, 135];
     /// Waits for a blocked signal. Blocked ones stay pending, for PID 1 of a namespace too, so none is missed.
-    rt_sigtimedwait(set: &u64, info: usize, timeout: usize, size: usize) = RT_SIGTIMEDWAIT;
+    rt_sigtimedwait(set: &u64, info: usize, timeout: usize, size: usize) = [128, 137];
     /// A descriptor that is readable while a signal of the set is pending in whoever looks at it.
-    signalfd4(fd: i32, set: &u64, size: usize, flags: i32) = SIGNALFD4;
+    signalfd4(fd: i32, set: &u64, size: usize, flags: i32) = [289, 74];
     /// Waits for descriptors.
-    ppoll(fds: &mut [PollFd; 2], count: usize, timeout: Option<&[i64; 2]>, mask: usize) = PPOLL;
+    ppoll(fds: &mut [PollFd; 2], count: usize, timeout: &[u64; 2], mask: usize) = [271, 73];
     /// PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_GET_NO_NEW_PRIVS.
-    prctl(option: i32, argument: usize, b: usize, c: usize, d: usize) = PRCTL;
+    prctl(option: i32, argument: usize, b: usize, c: usize, d: usize) = [157, 167];
     /// The name that ps shows; a program run from a memfd would be called after that.
-    prctl_name(option: i32, name: &[u8; 16]) = PRCTL;
+    prctl_name(option: i32, name: &[u8; 16]) = [157, 167];
     /// What this process may do.
-    capget(header: &[u32; 2], sets: &mut [[u32; 3]; 2]) = CAPGET;
+    capget(header: &[u32; 2], sets: &mut [[u32; 3]; 2]) = [125, 90];
     /// Gives up the rest.
-    capset(header: &[u32; 2], sets: &[[u32; 3]; 2]) = CAPSET;
+    capset(header: &[u32; 2], sets: &[[u32; 3]; 2]) = [126, 91];
     /// This process's number.
-    getpid() = GETPID;
+    getpid() = [39, 172];
     /// Looks at or reaps an ended child. WNOWAIT looks; WNOHANG does not wait, and gives pid 0 when there is none.
-    waitid(which: i32, pid: i32, info: &mut Siginfo, options: i32, usage: usize) = WAITID;
+    waitid(which: i32, pid: i32, info: &mut Siginfo, options: i32, usage: usize) = [247, 95];
     /// A descriptor for a process: of an own child not yet reaped, no other can be meant.
-    pidfd_open(pid: i32, flags: u32) = PIDFD_OPEN;
+    pidfd_open(pid: i32, flags: u32) = [434, 434];
     /// Time of a clock, as seconds and nanoseconds.
-    clock_gettime(clock: i32, time: &mut [i64; 2]) = CLOCK_GETTIME;
-    /// Ends the process.
-    exit_group(code: i32) = EXIT_GROUP;
+    clock_gettime(clock: i32, time: &mut [u64; 2]) = [228, 113];
 }
 
-impl Word for Option<&[i64; 2]> {
-    fn word(self) -> usize {
-        self.map_or(0, Word::word)
+/// Constants, by the manual page that explains them.
+#[rustfmt::skip]
+#[allow(missing_docs)]
+pub mod constant {
+    pub const EAGAIN: isize = -11; pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28;
+    pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17; pub const SIG_SETMASK: i32 = 2;
+    pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | 0o2000000; pub const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    pub const F_DUPFD_CLOEXEC: i32 = 1030; pub const F_SETFD: i32 = 2;
+    pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15; pub const PR_SET_CHILD_SUBREAPER: i32 = 36;
+    pub const PR_GET_NO_NEW_PRIVS: i32 = 39; pub const CAP_SYS_ADMIN: u32 = 1 << 21;
+    /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME.
+    pub const CLONE_NAMESPACES: u64 = 0x7e020080;
+    pub const P_ALL: i32 = 0; pub const P_PID: i32 = 1; pub const CLD_EXITED: i32 = 1;
+    pub const WNOHANG: i32 = 1; pub const WEXITED: i32 = 4; pub const WNOWAIT: i32 = 0x01000000;
+    pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1; pub const CLOCK_BOOTTIME: i32 = 7;
+    pub const POLLIN: i16 = 1; pub const POLLOUT: i16 = 4; pub const MSG_PEEK: i32 = 2; pub const MSG_TRUNC: i32 = 0x20;
+    pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000; pub const MSG_CMSG_CLOEXEC: i32 = 0x40000000;
+}
+
+/// A clock's time in nanoseconds.
+pub fn now(clock: i32) -> u64 {
+    let mut time = [0; 2];
+    clock_gettime(clock, &mut time);
+    time[0] * 1_000_000_000 + time[1]
+}
+
+/// struct pollfd: descriptor, events asked for, events found.
+#[repr(C)]
+pub struct PollFd(pub i32, pub i16, pub i16);
+
+/// siginfo_t as waitid fills it in: SIGCHLD and 0; CLD_EXITED …; whose end it is; its user; code or signal.
+#[repr(C)]
+#[derive(Default)]
+#[allow(missing_docs)]
+#[rustfmt::skip]
+pub struct Siginfo { pub head: [i32; 2], pub code: i32, pub pad: i32, pub pid: i32, pub uid: u32, pub status: i32, pub rest: [i32; 25] }
+
+/// One SCM_RIGHTS message: its size (16 and four for each descriptor), SOL_SOCKET and SCM_RIGHTS (1, 1), the descriptors.
+#[repr(C)]
+pub struct Rights<const COUNT: usize>(pub usize, pub [i32; 2], pub [i32; COUNT]);
+
+/// sendmsg(2) and recvmsg(2): which of the two.
+pub const SENDMSG: usize = [46, 211][arch::COLUMN];
+/// With MSG_PEEK a packet stays in its queue, and descriptors come each time that it is looked at.
+pub const RECVMSG: usize = [47, 212][arch::COLUMN];
+
+/// One packet, and descriptors with it.
+///
+/// # Safety
+/// `part` is an address and so many bytes there, `control` likewise ([`Rights`], or none); RECVMSG may fill both with any.
+pub unsafe fn packet(way: usize, fd: i32, part: [usize; 2], control: [usize; 2], flags: i32) -> isize {
+    let header = [0, 0, part.as_ptr() as usize, 1, control[0], control[1], 0];
+    // SAFETY: struct msghdr, with one struct iovec; the rest is the caller's promise.
+    unsafe { call(way, &[fd.word(), header.as_ptr() as usize, flags.word()]) }
+}
+
+/// mmap(2) of a descriptor's file, shared, for reading and writing. The address, or an errno below zero.
+pub fn map(fd: i32, size: usize) -> isize {
+    // SAFETY: a new mapping, where nothing else is.
+    unsafe { call([9, 222][arch::COLUMN], &[0, size, 1 | 2, 1, fd.word(), 0]) }
+}
+
+/// clone(2) as fork, but for the descriptor table, which both use. (fork does not exist on aarch64.)
+pub fn clone_files() -> isize {
+    // SAFETY: the child has a copy of all memory that is not shared by intention.
+    unsafe { call([56, 220][arch::COLUMN], &[0x400 | constant::SIGCHLD]) }
+}
+
+/// clone3(2): like fork, with namespaces. CLONE_PARENT_SETTID: the kernel stores the pid before the child runs, so it is
+/// known whatever happens to us.
+pub fn clone3(namespaces: u64, pid: &core::sync::atomic::AtomicI32) -> isize {
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+    let arguments = [namespaces | 0x100000, 0, 0, pid.as_ptr() as u64, constant::SIGCHLD as u64, 0, 0, 0];
+    // SAFETY: as above.
+    unsafe { call(435, &[arguments.as_ptr() as usize, 64]) }
+}
+
+/// In a child: execveat(2) of a descriptor. Signals are free again, the environment is empty; `arguments` end with null.
+pub fn execute(program: i32, arguments: &[*const u8]) -> ! {
+    rt_sigprocmask(constant::SIG_SETMASK, &0, 0, 8);
+    let (path, argv, environment) = (c"".as_ptr() as usize, arguments.as_ptr() as usize, [0usize]);
+    // SAFETY: all lists end. 0x1000 is AT_EMPTY_PATH.
+    unsafe { call([322, 281][arch::COLUMN], &[program.word(), path, argv, environment.as_ptr() as usize, 0x1000]) };
+    exit(crate::message::NOT_EXECUTED_EXIT)
+}
+
+/// exit_group(2).
+pub fn exit(code: i32) -> ! {
+    loop {
+        // SAFETY: does not come back.
+        unsafe { call([231, 94][arch::COLUMN], &[code.word()]) };
     }
 }
 
-/// struct pollfd.
-#[repr(C)]
-pub struct PollFd {
-    /// Which.
-    pub fd: i32,
-    /// Asked for.
-    pub events: i16,
-    /// Found.
-    pub found: i16,
-}
-
-/// siginfo_t as waitid fills it in.
-#[repr(C)]
-#[derive(Default)]
-pub struct Siginfo {
-    /// SIGCHLD, 0.
-    pub head: [i32; 2],
-    /// CLD_EXITED …
-    pub code: i32,
-    /// Explicit padding.
-    pub pad: i32,
-    /// Whose.
-    pub pid: i32,
-    /// Its user.
-    pub uid: u32,
-    /// Code or signal.
-    pub status: i32,
-    /// The rest of its 128 bytes.
-    pub rest: [i32; 25],
-}
-
-/// One SCM_RIGHTS message: struct cmsghdr and its descriptors.
-#[repr(C)]
-pub struct Rights {
-    /// 16 and four for each descriptor.
-    pub size: usize,
-    /// SOL_SOCKET, SCM_RIGHTS: 1, 1.
-    pub kind: [i32; 2],
-    /// The descriptors.
-    pub fds: [i32; crate::message::DESCRIPTORS_MAX + 2],
-}
-
-/// sendmsg or recvmsg of one packet, and descriptors with it. With MSG_PEEK a packet stays in its queue, and descriptors come
-/// each time that it is looked at.
-///
-/// # Safety
-/// `part` is of `size` bytes, which recvmsg may fill with any.
-pub unsafe fn packet(
-    number: usize,
-    fd: i32,
-    part: *mut u8,
-    size: usize,
-    rights: Option<(&mut Rights, usize)>,
-    flags: i32,
-) -> isize {
-    let iovec = [part as usize, size];
-    let (control, control_size) = rights.map_or((0, 0), |(rights, size)| (rights.word(), size));
-    let header = [0, 0, iovec.as_ptr() as usize, 1, control, control_size, 0];
-    // SAFETY: struct msghdr, with one struct iovec; the rest is the caller's promise.
-    unsafe { call(number, [fd as usize, header.as_ptr() as usize, flags as usize, 0, 0, 0]) }
-}
-
-/// struct clone_args, as of its first version.
-#[repr(C)]
-#[derive(Default)]
-pub struct CloneArguments {
-    /// CLONE_…
-    pub flags: u64,
-    /// Not used: pidfd, child_tid.
-    pub unused: [u64; 2],
-    /// Where CLONE_PARENT_SETTID stores the pid before the child runs.
-    pub parent_tid: u64,
-    /// SIGCHLD.
-    pub exit_signal: u64,
-    /// Not used: stack, its size, tls. The child goes on on its copy of the stack, as after fork.
-    pub none: [u64; 3],
-}
-
-/// What every program needs: where the kernel enters, what a panic does (there is none), and the four functions that the
+/// What every program needs: where the kernel enters, what a panic does (there is none), and the two functions that the
 /// compiler may call for copies and loops. They use volatile accesses, else their own loops became calls to themselves.
 #[macro_export]
 macro_rules! program {
     () => {
         $crate::entry!();
         extern "C" fn start() -> ! {
-            let code = main();
-            loop {
-                $crate::sys::exit_group(code);
-            }
+            $crate::sys::exit(main())
         }
         #[panic_handler]
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-            loop {
-                $crate::sys::exit_group(112);
-            }
+            $crate::sys::exit(112)
         }
         #[unsafe(no_mangle)]
         unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize) -> *mut u8 {
-            for i in 0..size {
-                // SAFETY: the caller's promise.
-                unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) }
-            }
+            // SAFETY: the caller's promise.
+            (0..size).for_each(|i| unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) });
             to
         }
         #[unsafe(no_mangle)]
         unsafe extern "C" fn memset(to: *mut u8, byte: i32, size: usize) -> *mut u8 {
-            for i in 0..size {
-                // SAFETY: the caller's promise.
-                unsafe { to.add(i).write_volatile(byte as u8) }
-            }
+            // SAFETY: the caller's promise.
+            (0..size).for_each(|i| unsafe { to.add(i).write_volatile(byte as u8) });
             to
         }
     };

@@ -7,7 +7,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use pause::message as wire;
@@ -104,12 +104,12 @@ impl Keeper {
         // SAFETY: sets close-on-exec, which the keeper had to take away for this process's own exec.
         unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
         let mut held = Vec::new();
-        for slot in page.held.iter().take(page.held_used.load(SeqCst) as usize) {
+        for slot in page.held() {
             let fd = slot.descriptor.load(SeqCst);
             // SAFETY: F_GETFD only looks.
             if fd >= wire::FIRST_HELD && unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
                 // SAFETY: open, inherited from the keeper, and owned by nobody here: the guard above is passed once.
-                held.push((stored_text(&slot.name), unsafe { OwnedFd::from_raw_fd(fd) }));
+                held.push((name_text(&slot.name.load()), unsafe { OwnedFd::from_raw_fd(fd) }));
             }
         }
         // SAFETY: as above.
@@ -208,14 +208,13 @@ impl Keeper {
     /// Live children by id and pid, from the page that keeper and twin share. A child whose second process is not there yet
     /// has the first one's pid.
     pub fn children(&self) -> Vec<(String, i32)> {
-        let used = (self.page.children_used.load(SeqCst) as usize).min(wire::CHILDREN_MAX);
         let mut live = Vec::new();
-        for child in self.page.children.iter().take(used) {
+        for child in self.page.children() {
             let pid = match child.pid.load(SeqCst) {
                 0 => child.first.load(SeqCst),
                 pid => pid,
             };
-            let id = stored_text(&child.name);
+            let id = name_text(&child.name.load());
             // Looked at last: an entry that was freed or filled meanwhile has passed through another state.
             if pid != 0 && child.state.load(SeqCst) == wire::LIVE {
                 live.push((id, pid));
@@ -259,7 +258,7 @@ impl Keeper {
 
 fn packet(kind: u32, name: &str) -> io::Result<wire::Request> {
     let name = name_words(name)?;
-    Ok(wire::Request { kind, second: 0, clone_flags: 0, count: 0, pad: 0, name, targets: [0; wire::DESCRIPTORS_MAX] })
+    Ok(wire::Request { kind, name, ..wire::Request::default() })
 }
 
 /// Maps the page for good. Its maker has sealed its size, so no access to it can fail.
@@ -321,10 +320,6 @@ fn name_words(text: &str) -> io::Result<wire::Name> {
 fn name_text(name: &wire::Name) -> String {
     let bytes: Vec<u8> = name.iter().flat_map(|word| word.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn stored_text(stored: &[AtomicU64; wire::NAME_WORDS]) -> String {
-    name_text(&std::array::from_fn(|i| stored.get(i).map_or(0, |word| word.load(SeqCst))))
 }
 
 #[cfg(test)]

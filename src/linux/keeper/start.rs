@@ -163,6 +163,9 @@ fn make_page(config: &Start<'_>) -> io::Result<OwnedFd> {
     write(offset_of!(wire::Page, version), &wire::VERSION.to_ne_bytes())?;
     write(offset_of!(wire::Page, arguments_count), &(arguments.len() as u32).to_ne_bytes())?;
     write(offset_of!(wire::Page, arguments), &block)?;
+    let lengths = arguments.iter().map(|text| text.as_bytes_with_nul().len() as u16);
+    let starts = lengths.scan(0, |at, length| Some(std::mem::replace(at, *at + length)));
+    write(offset_of!(wire::Page, arguments_at), &starts.flat_map(u16::to_ne_bytes).collect::<Vec<u8>>())?;
     write(offset_of!(wire::Page, held_used), &(config.held.len() as u32).to_ne_bytes())?;
     for (index, ((tag, _), fd)) in config.held.iter().zip(wire::FIRST_HELD..).enumerate() {
         let offset = offset_of!(wire::Page, held) + index * size_of::<wire::Held>();
