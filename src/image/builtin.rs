@@ -32,7 +32,7 @@ pub const HOST_NOTE: &str =
     "the machine's own /usr, read-only and without set-uid: for trying things, not for isolation";
 
 /// The search path of both, containerd's default.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Directories and links at the top that hold programs and libraries, beside /usr.
 const TOP: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32", "lib.usr-is-merged"];

@@ -115,7 +115,7 @@ pub struct Index {
 pub struct Manifest {
     /// 2.
     pub schema_version: u32,
-    /// [`MANIFEST`] or Docker's.
+    /// [`MANIFEST`] or Docker's name for it.
     #[serde(default)]
     pub media_type: String,
     /// The configuration; its digest is the image's ID.
@@ -209,17 +209,10 @@ impl From<Config> for Execution {
 
 /// The media type of an OCI manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The media type of an OCI index.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an OCI configuration.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of an uncompressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-/// Docker's names of the first two.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// Docker's index.
-pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-
 /// This machine's architecture in Go's words.
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {

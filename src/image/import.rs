@@ -1,8 +1,16 @@
-//! Fills the store from what lies on the machine: a directory, a tar file, an OCI layout.
+//! Fills the store from what lies on the machine: a directory, a tar file, an OCI layout, an archive of `docker save`.
+//! Called by `podlet image import`. Fetches nothing from anywhere.
 
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::{Config, ImageError, Limits, Record, Store};
+use super::document::{self, Document, Execution, RootFs};
+use super::layout::{Files, sniff};
+use super::stage::{Packing, Staging};
+use super::store::{io_error, parse};
+use super::{Config, ImageError, Limits, Record, Store, builtin, directory};
 
 /// What the command line says about the configuration; what is `None` or empty is left as the source has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +39,9 @@ pub struct Imported {
 }
 
 impl Store {
-    /// Takes an image in from a directory (a root file system or an OCI layout), a tar file (of either, gzip or not), or
-    /// `-`, a tar stream on standard input. Without a name an OCI layout's own is taken.
+    /// Takes an image in from a directory (a root file system or an OCI layout), a tar file (of either, gzip or not, or of
+    /// `docker save`), or `-`, a tar stream on standard input. Without a name that of the layout is taken; where a layout
+    /// holds several images the name chooses one.
     pub fn import(
         &self,
         source: &Path,
@@ -40,7 +49,200 @@ impl Store {
         overrides: &Overrides,
         limits: Limits,
     ) -> Result<Imported, ImageError> {
-        let _ = (source, name, overrides, limits, Config::default());
-        unimplemented!()
+        // A bad name is told before the work, not after.
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        overrides.check()?;
+        let import = Import { store: self, source, name, overrides };
+        let staging = Staging::begin(self, limits)?;
+        let mut archive = if source == Path::new("-") {
+            staging.spool(io::stdin().lock())?
+        } else {
+            let file = File::open(source).map_err(|error| io_error("open", source, &error))?;
+            let metadata = file.metadata().map_err(|error| io_error("look at", source, &error))?;
+            if metadata.is_dir() {
+                let files = Files::Directory(OwnedFd::from(file));
+                return match files.is_layout() {
+                    true => import.layout(&files, staging),
+                    false => import.directory(staging),
+                };
+            }
+            let plain = metadata.is_file() && sniff(&file)?.0 == Packing::Plain;
+            if metadata.is_file() {
+                (&file).rewind().map_err(|error| io_error("read", source, &error))?;
+            }
+            if plain { file } else { staging.spool(file)? }
+        };
+        let files = Files::of_tar(archive.try_clone().map_err(|error| io_error("read", source, &error))?)?;
+        if files.is_layout() {
+            import.layout(&files, staging)
+        } else {
+            archive.rewind().map_err(|error| io_error("read", source, &error))?;
+            import.tar(archive, staging)
+        }
     }
+}
+
+struct Import<'a> {
+    store: &'a Store,
+    source: &'a Path,
+    name: Option<&'a str>,
+    overrides: &'a Overrides,
+}
+
+impl Import<'_> {
+    fn layout(&self, files: &Files, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
+        let found = files.find(self.name)?;
+        let document: Document = document::read(&found.configuration, "the image's configuration")?;
+        let architecture = document::architecture();
+        if !matches!(document.os.as_str(), "" | "linux")
+            || !["", architecture].contains(&document.architecture.as_str())
+        {
+            return Err(ImageError::Refused(format!(
+                "the image is for {}/{}, this machine is linux/{architecture}",
+                document.os, document.architecture
+            )));
+        }
+        let name = self.name.map(str::to_owned).or_else(|| found.name.clone()).ok_or_else(|| self.nameless())?;
+        check_name(&name)?;
+        files.add_layers(&found, &document, &mut staging)?;
+        let config = self.overrides.apply(document.config.unwrap_or_default().into());
+        check_texts(&config)?;
+        // Without overrides all stays as it is, and so does the image's ID.
+        let configuration = match *self.overrides == Overrides::default() {
+            true => found.configuration,
+            false => replace_execution(&found.configuration, &config)?,
+        };
+        let manifest = match found.manifest {
+            Some(manifest) if *self.overrides == Overrides::default() => manifest,
+            _ => staging.make_manifest(&configuration)?,
+        };
+        self.publish(&name, &configuration, &manifest, config, staging)
+    }
+
+    fn directory(&self, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
+        let inside = std::fs::canonicalize(self.source).map_err(|error| io_error("look at", self.source, &error))?;
+        if self.store.root.canonicalize().is_ok_and(|root| root.starts_with(&inside)) {
+            return Err(ImageError::Refused(format!("{:?} holds podlet's image store itself", self.source)));
+        }
+        let ((), notes) =
+            directory::stream(self.source, |reader| staging.add_layer(reader, Packing::Plain, None, None))?;
+        staging.notes.extend(notes);
+        self.root_file_system(staging)
+    }
+
+    fn tar(&self, archive: File, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
+        staging.add_layer(archive, Packing::Plain, None, None)?;
+        self.root_file_system(staging)
+    }
+
+    /// A bare root file system gets a configuration of podlet's making.
+    fn root_file_system(&self, staging: Staging<'_>) -> Result<Imported, ImageError> {
+        if staging.is_empty() {
+            return Err(ImageError::Refused(format!("{:?} holds no files", self.source)));
+        }
+        let name = self.name.ok_or_else(|| self.nameless())?;
+        let config = self.overrides.apply(Config { env: vec![builtin::PATH.to_owned()], ..Config::default() });
+        check_texts(&config)?;
+        let configuration = document::write(&Document {
+            created: None,
+            architecture: document::architecture().to_owned(),
+            os: "linux".to_owned(),
+            config: Some(Execution::from(config.clone())),
+            rootfs: RootFs { kind: "layers".to_owned(), diff_ids: staging.diff_ids() },
+        })?;
+        let manifest = staging.make_manifest(&configuration)?;
+        self.publish(name, &configuration, &manifest, config, staging)
+    }
+
+    fn publish(
+        &self,
+        name: &str,
+        configuration: &[u8],
+        manifest: &[u8],
+        config: Config,
+        mut staging: Staging<'_>,
+    ) -> Result<Imported, ImageError> {
+        let notes = std::mem::take(&mut staging.notes);
+        let record = Record::new(&parse(name)?, config, self.source.to_string_lossy().into_owned());
+        Ok(Imported { record: staging.publish(configuration, manifest, record)?, notes })
+    }
+
+    fn nameless(&self) -> ImageError {
+        ImageError::Refused(format!(
+            "{:?} does not say what the image is called; give a name as well, like localhost/mine:1",
+            self.source
+        ))
+    }
+}
+
+impl Overrides {
+    fn check(&self) -> Result<(), ImageError> {
+        match self.env.iter().find(|line| line.find('=').is_none_or(|at| at == 0)) {
+            Some(line) => Err(ImageError::Refused(format!("{line:?} is no environment variable; expected KEY=value"))),
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&self, mut config: Config) -> Config {
+        let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+        for line in &self.env {
+            config.env.retain(|old| key(old) != key(line));
+            config.env.push(line.clone());
+        }
+        if let Some(entrypoint) = &self.entrypoint {
+            config.entrypoint = entrypoint.clone();
+            // As in a Dockerfile and in a Pod: the old arguments were those of the old program.
+            config.cmd.clear();
+        }
+        if let Some(cmd) = &self.cmd {
+            config.cmd = cmd.clone();
+        }
+        Config {
+            user: self.user.clone().or(config.user),
+            working_dir: self.working_dir.clone().or(config.working_dir),
+            stop_signal: self.stop_signal.clone().or(config.stop_signal),
+            ..config
+        }
+    }
+}
+
+/// The two built-in names always mean the built-in images.
+fn check_name(name: &str) -> Result<(), ImageError> {
+    if builtin::of(&parse(name)?).is_some() {
+        return Err(ImageError::Refused(format!("{name} is one of podlet's own images; choose another name")));
+    }
+    Ok(())
+}
+
+/// No C string can hold a NUL, and all of these become one.
+fn check_texts(config: &Config) -> Result<(), ImageError> {
+    let lists = [&config.env, &config.entrypoint, &config.cmd];
+    let single = [&config.user, &config.working_dir, &config.stop_signal];
+    let mut all = lists.into_iter().flatten().chain(single.into_iter().flatten());
+    match all.find(|text| text.contains('\0')) {
+        Some(text) => Err(ImageError::Refused(format!("the image's configuration has a NUL in {text:?}"))),
+        None => Ok(()),
+    }
+}
+
+/// The same configuration with another `config`, labels, history and all else kept.
+fn replace_execution(configuration: &[u8], config: &Config) -> Result<Vec<u8>, ImageError> {
+    let mut value: serde_json::Value = document::read(configuration, "the image's configuration")?;
+    let replacement = serde_json::to_value(Execution::from(config.clone()))
+        .map_err(|error| ImageError::Unreadable(format!("could not write JSON: {error}")))?;
+    if let (Some(whole), serde_json::Value::Object(replacement)) = (value.as_object_mut(), replacement) {
+        let execution = whole.entry("config").or_insert_with(|| serde_json::Value::Object(Default::default()));
+        if !execution.is_object() {
+            *execution = serde_json::Value::Object(Default::default());
+        }
+        if let Some(execution) = execution.as_object_mut() {
+            for key in ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal"] {
+                execution.remove(key);
+            }
+            execution.extend(replacement);
+        }
+    }
+    document::write(&value)
 }

@@ -10,8 +10,10 @@
 
 mod archive;
 mod builtin;
+mod directory;
 mod document;
 mod import;
+mod layout;
 mod reference;
 mod stage;
 mod store;

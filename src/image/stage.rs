@@ -7,16 +7,18 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use flate2::read::MultiGzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest as _, Sha256};
 
 use super::document::{self, Descriptor, Digest, Manifest};
+use super::layout::sniff;
 use super::store::{Record, io_error};
 use super::unpack::{Limits, remove_tree, unpack};
 use super::{ImageError, Store};
@@ -72,16 +74,26 @@ impl<'s> Staging<'s> {
         Ok(Staging { store, path, _held: held, limits, files: 0, bytes: 0, layers: Vec::new(), notes: Vec::new() })
     }
 
-    /// The limits of this image.
-    pub fn limits(&self) -> Limits {
-        self.limits
+    /// A copy of an archive that can be read only once or is compressed: a plain tar file, within the limits.
+    pub fn spool(&self, input: impl Read) -> Result<File, ImageError> {
+        let path = self.path.join("archive");
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|error| io_error("make", &path, &error))?;
+        let packed = Rc::new(Cell::new(0));
+        let (packing, input) = sniff(Measured::new(input, Limit::Archive(self.limits.bytes), Rc::clone(&packed)))?;
+        let limit = Limit::Unpacked { bytes: self.limits.bytes, ratio: self.limits.ratio, packed };
+        let input: Box<dyn Read> = match packing {
+            Packing::Plain => input,
+            Packing::Gzip => Box::new(Measured::new(MultiGzDecoder::new(input), limit, Rc::default())),
+        };
+        copy(input, &mut file, &path)?;
+        file.rewind().map_err(|error| io_error("read", &path, &error))?;
+        Ok(file)
     }
 
-    /// A file of the staging directory for whoever needs space.
-    pub fn scratch(&self, name: &str) -> Result<File, ImageError> {
-        let path = self.path.join(name);
-        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        file.map_err(|error| io_error("make", &path, &error))
+    /// Whether the layers so far hold nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.files == 0
     }
 
     /// Adds a layer on top. With a descriptor the blob's size and digest are verified, with a diff ID the stream's.
@@ -96,14 +108,15 @@ impl<'s> Staging<'s> {
             return Err(ImageError::Refused(format!("the image has more than {} layers", self.limits.layers)));
         }
         let packed = Rc::new(Cell::new(0));
-        let blob_limit = descriptor.map_or(self.limits.bytes, |descriptor| descriptor.size);
-        let mut blob = Measured::new(blob, Limit::Blob(blob_limit), Rc::clone(&packed));
+        let blob_limit =
+            descriptor.map_or(Limit::Archive(self.limits.bytes), |descriptor| Limit::Blob(descriptor.size));
+        let mut blob = Measured::new(blob, blob_limit, Rc::clone(&packed));
         let known = diff_id.filter(|diff_id| self.store.has_layer(diff_id));
         let layer = match known {
             Some(diff_id) => Layer { diff_id: diff_id.clone(), size: self.store.layer_size(diff_id)?, unpacked: None },
             None => match packing {
                 Packing::Plain => self.unpack_layer(&mut blob, &packed)?,
-                Packing::Gzip => self.unpack_layer(flate2::read::MultiGzDecoder::new(&mut blob), &packed)?,
+                Packing::Gzip => self.unpack_layer(MultiGzDecoder::new(&mut blob), &packed)?,
             },
         };
         blob.drain()?;
@@ -278,10 +291,33 @@ fn remove_abandoned(tmp: &Path) -> Result<(), ImageError> {
     Ok(())
 }
 
+/// Copies to the end, telling what is wrong with the archive from what is wrong with the disk.
+fn copy(mut from: impl Read, to: &mut impl Write, path: &Path) -> Result<(), ImageError> {
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                let written = to.write_all(buffer.get(..n).unwrap_or_default());
+                written.map_err(|error| io_error("write", path, &error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return Err(match error.downcast::<ImageError>() {
+                    Ok(own) => own,
+                    Err(error) => ImageError::Refused(format!("the archive is damaged: {error}")),
+                });
+            }
+        }
+    }
+}
+
 /// What a stream may grow to.
 enum Limit {
     /// A blob: its size in bytes.
     Blob(u64),
+    /// An archive that nobody gave a size: bytes.
+    Archive(u64),
     /// A layer's tar stream.
     Unpacked { bytes: u64, ratio: u64, packed: Rc<Cell<u64>> },
 }
@@ -301,13 +337,7 @@ impl<R: Read> Measured<R> {
     }
 
     fn drain(&mut self) -> Result<(), ImageError> {
-        match io::copy(self, &mut io::sink()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match error.downcast::<ImageError>() {
-                Ok(own) => own,
-                Err(error) => ImageError::Refused(format!("the archive is damaged: {error}")),
-            }),
-        }
+        copy(self, &mut io::sink(), Path::new("nowhere"))
     }
 
     fn digest(self) -> Digest {
@@ -319,6 +349,9 @@ impl<R: Read> Measured<R> {
         match &self.limit {
             Limit::Blob(size) if count > *size => {
                 Err(ImageError::Refused(format!("a layer's blob is longer than the {size} bytes that it should have")))
+            }
+            Limit::Archive(bytes) if count > *bytes => {
+                Err(ImageError::Refused(format!("the archive has more than {bytes} bytes, its limit")))
             }
             Limit::Unpacked { bytes, .. } if count > *bytes => {
                 Err(ImageError::Refused(format!("the image unpacks to more than {bytes} further bytes, its limit")))

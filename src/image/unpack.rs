@@ -122,7 +122,6 @@ impl Layer<'_> {
                 }
                 let made = File::from(open_directory(&parent, &name).map_err(|e| failed("open", e))?);
                 if was_whiteout {
-                    // Removed and made anew in one layer: what lower layers have in it is gone.
                     self.make_opaque(&made, &entry.path)?;
                 }
                 self.set_attributes(&made, &entry)?;
@@ -189,40 +188,49 @@ impl Layer<'_> {
         }
         let directory = match self.resolve(path) {
             Ok(directory) => directory,
-            Err(Errno::ENOENT) => {
-                let mut above = self.resolve(Path::new("")).map_err(|e| failure("open", path, e))?;
-                let mut so_far = PathBuf::new();
-                for part in path {
-                    so_far.push(part);
-                    above = match self.resolve(&so_far) {
-                        Err(Errno::ENOENT) => {
-                            // Never through a link that leads nowhere: mkdirat(2) says EEXIST there.
-                            if stat(&above, part)
-                                .map_err(|e| failure("look at", path, e))?
-                                .as_ref()
-                                .is_some_and(is_whiteout)
-                            {
-                                return Err(ImageError::Refused(format!(
-                                    "{path:?} was removed by the layer that uses it"
-                                )));
-                            }
-                            mkdirat(&above, part, Mode::from_bits_truncate(0o700))
-                                .map_err(|e| failure("make", &so_far, e))?;
-                            let made = open_directory(&above, part).map_err(|e| failure("open", &so_far, e))?;
-                            fchmod(&made, Mode::from_bits_truncate(0o755))
-                                .map_err(|e| failure("set the mode of", &so_far, e))?;
-                            made
-                        }
-                        other => other.map_err(|e| failure("enter", &so_far, e))?,
-                    };
-                }
-                above
-            }
+            // ENOTDIR: a whiteout of this layer, perhaps.
+            Err(Errno::ENOENT | Errno::ENOTDIR) => self.make_directories(path)?,
             Err(errno) => return Err(failure("enter", path, errno)),
         };
         let directory = Rc::new(directory);
         self.parent = Some((path.to_owned(), Rc::clone(&directory)));
         Ok(directory)
+    }
+
+    fn make_directories(&self, path: &Path) -> Result<OwnedFd, ImageError> {
+        let mut above = self.resolve(Path::new("")).map_err(|e| failure("open", path, e))?;
+        let mut so_far = PathBuf::new();
+        for part in path {
+            so_far.push(part);
+            let failed = |doing: &str, errno: Errno| failure(doing, &so_far, errno);
+            let removed = match self.resolve(&so_far) {
+                Ok(directory) => {
+                    above = directory;
+                    continue;
+                }
+                Err(Errno::ENOENT) => false,
+                Err(errno) => match stat(&above, part).map_err(|e| failed("look at", e))? {
+                    Some(existing) if is_whiteout(&existing) => true,
+                    _ => return Err(failed("enter", errno)),
+                },
+            };
+            if removed {
+                unlinkat(&above, part, UnlinkatFlags::NoRemoveDir).map_err(|e| failed("replace", e))?;
+            }
+            // Through a link that leads nowhere mkdirat(2) does not go: EEXIST.
+            mkdirat(&above, part, Mode::from_bits_truncate(0o700)).map_err(|e| failed("make", e))?;
+            let made = open_directory(&above, part).map_err(|e| failed("open", e))?;
+            fchmod(&made, Mode::from_bits_truncate(0o755)).map_err(|e| failed("set the mode of", e))?;
+            if removed {
+                // Removed and made anew in one layer: what lower layers have in it is gone.
+                self.make_opaque(
+                    &File::from(made.try_clone().map_err(|error| io_failure("open", &so_far, &error))?),
+                    &so_far,
+                )?;
+            }
+            above = made;
+        }
+        Ok(above)
     }
 
     /// Opens a directory below the root, links followed within the root only.

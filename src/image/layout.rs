@@ -1,0 +1,290 @@
+//! Reads images out of an OCI layout (image-spec `image-layout.md`), as a directory or in a tar file, and out of what
+//! `docker save` writes. Called by `import`. A digest becomes a path only when parsed, a path is opened beneath the layout
+//! only and through no link, and every document is read whole only up to a limit and compared with its digest.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use serde::Deserialize;
+
+use super::ImageError;
+use super::archive::{Kind, for_each};
+use super::document::{self, DOCUMENT_MAX, Descriptor, Digest, Document, Index, Manifest};
+use super::stage::{Packing, Staging};
+
+/// How many indexes may lead to one another.
+const DEPTH_MAX: usize = 4;
+
+/// Where the files of a layout are.
+pub enum Files {
+    /// In a directory.
+    Directory(OwnedFd),
+    /// In an uncompressed tar file, with the position and size of each.
+    Tar(File, HashMap<PathBuf, (u64, u64)>),
+}
+
+/// An image in a layout, its layers not read yet.
+pub struct Found {
+    /// The name that the layout gives it.
+    pub name: Option<String>,
+    /// The configuration as it is.
+    pub configuration: Vec<u8>,
+    /// The manifest as it is; Docker's archives have none.
+    pub manifest: Option<Vec<u8>>,
+    layers: Vec<Layer>,
+}
+
+enum Layer {
+    Blob(Descriptor),
+    Path(PathBuf),
+}
+
+/// One line of Docker's `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerImage {
+    config: PathBuf,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<PathBuf>,
+}
+
+impl Files {
+    /// The files of a tar file; all of it is read once.
+    pub fn of_tar(file: File) -> Result<Files, ImageError> {
+        let mut files = HashMap::new();
+        for_each(&file, |entry, position, _| {
+            // Two files of one name: readers would disagree which one counts.
+            if entry.kind == Kind::File && files.insert(entry.path.clone(), (position, entry.size)).is_some() {
+                files.insert(entry.path, (0, u64::MAX));
+            }
+            Ok(())
+        })?;
+        Ok(Files::Tar(file, files))
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        match self {
+            Files::Directory(_) => self.open(Path::new(path)).is_ok(),
+            Files::Tar(_, files) => files.contains_key(Path::new(path)),
+        }
+    }
+
+    /// Whether these are an image and not a root file system.
+    pub fn is_layout(&self) -> bool {
+        self.has("index.json") && (self.has("oci-layout") || self.has("manifest.json"))
+            || self.has("manifest.json") && matches!(self, Files::Tar(..))
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + '_>, ImageError> {
+        let absent = |why: &str| ImageError::Refused(format!("the archive has no file {path:?}{why}"));
+        match self {
+            Files::Directory(directory) => {
+                let how = OpenHow::new()
+                    // Not waiting for a writer, should it be a pipe.
+                    .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
+                    .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+                let opened = openat2(directory, path, how).map_err(|errno| absent(&format!(": {}", errno.desc())))?;
+                let file = File::from(opened);
+                match file.metadata() {
+                    Ok(metadata) if metadata.is_file() => Ok(Box::new(file)),
+                    _ => Err(absent(": it is something else")),
+                }
+            }
+            Files::Tar(file, files) => match files.get(path) {
+                Some((_, u64::MAX)) => Err(absent(" but several of that name")),
+                Some((position, size)) => Ok(Box::new(Section { file, position: *position, left: *size })),
+                None => Err(absent("")),
+            },
+        }
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        let read = self.open(path)?.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| ImageError::Unreadable(format!("could not read {path:?}: {error}")))?;
+        if bytes.len() as u64 > DOCUMENT_MAX {
+            return Err(ImageError::Refused(format!("{path:?} has more than {DOCUMENT_MAX} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn read_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+        let bytes = self.read(&blob_path(&descriptor.digest))?;
+        if bytes.len() as u64 != descriptor.size {
+            let (digest, size) = (&descriptor.digest, descriptor.size);
+            return Err(ImageError::Refused(format!("{digest} should have {size} bytes and has {}", bytes.len())));
+        }
+        let found = Digest::of(&bytes);
+        if found != descriptor.digest {
+            return Err(ImageError::Refused(format!("{} has the digest {found}", descriptor.digest)));
+        }
+        Ok(bytes)
+    }
+
+    /// The image for this machine. `wanted` chooses where there are several.
+    pub fn find(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
+        if self.has("index.json") { self.find_oci(wanted) } else { self.find_docker(wanted) }
+    }
+
+    fn find_oci(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
+        let mut bytes = self.read(Path::new("index.json"))?;
+        let mut name = None;
+        for _ in 0..DEPTH_MAX {
+            let index: Index = document::read(&bytes, "the index")?;
+            let chosen = choose(&index, wanted)?;
+            name = name.or_else(|| annotated_name(chosen));
+            bytes = self.read_blob(chosen)?;
+            let value: serde_json::Value = document::read(&bytes, "the manifest")?;
+            match (value.get("manifests").is_some(), value.get("layers").is_some()) {
+                (true, false) => continue,
+                (false, true) => {}
+                // Which one a reader sees would depend on the reader (CVE-2021-41190).
+                _ => {
+                    let why = format!("{} should be either an index or a manifest", chosen.digest);
+                    return Err(ImageError::Refused(why));
+                }
+            }
+            let manifest: Manifest = document::read(&bytes, "the manifest")?;
+            return Ok(Found {
+                name,
+                configuration: self.read_blob(&manifest.config)?,
+                layers: manifest.layers.into_iter().map(Layer::Blob).collect(),
+                manifest: Some(bytes),
+            });
+        }
+        Err(ImageError::Refused(format!("more than {DEPTH_MAX} indexes lead to one another")))
+    }
+
+    fn find_docker(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
+        let bytes = self.read(Path::new("manifest.json"))?;
+        let images: Vec<DockerImage> = document::read(&bytes, "manifest.json")?;
+        let has_name = |image: &&DockerImage| image.repo_tags.iter().flatten().any(|tag| Some(tag.as_str()) == wanted);
+        let image = match images.as_slice() {
+            [image] => image,
+            several => several.iter().find(has_name).ok_or_else(|| {
+                let names: Vec<&str> =
+                    several.iter().flat_map(|i| i.repo_tags.iter().flatten()).map(String::as_str).collect();
+                ImageError::Refused(format!(
+                    "the archive holds {} images; name one of them: {}",
+                    several.len(),
+                    names.join(", ")
+                ))
+            })?,
+        };
+        Ok(Found {
+            name: image.repo_tags.as_ref().and_then(|tags| tags.first().cloned()),
+            configuration: self.read(&image.config)?,
+            manifest: None,
+            layers: image.layers.iter().cloned().map(Layer::Path).collect(),
+        })
+    }
+
+    /// Unpacks the layers, verifying each against descriptor and diff ID.
+    pub fn add_layers(&self, found: &Found, document: &Document, staging: &mut Staging<'_>) -> Result<(), ImageError> {
+        let diff_ids = &document.rootfs.diff_ids;
+        if diff_ids.len() != found.layers.len() {
+            return Err(ImageError::Refused(format!(
+                "the manifest lists {} layers and the configuration {}",
+                found.layers.len(),
+                diff_ids.len()
+            )));
+        }
+        for (layer, diff_id) in found.layers.iter().zip(diff_ids) {
+            let (path, descriptor) = match layer {
+                Layer::Blob(descriptor) => (blob_path(&descriptor.digest), Some(descriptor)),
+                Layer::Path(path) => (path.clone(), None),
+            };
+            let (packing, reader) = sniff(self.open(&path)?)?;
+            staging.add_layer(reader, packing, descriptor, Some(diff_id))?;
+        }
+        Ok(())
+    }
+}
+
+fn blob_path(digest: &Digest) -> PathBuf {
+    Path::new("blobs/sha256").join(digest.hex())
+}
+
+/// Looks at the first bytes, as containerd does; media types are sometimes wrong.
+pub fn sniff<'a>(mut reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 'a>), ImageError> {
+    let mut head = Vec::new();
+    let read = reader.by_ref().take(4).read_to_end(&mut head);
+    read.map_err(|error| ImageError::Unreadable(format!("could not read the archive: {error}")))?;
+    let packing = match head.as_slice() {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => return Err(unpackable("zstd")),
+        [b'B', b'Z', b'h', ..] => return Err(unpackable("bzip2")),
+        [0xfd, b'7', b'z', b'X'] => return Err(unpackable("xz")),
+        _ => Packing::Plain,
+    };
+    Ok((packing, Box::new(Cursor::new(head).chain(reader))))
+}
+
+fn unpackable(what: &str) -> ImageError {
+    ImageError::Refused(format!("the archive is compressed with {what}; podlet reads gzip and uncompressed tar"))
+}
+
+/// The one manifest for this machine, by name if there are several.
+fn choose<'i>(index: &'i Index, wanted: Option<&str>) -> Result<&'i Descriptor, ImageError> {
+    let architecture = document::architecture();
+    let suits = |descriptor: &&Descriptor| {
+        descriptor
+            .platform
+            .as_ref()
+            .is_none_or(|platform| platform.os == "linux" && platform.architecture == architecture)
+    };
+    let suitable: Vec<&Descriptor> = index.manifests.iter().filter(suits).collect();
+    let shown = |descriptor: &Descriptor| match (&descriptor.platform, annotated_name(descriptor)) {
+        (_, Some(name)) => name,
+        (Some(platform), None) => format!("{}/{}", platform.os, platform.architecture),
+        (None, None) => descriptor.digest.to_string(),
+    };
+    match suitable.as_slice() {
+        [only] => Ok(only),
+        [] => {
+            let all: Vec<String> = index.manifests.iter().map(shown).collect();
+            let found = if all.is_empty() { "none at all".to_owned() } else { all.join(", ") };
+            Err(ImageError::Refused(format!("no image for linux/{architecture} is here; found: {found}")))
+        }
+        several => {
+            let named = |descriptor: &&&Descriptor| {
+                annotated_name(descriptor).is_some_and(|name| Some(name.as_str()) == wanted)
+            };
+            several.iter().find(named).copied().ok_or_else(|| {
+                let all: Vec<String> = several.iter().map(|descriptor| shown(descriptor)).collect();
+                ImageError::Refused(format!("{} images are here; name one of them: {}", several.len(), all.join(", ")))
+            })
+        }
+    }
+}
+
+/// containerd writes the whole name, others the tag or the whole name.
+fn annotated_name(descriptor: &Descriptor) -> Option<String> {
+    let annotations = descriptor.annotations.as_ref()?;
+    let name = annotations.get("io.containerd.image.name");
+    name.or_else(|| annotations.get("org.opencontainers.image.ref.name")).cloned()
+}
+
+/// A part of a file.
+struct Section<'a> {
+    file: &'a File,
+    position: u64,
+    left: u64,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.position)?;
+        self.position += n as u64;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
