@@ -97,6 +97,11 @@ impl Paths {
         self.pod_state(uid).join("volumes").join(format!("kubernetes.io~{kind}")).join(name)
     }
 
+    /// Where the tiny programs lie on machines that execute no memfds.
+    pub fn programs(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("programs")
+    }
+
     /// The file that says which uid holds the name `namespace/name`.
     pub fn name(&self, namespace: &str, name: &str) -> PathBuf {
         self.state.join("names").join(namespace).join(name)

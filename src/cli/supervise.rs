@@ -16,8 +16,13 @@ pub struct Words {
     pub words: Vec<OsString>,
 }
 
-/// Becomes the supervisor.
+/// Becomes the supervisor. What it has to say goes to its own log.
 pub fn run(words: Words, everywhere: &Everywhere) -> Result<u8, Failure> {
-    let _ = (words, everywhere);
-    Err(Failure::error("supervise is not carried out yet"))
+    let _ = everywhere;
+    let [run_directory] = &words.words[..] else {
+        return Err(Failure::error(
+            "supervise is for a pod's keeper, which gives it the pod's run directory; use apply",
+        ));
+    };
+    Ok(crate::supervisor::supervise(run_directory.as_ref()))
 }

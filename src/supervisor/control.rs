@@ -130,10 +130,38 @@ impl Answer {
         let mut packets = Vec::new();
         let mut rest: &str = &text;
         while !rest.is_empty() {
-            let (part, after) = rest.split_at(rest.floor_char_boundary(MAXIMUM_PACKET / 2 - 64));
+            let mut end = rest.len().min(MAXIMUM_PACKET / 2 - 64);
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (part, after) = rest.split_at(end);
             packets.push(serde_json::to_vec(&Answer::Part { text: part.to_owned(), last: after.is_empty() })?);
             rest = after;
         }
         Ok(packets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_long_answer_goes_in_parts_and_comes_back_whole() {
+        let mut pod = Pod::default();
+        let text = "\u{e4}\"\\\n".repeat(100_000);
+        pod.metadata.annotations = Some([("a".to_owned(), text)].into());
+        let answer = Answer::State { pod: Box::new(pod), events: vec![] };
+        let packets = answer.packets().unwrap();
+        assert!(packets.len() > 1 && packets.iter().all(|packet| packet.len() <= MAXIMUM_PACKET));
+        let mut whole = String::new();
+        for (number, packet) in packets.iter().enumerate() {
+            let Answer::Part { text, last } = serde_json::from_slice(packet).unwrap() else { panic!("not a part") };
+            whole.push_str(&text);
+            assert_eq!(last, number + 1 == packets.len());
+        }
+        assert_eq!(serde_json::from_str::<Answer>(&whole).unwrap(), answer);
+        assert_eq!(Answer::Accepted.packets().unwrap().len(), 1);
     }
 }

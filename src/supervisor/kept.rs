@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, ClientError};
 use super::clock;
 use super::files::{self, Durability};
+use super::state::Snapshot;
 use crate::paths::Paths;
 
 /// `kept.json`: the last published state of one pod.
@@ -33,6 +34,10 @@ pub struct Kept {
     pub pod: Pod,
     /// Oldest first.
     pub events: Vec<Event>,
+    /// From what a supervisor goes on when the machine was started anew: restart counts, back-off, last states. None once
+    /// the pod has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Snapshot>,
 }
 
 /// [`Kept::version`] written by this program.
@@ -345,7 +350,8 @@ mod tests {
         for (boot_id, standing) in
             [("another boot".to_owned(), Standing::Rebooted), (clock::boot_id(), Standing::Unattended)]
         {
-            let kept = Kept { version: KEPT_VERSION, boot_id, ended: false, pod: running_pod(), events: vec![] };
+            let kept =
+                Kept { version: KEPT_VERSION, boot_id, ended: false, pod: running_pod(), events: vec![], resume: None };
             files::replace(&paths.pod_kept("u-1"), &serde_json::to_vec(&kept).unwrap(), Durability::Process).unwrap();
             let seen = see(&paths, "u-1").unwrap().unwrap();
             assert_eq!(seen.standing, standing);
@@ -365,7 +371,14 @@ mod tests {
     fn an_ended_pod_is_shown_as_it_ended() {
         let paths = paths("ended");
         files::private_directory(&paths.pod_state("u-1")).unwrap();
-        let kept = Kept { version: KEPT_VERSION, boot_id: "x".into(), ended: true, pod: running_pod(), events: vec![] };
+        let kept = Kept {
+            version: KEPT_VERSION,
+            boot_id: "x".into(),
+            ended: true,
+            pod: running_pod(),
+            events: vec![],
+            resume: None,
+        };
         files::replace(&paths.pod_kept("u-1"), &serde_json::to_vec(&kept).unwrap(), Durability::Power).unwrap();
         let seen = see(&paths, "u-1").unwrap().unwrap();
         assert_eq!((seen.pod, seen.standing), (running_pod(), Standing::Ended));

@@ -2,15 +2,26 @@
 //! control socket bound and listening, the keeper started; then it waits until the supervisor has journalled the
 //! admission. From there on the pod is the keeper's and supervisor's; this process may go.
 
+use std::fs::{File, Permissions};
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use serde::{Deserialize, Serialize};
 
-use super::client::ClientError;
-use super::kept::KeptError;
+use super::client::{Client, ClientError, PATIENCE};
+use super::files::{self, Durability};
+use super::kept::{self, Claim, KeptError};
+use super::recover::CONTROL_TAG;
+use super::{clock, diagnostics};
+use crate::linux::cgroup::Cgroup;
 use crate::linux::container::SeccompDefault;
+use crate::linux::keeper;
 use crate::paths::Paths;
 use crate::pod::machine::Settings;
 
@@ -43,6 +54,9 @@ pub struct Orders {
     /// See there.
     pub choices: Choices,
 }
+
+/// [`Orders::version`] written by this program.
+const ORDERS_VERSION: u32 = 1;
 
 /// A pod that has been set going.
 #[derive(Clone, Debug)]
@@ -79,6 +93,12 @@ pub enum LaunchError {
     /// Kept state.
     #[error(transparent)]
     Kept(#[from] KeptError),
+    /// It was removed in the meantime.
+    #[error("the pod with uid {uid} is gone")]
+    Gone {
+        /// Which.
+        uid: String,
+    },
     /// The keeper could not be started.
     #[error("could not start the pod's keeper: {0}")]
     Keeper(io::Error),
@@ -92,15 +112,182 @@ pub enum LaunchError {
     },
 }
 
+impl Orders {
+    /// As they lie in a run directory.
+    pub fn read(run_directory: &Path) -> io::Result<Orders> {
+        let path = run_directory.join("orders.json");
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("could not read {}: {error}", path.display()));
+        serde_json::from_slice(&std::fs::read(&path).map_err(named)?).map_err(|error| named(error.into()))
+    }
+}
+
 /// Sets a defaulted and valid pod going. A uid and a creation time are given to it here.
-pub fn launch(paths: &Paths, pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
-    let _ = (paths, pod, choices);
-    unimplemented!()
+pub fn launch(paths: &Paths, mut pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+    // Held until the pod is admitted: of two at once the second finds a pod that runs, not half a one.
+    let lock = kept::lock_name(paths, &namespace, &name)?;
+    if let Some(uid) = kept::find(paths, &namespace, &name)? {
+        return Err(LaunchError::NameTaken { name, uid });
+    }
+    let uid = new_uid()?;
+    pod.metadata.uid = Some(uid.clone());
+    let now = jiff::Timestamp::from_second(clock::now().wall.0 / 1_000_000_000).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    pod.metadata.creation_timestamp = Some(Time(now));
+    let claim = Claim { namespace, name, uid: uid.clone() };
+    let launched = write_manifest(paths, &uid, &pod)
+        .and_then(|()| Ok(kept::claim(&lock, paths, &claim)?))
+        .and_then(|()| set_going(paths, &uid, &claim, choices));
+    if launched.is_err() {
+        clear_failed(paths, &claim);
+    }
+    launched
 }
 
 /// Sets a pod going again of which nothing runs although it has not ended (its machine was started anew, or keeper, twin
 /// and supervisor were all killed): the same uid and manifest.
 pub fn relaunch(paths: &Paths, uid: &str, choices: &Choices) -> Result<Launched, LaunchError> {
-    let _ = (paths, uid, choices);
-    unimplemented!()
+    let gone = || LaunchError::Gone { uid: uid.to_owned() };
+    let pod = kept::manifest(paths, uid)?.ok_or_else(gone)?;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let claim = Claim { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name), uid: uid.to_owned() };
+    let _lock = kept::lock_name(paths, &claim.namespace, &claim.name)?;
+    if kept::find(paths, &claim.namespace, &claim.name)?.as_deref() != Some(uid) {
+        return Err(gone());
+    }
+    // Another command may have been quicker.
+    match Client::connect(paths, uid).and_then(|client| client.state()) {
+        Ok((pod, events)) => return Ok(Launched { uid: uid.to_owned(), pod, events }),
+        Err(ClientError::NotRunning) => {}
+        Err(source) => return Err(LaunchError::Supervisor { source, log: log_tail(paths, uid) }),
+    }
+    set_going(paths, uid, &claim, choices)
+}
+
+/// The manifest and its directory; not synced yet: that is done while the supervisor starts.
+fn write_manifest(paths: &Paths, uid: &str, pod: &Pod) -> Result<(), LaunchError> {
+    let directory = paths.pod_state(uid);
+    files::private_directory(&directory).map_err(file_error("make", &directory))?;
+    let path = paths.pod_manifest(uid);
+    let json = serde_json::to_vec(pod).map_err(io::Error::from).map_err(file_error("write", &path))?;
+    files::replace(&path, &json, Durability::Process).map_err(file_error("write", &path))
+}
+
+/// From kept state to an admitted pod: run directory, orders, control socket, keeper.
+fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Result<Launched, LaunchError> {
+    let run = paths.pod_run(uid);
+    files::private_directory(&run).map_err(file_error("make", &run))?;
+    let orders = Orders {
+        version: ORDERS_VERSION,
+        boot_id: clock::boot_id(),
+        paths: paths.clone(),
+        uid: uid.to_owned(),
+        choices: choices.clone(),
+    };
+    let path = paths.orders(uid);
+    let json = serde_json::to_vec(&orders).map_err(io::Error::from).map_err(file_error("write", &path))?;
+    files::replace(&path, &json, Durability::Process).map_err(file_error("write", &path))?;
+    let socket = bind(paths, uid)?;
+    start_keeper(paths, uid, claim, &socket)?;
+    // The keeper has it now; were it kept here, a keeper that ends at once would not be noticed.
+    drop(socket);
+    let manifest = paths.pod_manifest(uid);
+    let synced = File::open(&manifest).and_then(|file| file.sync_all());
+    synced.and_then(|()| File::open(paths.pod_state(uid))?.sync_all()).map_err(file_error("write", &manifest))?;
+    let (pod, events) = wait_for_admission(paths, uid)?;
+    Ok(Launched { uid: uid.to_owned(), pod, events })
+}
+
+/// The control socket, listening, mode 0600. It listens before anything runs: a client that comes early waits in its
+/// backlog and is not turned away.
+fn bind(paths: &Paths, uid: &str) -> Result<OwnedFd, LaunchError> {
+    let path = paths.control_socket(uid);
+    let error = |error: io::Error| file_error("bind", &path)(error);
+    files::remove_file(&path).map_err(error)?;
+    let directory = File::open(paths.pod_run(uid)).map_err(error)?;
+    let bound = || -> nix::Result<OwnedFd> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        // A path of any length, by way of its directory's descriptor (sockaddr_un holds 108 bytes, unix(7)).
+        let address = UnixAddr::new(format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd()).as_str())?;
+        nix::sys::socket::bind(socket.as_raw_fd(), &address)?;
+        listen(&socket, Backlog::new(128)?)?;
+        Ok(socket)
+    };
+    let socket = bound().map_err(|errno| error(errno.into()))?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(error)?;
+    Ok(socket)
+}
+
+fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, socket: &OwnedFd) -> Result<(), LaunchError> {
+    let run = paths.pod_run(uid);
+    // Not the name that the command was typed by: that file may be replaced, this descriptor stays what it is.
+    let program = File::open("/proc/self/exe").map_err(LaunchError::Keeper)?;
+    let log_path = paths.supervisor_log(uid);
+    let log =
+        File::options().append(true).create(true).mode(0o600).open(&log_path).map_err(file_error("make", &log_path))?;
+    let cgroup = Cgroup::of_keeper(uid);
+    cgroup.create().map_err(LaunchError::Keeper)?;
+    let procs = cgroup.procs().map_err(LaunchError::Keeper)?;
+    let procs: Vec<_> = procs.iter().map(AsFd::as_fd).collect();
+    let run_text = run.to_str().ok_or_else(|| LaunchError::File {
+        action: "use",
+        path: run.clone(),
+        source: io::Error::other("its name is not UTF-8"),
+    })?;
+    let started = keeper::start(&keeper::Start {
+        name: &format!("{}/{}", claim.namespace, claim.name),
+        program: program.as_fd(),
+        arguments: &["podlet", "supervise", run_text],
+        log: Some(log.as_fd()),
+        cgroups: &procs,
+        held: &[(CONTROL_TAG, socket.as_fd())],
+        programs: &paths.programs(uid),
+    });
+    started.map(|_| ()).map_err(LaunchError::Keeper)
+}
+
+/// Asks until the supervisor answers: its answer comes only when the admission is in the journal. One that dies before that
+/// is started again by the keeper and finds the next question in the backlog.
+fn wait_for_admission(paths: &Paths, uid: &str) -> Result<(Pod, Vec<Event>), LaunchError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(paths, uid).and_then(|client| client.state()) {
+            Ok(state) => return Ok(state),
+            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            // A pod can be over before it was asked after: its program ended within milliseconds.
+            Err(ClientError::NotRunning | ClientError::HungUp) if ended(paths, uid).is_some() => {
+                return ended(paths, uid).ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() });
+            }
+            Err(source) => return Err(LaunchError::Supervisor { source, log: log_tail(paths, uid) }),
+        }
+    }
+}
+
+fn ended(paths: &Paths, uid: &str) -> Option<(Pod, Vec<Event>)> {
+    kept::read(paths, uid).ok().flatten().filter(|kept| kept.ended).map(|kept| (kept.pod, kept.events))
+}
+
+fn log_tail(paths: &Paths, uid: &str) -> String {
+    let tail = diagnostics::tail(&paths.supervisor_log(uid), 10);
+    if tail.is_empty() { tail } else { format!("\nThe end of its log:\n{tail}") }
+}
+
+/// A launch that failed leaves nothing: its processes, all in the keeper's own cgroup, its files and its name.
+fn clear_failed(paths: &Paths, claim: &Claim) {
+    let cgroup = Cgroup::of_keeper(&claim.uid);
+    let _ = cgroup.kill();
+    let _ = cgroup.remove();
+    let _ = kept::remove(paths, claim);
+}
+
+/// A random UUID, of the kernel's making (random(4)).
+fn new_uid() -> Result<String, LaunchError> {
+    let path = Path::new("/proc/sys/kernel/random/uuid");
+    Ok(std::fs::read_to_string(path).map_err(file_error("read", path))?.trim().to_owned())
+}
+
+fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LaunchError {
+    move |source| LaunchError::File { action, path: path.to_owned(), source }
 }

@@ -1,0 +1,447 @@
+//! Carries out what the machine asks for. Each effect may be carried out again by a supervisor that takes over in the middle
+//! of it, so each either finds out that it is done or does no harm the second time; a process is never made twice, since the
+//! keeper answers an id that it knows with the child that exists.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
+
+use super::fault::{self, Point};
+use super::kept::{self, Claim};
+use super::log::{ContainerLog, Held, Rotation};
+use super::run::{Happening, Over, Starting, Supervisor};
+use super::state::{Asked, Record};
+use super::status_pipe::{self, StatusPipe};
+use super::world::find_container;
+use super::{clock, streams};
+use crate::image::{Image, ImageError};
+use crate::linux::cgroup::Cgroup;
+use crate::linux::container::{self, Prepared, StartFailure};
+use crate::linux::keeper::Spawn;
+use crate::linux::pidfd;
+use crate::pod::effect::{Action, EffectId};
+use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
+
+/// How long to wait before something that failed for no reason of the pod's is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Before the id, among what the keeper holds: a stage's status pipe.
+pub const STATUS_TAG: &str = "status/";
+
+/// The tag of one part of an instance's log among what the keeper holds.
+pub fn log_tag(container: &str, attempt: u32, what: &str) -> String {
+    format!("log/{container}/{attempt}/{what}")
+}
+
+/// The parts, each held under its own tag.
+const LOG_PARTS: [&str; 5] = ["record", "stdout", "stderr", "stdout-staging", "stderr-staging"];
+
+/// The instance whose log this tag is the record of.
+pub fn log_of_tag(tag: &str) -> Option<(String, u32)> {
+    let (container, rest) = tag.strip_prefix("log/")?.split_once('/')?;
+    let attempt = rest.strip_suffix("/record")?.parse().ok()?;
+    Some((container.to_owned(), attempt))
+}
+
+impl Supervisor {
+    /// Carries out one effect. What comes of it is told to the machine, now or when it is known.
+    pub(super) async fn perform(&mut self, asked: Asked) {
+        let Asked { id, action } = asked.clone();
+        match action {
+            Action::StartSandbox { attempt } => self.start_sandbox(&id, attempt).await,
+            Action::StopSandbox { attempt } => self.stop_sandbox(attempt).await,
+            Action::EnsureImage { container, attempt } => self.ensure_image(&container, attempt).await,
+            Action::StartContainer { container, attempt } => self.start_container(&id, &container, attempt).await,
+            Action::SignalContainer { container, attempt, signal } => {
+                self.signal_container(&container, attempt, &signal);
+                fault::at(Point::Signalled);
+                // No fact answers it: without this line the next supervisor would send it again.
+                let record = Record::Done { id };
+                self.append(&record).await;
+                self.state.note(&record);
+            }
+            Action::KillContainer { container, attempt } => self.kill_container(&container, attempt),
+            Action::TearDown => self.tear_down(asked).await,
+            Action::Remove => self.remove(asked),
+        }
+    }
+
+    async fn start_sandbox(&mut self, id: &EffectId, attempt: u32) {
+        let pod = self.pod();
+        let world = Rc::clone(&self.world);
+        let context = world.context(&pod);
+        let prepared = container::prepare_pod(&context).and_then(|_| container::prepare_sandbox(&context));
+        let result = match prepared {
+            Ok(prepared) => self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string()),
+            Err(failure) => Err(failure.message),
+        };
+        if let Err(message) = result {
+            self.tell(Fact::SandboxFailed { attempt, message }, clock::now(), None, None).await;
+        }
+    }
+
+    /// Pause holds nothing and has no work of its own to finish: it is killed.
+    async fn stop_sandbox(&mut self, attempt: u32) {
+        let pause = self.state.sandbox.as_ref().filter(|running| running.attempt == attempt).map(|r| r.id.clone());
+        match pause.and_then(|id| self.processes.get(&id.0).cloned()) {
+            Some(pidfd) => end(&pidfd),
+            None => self.tell(Fact::SandboxExited { attempt }, clock::now(), None, None).await,
+        }
+    }
+
+    async fn ensure_image(&mut self, container: &str, attempt: u32) {
+        let pod = self.pod();
+        let spec = find_container(&pod, container);
+        let name = spec.and_then(|spec| spec.image.clone()).unwrap_or_default();
+        let never = spec.and_then(|spec| spec.image_pull_policy.as_deref()) == Some("Never");
+        let (container, now) = (container.to_owned(), clock::now());
+        match self.world.images.find(&name) {
+            Ok(image) => {
+                let facts = ImageFacts {
+                    image: image.reference.clone(),
+                    image_id: image.id.clone(),
+                    stop_signal: image.config.stop_signal.clone(),
+                };
+                let fact = Fact::ImageReady { container, attempt, image: facts, pulled: None };
+                self.tell(fact, now, None, Some(Box::new(image))).await;
+            }
+            Err(error) => {
+                if matches!(error, ImageError::Absent(_)) && !never {
+                    // As a kubelet, which begins a pull: podlet's store is the only place to look, so that fails at once.
+                    let fact = Fact::ImagePulling { container: container.clone(), attempt };
+                    self.tell(fact, now, None, None).await;
+                }
+                let (reason, message) = image_failure(&name, never, &error);
+                self.tell(Fact::ImageFailed { container, attempt, reason, message }, clock::now(), None, None).await;
+            }
+        }
+    }
+
+    async fn start_container(&mut self, id: &EffectId, container: &str, attempt: u32) {
+        if let Err(StartFailure { stage, message }) = self.try_start_container(id, container, attempt).await {
+            let record = (stage == StartStage::Run).then(|| container_id(self.world.uid(), container, attempt));
+            let fact = Fact::StartFailed { container: container.to_owned(), attempt, stage, message, id: record };
+            self.let_go_of_log(container, attempt);
+            self.tell(fact, clock::now(), None, None).await;
+        }
+    }
+
+    async fn try_start_container(&mut self, id: &EffectId, name: &str, attempt: u32) -> Result<(), StartFailure> {
+        let world = Rc::clone(&self.world);
+        let pod = self.pod();
+        let create = |message: String| StartFailure { stage: StartStage::Create, message };
+        let spec = find_container(&pod, name).ok_or_else(|| create(format!("no container {name} in the pod")))?;
+        let image = self.image_of(name, spec).map_err(&create)?;
+        let sandbox = self.state.sandbox.as_ref().and_then(|running| self.processes.get(&running.id.0)).cloned();
+        let sandbox = sandbox.ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
+        let system = |what: &str, error: io::Error| create(format!("could not {what}: {error}"));
+
+        let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).map_err(|e| system("make a log pipe", e.into()))?;
+        let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).map_err(|e| system("make a log pipe", e.into()))?;
+        let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
+        let context = world.context(&pod);
+        let stdio = [stdin.as_fd(), out_writer.as_fd(), err_writer.as_fd()];
+        let (prepared, _cgroup) =
+            container::prepare_container(&context, spec, attempt, &image, sandbox.as_fd(), stdio)?;
+
+        let held = Held::new([out, err]).map_err(|e| system("make a log", e))?;
+        self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
+        if !self.open_log(name, attempt, held) {
+            return Err(create(format!("could not open the log file of {name}; see the pod's supervisor.log")));
+        }
+        self.spawn(id, prepared, &[]).await.map_err(|e| system("ask the keeper for a process", e))
+    }
+
+    /// The image that was found for this container's latest start; after a re-apply with another image it is looked up anew.
+    fn image_of(&self, name: &str, spec: &Container) -> Result<Image, String> {
+        match self.state.images.get(name) {
+            Some((_, image)) => Ok(image.clone()),
+            None => {
+                self.world.images.find(spec.image.as_deref().unwrap_or_default()).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Nothing to read, or, with `stdin: true`, a pipe that stays open for as long as the container runs.
+    fn stdin(&mut self, name: &str, attempt: u32, spec: &Container) -> io::Result<OwnedFd> {
+        if spec.stdin != Some(true) {
+            return Ok(File::open("/dev/null")?.into());
+        }
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        self.keeper.hold(&stdin_tag(name, attempt), writer.as_fd())?;
+        Ok(reader)
+    }
+
+    fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
+        let [out, err] = &held.pipes;
+        let [out_staging, err_staging] = &held.staging;
+        for (what, descriptor) in LOG_PARTS.into_iter().zip([&held.record, out, err, out_staging, err_staging]) {
+            self.keeper.hold(&log_tag(name, attempt, what), descriptor.as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// Opens an instance's log and copies into it from here on.
+    pub(super) fn open_log(&mut self, name: &str, attempt: u32, held: Held) -> bool {
+        let pod = self.pod();
+        let path = self.world.paths().container_log(&self.world.logs(&pod), name, attempt);
+        let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else { return false };
+        let opened = ContainerLog::open(held, directory, &file.to_string_lossy(), Rotation::default());
+        let log = opened.map(|log| Rc::new(std::cell::RefCell::new(log)));
+        match log.and_then(|log| streams::copy(&log, name, attempt, &self.happenings).map(|()| log)) {
+            Ok(log) => {
+                self.logs.insert((name.to_owned(), attempt), log);
+                true
+            }
+            Err(error) => {
+                tracing::error!("could not write {}: {error}", path.display());
+                false
+            }
+        }
+    }
+
+    /// Everything of an instance's log is written, or nothing will come: the keeper need not hold it any more.
+    pub(super) fn let_go_of_log(&mut self, name: &str, attempt: u32) {
+        if self.logs.remove(&(name.to_owned(), attempt)).is_some() {
+            for what in LOG_PARTS {
+                let _ = self.keeper.release(&log_tag(name, attempt, what));
+            }
+        }
+    }
+
+    /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it.
+    pub(super) async fn spawn(&mut self, id: &EffectId, prepared: Prepared, more: &[(OwnedFd, u32)]) -> io::Result<()> {
+        if self.keeper_lost {
+            return Err(io::Error::other(
+                "the pod's keeper and its twin were killed; delete the pod and apply it again",
+            ));
+        }
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
+        fault::at(Point::Held);
+        let mut descriptors = vec![(prepared.table.as_fd(), TABLE_DESCRIPTOR), (writer.as_fd(), STATUS_DESCRIPTOR)];
+        descriptors.extend(prepared.descriptors.iter().chain(more).map(|(fd, number)| (fd.as_fd(), *number)));
+        let request = Spawn {
+            id: &id.0,
+            clone_flags: prepared.clone_flags,
+            program: self.world.stage.as_fd(),
+            descriptors: &descriptors,
+            second: prepared.second,
+        };
+        // The queue is full only while the keeper is busy with what was asked for before.
+        while let Err(error) = self.keeper.spawn(&request) {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        fault::at(Point::Asked);
+        let status = StatusPipe::new(reader);
+        self.follow_status(id, &status);
+        self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
+        Ok(())
+    }
+
+    /// Tells [`Happening::StageEnded`] when the stage has told how it went.
+    pub(super) fn follow_status(&self, id: &EffectId, status: &StatusPipe) {
+        let (id, status, happenings) = (id.clone(), status.clone(), self.happenings.clone());
+        tokio::task::spawn_local(async move {
+            match status_pipe::wait(status).await {
+                Ok(outcome) => drop(happenings.send(Happening::StageEnded { id, outcome })),
+                Err(error) => tracing::error!(id = id.0, "could not watch a status pipe: {error}"),
+            }
+        });
+    }
+
+    /// The pipe has told all that it will.
+    pub(super) fn let_go_of_status(&mut self, id: &EffectId) -> Option<Starting> {
+        let starting = self.starting.remove(id)?;
+        let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
+        Some(starting)
+    }
+
+    fn signal_container(&self, container: &str, attempt: u32, signal: &str) {
+        let Some(number) = signal_number(signal) else {
+            tracing::error!(signal, "no such signal");
+            return;
+        };
+        let Some(pidfd) = self.first_process(container, attempt) else { return };
+        if let Err(error) = pidfd::signal(pidfd.as_fd(), number) {
+            tracing::warn!(container, signal, "could not send a signal: {error}");
+        }
+    }
+
+    /// A pidfd of the first process of a running instance.
+    pub(super) fn first_process(&self, container: &str, attempt: u32) -> Option<Rc<OwnedFd>> {
+        let running = self.state.containers.get(container).filter(|running| running.attempt == attempt)?;
+        self.processes.get(&running.id.0).cloned()
+    }
+
+    fn kill_container(&mut self, container: &str, attempt: u32) {
+        let pod = self.pod();
+        // The first process too, by its pidfd: one that has not joined its cgroup yet is not found there.
+        if let Some(pidfd) = self.first_process(container, attempt) {
+            end(&pidfd);
+        }
+        if let Err(error) = container::container_cgroup(&self.world.context(&pod), container).kill() {
+            tracing::warn!(container, "could not kill everything in its cgroup: {error}");
+        }
+    }
+
+    async fn tear_down(&mut self, asked: Asked) {
+        let pod = self.pod();
+        for (name, attempt) in self.logs.keys().cloned().collect::<Vec<_>>() {
+            if let Some(log) = self.logs.get(&(name.clone(), attempt))
+                && let Err(error) = streams::drain(log)
+            {
+                tracing::error!(container = name, "the end of its log cannot be written: {error}");
+            }
+            self.let_go_of_log(&name, attempt);
+        }
+        self.remains.clear();
+        if let Err(error) = container::tear_down(&self.world.context(&pod)) {
+            tracing::error!("could not clear what the pod leaves, trying again in a second: {error}");
+            return self.again(asked);
+        }
+        fault::at(Point::TornDown);
+        self.tell(Fact::TornDown, clock::now(), None, None).await;
+    }
+
+    fn remove(&mut self, asked: Asked) {
+        let pod = self.pod();
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+        let claim = Claim { namespace, name, uid: self.world.uid().to_owned() };
+        match kept::remove(self.world.paths(), &claim) {
+            Ok(()) => {
+                self.connections.removed();
+                self.over = Some(Over::Removed);
+            }
+            Err(error) => {
+                tracing::error!("{error}, trying again in a second");
+                self.again(asked);
+            }
+        }
+    }
+
+    /// Puts an effect back into the queue after a while.
+    fn again(&self, asked: Asked) {
+        let happenings = self.happenings.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(RETRY).await;
+            let _ = happenings.send(Happening::Again(asked));
+        });
+    }
+
+    /// Clears what an ended instance has left: its writable layer and files.
+    pub(super) fn clear_remains(&mut self, container: &str, attempt: u32) {
+        let pod = self.pod();
+        if let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt) {
+            tracing::warn!(container, attempt, "could not clear what an ended instance leaves: {error}");
+        }
+        let _ = self.keeper.release(&stdin_tag(container, attempt));
+    }
+
+    /// The cgroup of a container's current instance.
+    pub(super) fn cgroup_of(&self, pod: &Pod, container: &str) -> Cgroup {
+        container::container_cgroup(&self.world.context(pod), container)
+    }
+}
+
+fn stdin_tag(container: &str, attempt: u32) -> String {
+    format!("stdin/{container}/{attempt}")
+}
+
+fn end(pidfd: &Rc<OwnedFd>) {
+    if let Err(error) = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL) {
+        tracing::warn!(descriptor = pidfd.as_raw_fd(), "could not kill a process: {error}");
+    }
+}
+
+/// `status.containerStatuses[].containerID` without its scheme: 64 hexadecimal digits, made from what names the instance, so
+/// that whoever takes over makes the same.
+pub fn container_id(uid: &str, container: &str, attempt: u32) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(format!("{uid}/{container}/{attempt}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why there is no image, as a kubelet words it (lifecycle 3.2 and 10).
+fn image_failure(name: &str, never: bool, error: &ImageError) -> (ImageFailure, String) {
+    match error {
+        ImageError::InvalidName { .. } => {
+            (ImageFailure::InvalidImageName, format!("Failed to apply default image tag \"{name}\": {error}"))
+        }
+        ImageError::Absent(_) if never => (
+            ImageFailure::ErrImageNeverPull,
+            format!("Container image \"{name}\" is not present with pull policy of Never"),
+        ),
+        ImageError::Absent(_) => (
+            ImageFailure::ErrImagePull,
+            format!("{error}, and pulling is not possible yet; `podlet image import` puts an image there"),
+        ),
+        other => (ImageFailure::ImageInspectError, format!("Failed to inspect image \"{name}\": {other}")),
+    }
+}
+
+/// A signal's number by its name, real-time signals included (`SIGRTMIN+3`, as Kubernetes names them).
+pub fn signal_number(name: &str) -> Option<i32> {
+    if let Ok(signal) = name.parse::<nix::sys::signal::Signal>() {
+        return Some(signal as i32);
+    }
+    let (base, offset) = match (name.strip_prefix("SIGRTMIN"), name.strip_prefix("SIGRTMAX")) {
+        (Some(rest), _) => (nix::libc::SIGRTMIN(), rest),
+        (_, Some(rest)) => (nix::libc::SIGRTMAX(), rest),
+        _ => return None,
+    };
+    let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().ok()? };
+    let number = base.checked_add(offset)?;
+    (nix::libc::SIGRTMIN()..=nix::libc::SIGRTMAX()).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn signals_by_their_kubernetes_names() {
+        assert_eq!(signal_number("SIGTERM"), Some(15));
+        assert_eq!(signal_number("SIGRTMIN+3"), Some(nix::libc::SIGRTMIN() + 3));
+        assert_eq!(signal_number("SIGRTMAX-1"), Some(nix::libc::SIGRTMAX() - 1));
+        for name in ["TERM", "SIGRTMIN-1", "SIGRTMAX+1", "SIGRTMIN+99999999999", ""] {
+            assert_eq!(signal_number(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn tags_are_read_back() {
+        assert_eq!(log_of_tag(&log_tag("web", 4, "record")), Some(("web".to_owned(), 4)));
+        assert_eq!(log_of_tag(&log_tag("web", 4, "stdout")), None);
+        assert!(log_tag(&"a".repeat(63), u32::MAX, "stdout-staging").len() <= 120);
+    }
+
+    #[test]
+    fn a_container_id_is_a_function_of_its_name() {
+        let id = container_id("u", "web", 0);
+        assert_eq!(id, container_id("u", "web", 0));
+        assert_ne!(id, container_id("u", "web", 1));
+        assert_eq!(id.len(), 64);
+    }
+
+    #[test]
+    fn image_failures_have_the_kubelets_reasons() {
+        let absent = ImageError::Absent("docker.io/library/x:1".into());
+        assert_eq!(image_failure("x:1", true, &absent).0, ImageFailure::ErrImageNeverPull);
+        let (reason, message) = image_failure("x:1", false, &absent);
+        assert_eq!(reason, ImageFailure::ErrImagePull);
+        assert!(message.contains("podlet image import"));
+    }
+}

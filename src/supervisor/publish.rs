@@ -1,0 +1,159 @@
+//! What others see of the pod: watchers hear of each change; `kept.json` is written when it changes what a reader without a
+//! supervisor, or a reboot, must know.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::clock;
+use super::control::Answer;
+use super::fault::{self, Point};
+use super::files::{self, Durability};
+use super::kept::{KEPT_VERSION, Kept};
+use super::run::{Happening, Over};
+use super::state::{Snapshot, header};
+use crate::pod::effect::Action;
+
+/// How long changes are gathered before `kept.json` is written: a start makes half a dozen within a few milliseconds, and
+/// whoever asks meanwhile gets the truth from the supervisor.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Why `kept.json` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Something changed.
+    Changed,
+    /// The pod has ended; nothing more will come.
+    Ended,
+}
+
+/// What was published last.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// A writing is due.
+    due: bool,
+    /// What a reboot must know, as it stands on the disk: synced only when this changes.
+    durable: Option<u64>,
+}
+
+impl super::run::Supervisor {
+    /// The pod as shown: the machine's, with what only podlet knows in annotations.
+    pub(super) fn shown(&self) -> Pod {
+        let mut pod = self.state.machine.pod();
+        let mut notes = BTreeMap::new();
+        if !self.state.set_aside.is_empty() {
+            let facts: Vec<String> = self
+                .state
+                .set_aside
+                .iter()
+                .map(|aside| format!("{}: {}", serde_json::to_string(&aside.fact).unwrap_or_default(), aside.panic))
+                .collect();
+            notes.insert("podlet.dev/set-aside".to_owned(), facts.join("\n"));
+        }
+        if !self.log_failures.is_empty() {
+            let failures: Vec<String> =
+                self.log_failures.iter().map(|(container, message)| format!("{container}: {message}")).collect();
+            notes.insert("podlet.dev/log-not-written".to_owned(), failures.join("\n"));
+        }
+        if self.keeper_lost {
+            let text = "keeper and twin were killed: what runs goes on, nothing can be started; delete the pod and apply it again";
+            notes.insert("podlet.dev/keeper-lost".to_owned(), text.to_owned());
+        }
+        if !notes.is_empty() {
+            pod.metadata.annotations.get_or_insert_with(BTreeMap::new).extend(notes);
+        }
+        pod
+    }
+
+    /// The pod and its events, for whoever asks.
+    pub(super) fn shown_state(&self) -> Answer {
+        Answer::State { pod: Box::new(self.shown()), events: self.state.machine.events() }
+    }
+
+    /// Something changed: those who watch hear it now, the file is written soon.
+    pub(super) fn publish_change(&mut self) {
+        if self.connections.any_watches() {
+            let state = self.shown_state();
+            self.connections.tell_watchers(&state);
+        }
+        if !std::mem::replace(&mut self.publication.due, true) {
+            let happenings = self.happenings.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(GATHER).await;
+                let _ = happenings.send(Happening::PublishDue);
+            });
+        }
+    }
+
+    /// Writes `kept.json`. A full disk is tried again at the next change; readers ask the supervisor meanwhile.
+    pub(super) fn publish(&mut self, reason: Reason) -> bool {
+        self.publication.due = false;
+        if self.over == Some(Over::Removed) {
+            return true;
+        }
+        let ended = reason == Reason::Ended;
+        let pod = self.shown();
+        let durable = must_survive(&pod, ended);
+        let durability =
+            if self.publication.durable == Some(durable) { Durability::Process } else { Durability::Power };
+        let resume = (!ended).then(|| Snapshot { header: header(), state: self.state.clone() });
+        let events = self.state.machine.events();
+        let kept = Kept { version: KEPT_VERSION, boot_id: clock::boot_id(), ended, pod, events, resume };
+        let path = self.world.paths().pod_kept(self.world.uid());
+        let written = serde_json::to_vec(&kept)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| files::replace(&path, &bytes, durability));
+        match written {
+            Ok(()) => {
+                self.publication.durable = Some(durable);
+                true
+            }
+            Err(error) => {
+                tracing::error!("could not write {}: {error}", path.display());
+                false
+            }
+        }
+    }
+
+    /// The pod is torn down and stays as an object: its last status is kept, its run directory goes, this process ends.
+    pub(super) fn end_if_over(&mut self) {
+        let removal = self.state.pending.iter().any(|asked| asked.action == Action::Remove);
+        if self.over.is_some() || removal || !self.state.machine.is_torn_down() || !self.queue.is_empty() {
+            return;
+        }
+        if !self.publish(Reason::Ended) {
+            // The disk is full: with the run directory the status would be lost. Tried again until there is room.
+            let happenings = self.happenings.clone();
+            self.changed = true;
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let _ = happenings.send(Happening::PublishDue);
+            });
+            return;
+        }
+        fault::at(Point::Published);
+        self.keep_history();
+        if let Err(error) = files::remove_tree(&self.world.paths().pod_run(self.world.uid())) {
+            tracing::warn!("could not remove the run directory: {error}");
+        }
+        self.over = Some(Over::Ended);
+    }
+}
+
+/// A hash of what a reboot must know: deletion, phase, restart counts, the end.
+fn must_survive(pod: &Pod, ended: bool) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    ended.hash(&mut hasher);
+    pod.metadata.generation.hash(&mut hasher);
+    pod.metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()).hash(&mut hasher);
+    if let Some(status) = &pod.status {
+        status.phase.hash(&mut hasher);
+        let init = status.init_container_statuses.iter().flatten();
+        for container in init.chain(status.container_statuses.iter().flatten()) {
+            (&container.name, container.restart_count).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}

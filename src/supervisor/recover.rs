@@ -1,0 +1,434 @@
+//! How a supervisor begins, which is how it goes on: snapshot and journal are folded, the result is compared with what the
+//! keeper holds and with what runs, and what was asked for but not answered is carried out. A pod that was just applied is
+//! the case in which there is nothing to fold.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use k8s_openapi::api::core::v1::Pod;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::fault::{self, Point};
+use super::files::{self, Durability};
+use super::journal::{self, Journal, Tail};
+use super::launch::Orders;
+use super::log::Held;
+use super::poison::Poisons;
+use super::publish::Publication;
+use super::run::{Happening, Starting, Supervisor, watch_signals};
+use super::server::{self, Connections};
+use super::state::{self, Asked, Record, Snapshot, State};
+use super::status_pipe::StatusPipe;
+use super::world::World;
+use super::{clock, kept};
+use crate::linux::keeper::Keeper;
+use crate::linux::{container, pidfd};
+use crate::pod::effect::EffectId;
+use crate::pod::input::Fact;
+
+/// The segment never grows beyond this or [`SNAPSHOT_FACTOR`] snapshots, whichever is more.
+const SEGMENT_MINIMUM: u64 = 64 * 1024;
+const SNAPSHOT_FACTOR: u64 = 8;
+/// Old segments of one pod in kept state.
+const HISTORY: u64 = 16 * 1024 * 1024;
+
+/// The tag of the control socket among what the keeper holds.
+pub const CONTROL_TAG: &str = "control";
+
+/// What was found on disk.
+struct Found {
+    state: State,
+    journal: Journal,
+    segment: u64,
+    snapshot_length: u64,
+    /// Another boot of the machine: nothing of what is told there runs.
+    rebooted: bool,
+}
+
+/// Makes the supervisor of a pod, new or taken over.
+pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> io::Result<Supervisor> {
+    lock(&orders.paths.pod_run(&orders.uid))?;
+    let mut keeper = Keeper::inherited()?;
+    let mut held: HashMap<String, OwnedFd> = keeper.held().into_iter().collect();
+    let found = find(&orders)?;
+    let pod = found.state.machine.pod();
+    let world = Rc::new(World::new(orders, pod)?);
+    let control = held.remove(CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
+    server::listen(control, &happenings)?;
+    watch_signals(&happenings)?;
+    let poisons = Poisons::read(&world.paths().panics(world.uid()));
+    let mut supervisor = Supervisor {
+        poisons,
+        state: found.state,
+        journal: found.journal,
+        segment: found.segment,
+        snapshot_length: found.snapshot_length,
+        keeper,
+        keeper_lost: false,
+        processes: HashMap::new(),
+        starting: HashMap::new(),
+        logs: HashMap::new(),
+        log_failures: HashMap::new(),
+        queue: VecDeque::new(),
+        remains: Vec::new(),
+        connections: Connections::default(),
+        execs: HashMap::new(),
+        happenings,
+        changed: true,
+        publication: Publication::default(),
+        over: None,
+        world,
+    };
+    if supervisor.keeper.starts() > 1 {
+        tracing::info!(starts = supervisor.keeper.starts(), last = ?supervisor.keeper.last_end(), "taking over");
+    }
+    if found.rebooted {
+        supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
+    } else {
+        supervisor.take_over(held).await;
+    }
+    Ok(supervisor)
+}
+
+/// One writer: the lock is held until this process ends, whatever ends it.
+fn lock(run_directory: &Path) -> io::Result<()> {
+    match Flock::lock(File::open(run_directory)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => {
+            // Not given back: the process's end does that.
+            std::mem::forget(lock);
+            Ok(())
+        }
+        Err((_, errno)) => {
+            Err(io::Error::other(format!("another supervisor has the lock of {}: {errno}", run_directory.display())))
+        }
+    }
+}
+
+/// The newest snapshot that can be read and the segment after it; else segment 0; else the pod is admitted.
+fn find(orders: &Orders) -> io::Result<Found> {
+    let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    let boot_id = clock::boot_id();
+    for number in segments(&paths.pod_run(uid))? {
+        let snapshot: Option<(Snapshot, u64)> = match std::fs::read(paths.snapshot(uid, number)) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(snapshot) => Some((snapshot, bytes.len() as u64)),
+                Err(error) => {
+                    tracing::error!("snapshot {number} cannot be read, going back to the one before: {error}");
+                    continue;
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let (start, snapshot_length) = match snapshot {
+            Some((snapshot, length)) => (Some(snapshot), length),
+            None => (None, 0),
+        };
+        if let Some(found) = fold_segment(orders, number, start, snapshot_length, &boot_id)? {
+            return Ok(found);
+        }
+    }
+    begin(orders, &boot_id)
+}
+
+/// The numbers of all snapshots and segments, highest first.
+fn segments(run_directory: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers: HashSet<u64> = HashSet::new();
+    for entry in std::fs::read_dir(run_directory)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let number = name.strip_prefix("journal.").or_else(|| name.strip_prefix("snapshot.")?.strip_suffix(".json"));
+        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    let mut numbers: Vec<u64> = numbers.into_iter().collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(numbers)
+}
+
+/// Folds one segment over its snapshot. `None`: there is nothing to begin from.
+fn fold_segment(
+    orders: &Orders,
+    number: u64,
+    snapshot: Option<Snapshot>,
+    snapshot_length: u64,
+    boot_id: &str,
+) -> io::Result<Option<Found>> {
+    let path = orders.paths.journal(&orders.uid, number);
+    let segment = match journal::read(&path) {
+        Ok(segment) => segment,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Killed between the snapshot and the segment after it.
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            let rebooted = snapshot.header.boot_id != boot_id;
+            let journal = Journal::create(&path, &state::header())?;
+            return Ok(Some(Found { state: snapshot.state, journal, segment: number, snapshot_length, rebooted }));
+        }
+        Err(error) => return Err(error),
+    };
+    let header = segment.header.as_ref().or(snapshot.as_ref().map(|snapshot| &snapshot.header)).cloned();
+    let Some(header) = header else { return Ok(None) };
+    let rebooted = header.boot_id != boot_id;
+    let same = header.machine == state::header().machine && header.format == state::FORMAT;
+    let mut disagreed = false;
+    let mut unread = 0u32;
+    let mut state = snapshot.map(|snapshot| snapshot.state);
+    for json in &segment.records {
+        let Ok(record) = serde_json::from_slice::<Record>(json) else {
+            unread += 1;
+            continue;
+        };
+        let Some(state) = &mut state else {
+            let Record::Admitted { at, effects, digest } = &record else { break };
+            let (mut admitted, again) = State::admit(manifest(orders)?, orders.choices.settings.clone(), *at);
+            if let Record::Admitted { digest: decided, .. } = again
+                && decided != *digest
+            {
+                disagreed = same;
+            }
+            admitted.pending.clone_from(effects);
+            state = Some(admitted);
+            continue;
+        };
+        if same && !disagreed {
+            disagreed = state.fold(&record).is_err();
+        } else {
+            for id in state.assume(&record) {
+                tracing::error!(
+                    id = id.0,
+                    "a recorded effect that this version does not know; what it did is not known"
+                );
+            }
+        }
+    }
+    if disagreed {
+        tracing::error!(
+            "the machine came to another state than the journal says; its recorded effects were taken as facts"
+        );
+    }
+    if unread > 0 {
+        tracing::error!(unread, "records of the journal cannot be read by this version");
+    }
+    let Some(state) = state else { return Ok(None) };
+    if segment.tail == Tail::Clean && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
+        let journal = Journal::reopen(&path, segment.good)?;
+        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted }));
+    }
+    match segment.tail {
+        Tail::Torn => tracing::info!("the journal's last line was cut off while it was written"),
+        Tail::Damaged => {
+            let aside = path.with_extension(format!("{number}.damaged"));
+            tracing::error!("the journal is damaged behind {} bytes; it is kept as {}", segment.good, aside.display());
+            std::fs::copy(&path, aside)?;
+        }
+        Tail::Clean => {}
+    }
+    if segment.tail == Tail::Torn && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
+        let journal = Journal::reopen(&path, segment.good)?;
+        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted }));
+    }
+    // From here on a new segment of this version over a snapshot of what was found.
+    let (journal, snapshot_length) = begin_segment(orders, number + 1, &state)?;
+    Ok(Some(Found { state, journal, segment: number + 1, snapshot_length, rebooted }))
+}
+
+/// Nothing was journalled yet in this run directory: a new pod is admitted, one that ran before the machine was started anew
+/// goes on from what was kept.
+fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
+    let kept = kept::read(&orders.paths, &orders.uid).map_err(io::Error::other)?;
+    if let Some(snapshot) = kept.and_then(|kept| kept.resume) {
+        let rebooted = snapshot.header.boot_id != boot_id;
+        let (journal, snapshot_length) = begin_segment(orders, 1, &snapshot.state)?;
+        // Kept in this boot, but its run directory was removed: its processes cannot be told from others'. As after a reboot.
+        tracing::info!(rebooted, "going on from kept state");
+        return Ok(Found { state: snapshot.state, journal, segment: 1, snapshot_length, rebooted: true });
+    }
+    let mut journal = Journal::create(&orders.paths.journal(&orders.uid, 0), &state::header())?;
+    let (state, record) = State::admit(manifest(orders)?, orders.choices.settings.clone(), clock::now());
+    journal.append(&serde_json::to_vec(&record).map_err(io::Error::from)?)?;
+    fault::at(Point::Journalled);
+    Ok(Found { state, journal, segment: 0, snapshot_length: 0, rebooted: false })
+}
+
+fn manifest(orders: &Orders) -> io::Result<Pod> {
+    kept::manifest(&orders.paths, &orders.uid)
+        .map_err(io::Error::other)?
+        .ok_or_else(|| io::Error::other(format!("{} is gone", orders.paths.pod_manifest(&orders.uid).display())))
+}
+
+/// Writes the snapshot of this number and begins the segment after it.
+fn begin_segment(orders: &Orders, number: u64, state: &State) -> io::Result<(Journal, u64)> {
+    let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    let snapshot = Snapshot { header: state::header(), state: state.clone() };
+    let bytes = serde_json::to_vec(&snapshot).map_err(io::Error::from)?;
+    files::replace(&paths.snapshot(uid, number), &bytes, Durability::Process)?;
+    fault::at(Point::Snapshotted);
+    let journal = Journal::create(&paths.journal(uid, number), &state::header())?;
+    for older in segments(&paths.pod_run(uid))?.into_iter().filter(|older| *older < number) {
+        put_into_history(orders, older)?;
+    }
+    Ok((journal, bytes.len() as u64))
+}
+
+/// Moves an old segment to kept state, which holds [`HISTORY`] bytes of them. Its snapshot goes.
+fn put_into_history(orders: &Orders, number: u64) -> io::Result<()> {
+    let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    let history = paths.history(uid);
+    files::private_directory(&history)?;
+    let journal = paths.journal(uid, number);
+    // The run directory is on another file system as a rule: copied, then removed; done twice it is the same.
+    match std::fs::copy(&journal, history.join(format!("journal.{number:08}"))) {
+        Ok(_) => files::remove_file(&journal)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    files::remove_file(&paths.snapshot(uid, number))?;
+    let mut kept: Vec<(std::path::PathBuf, u64)> = Vec::new();
+    for entry in std::fs::read_dir(&history)? {
+        let entry = entry?;
+        kept.push((entry.path(), entry.metadata()?.len()));
+    }
+    kept.sort();
+    let mut total: u64 = kept.iter().map(|(_, length)| length).sum();
+    for (path, length) in kept {
+        if total <= HISTORY {
+            break;
+        }
+        files::remove_file(&path)?;
+        total -= length;
+    }
+    Ok(())
+}
+
+impl Supervisor {
+    /// Begins a new segment when this one has grown well beyond its snapshot.
+    pub(super) fn rotate_journal(&mut self) {
+        if self.journal.length() <= SEGMENT_MINIMUM.max(SNAPSHOT_FACTOR * self.snapshot_length) {
+            return;
+        }
+        match begin_segment(&self.world.orders, self.segment + 1, &self.state) {
+            Ok((journal, snapshot_length)) => {
+                self.journal = journal;
+                self.snapshot_length = snapshot_length;
+                self.segment += 1;
+            }
+            // The old segment goes on; the next record tries again. What is half done is replaced then.
+            Err(error) => tracing::warn!("could not begin a new segment of the journal: {error}"),
+        }
+    }
+
+    /// Puts the last segment where the older ones are: the run directory is about to go.
+    pub(super) fn keep_history(&self) {
+        if let Err(error) = put_into_history(&self.world.orders, self.segment) {
+            tracing::warn!("could not keep the journal: {error}");
+        }
+    }
+
+    /// Finds out what became of all that runs, or was to run, as far as the journal knows.
+    async fn take_over(&mut self, held: HashMap<String, OwnedFd>) {
+        // Looked at before the reports are: a child that ends in between is in both, one that has ended before is in the
+        // reports alone. Nothing is in neither.
+        let children = self.keeper.children();
+        for (id, pid) in &children {
+            if let Some(pidfd) = self.pidfd_of(id, *pid) {
+                self.processes.insert(id.clone(), Rc::new(pidfd));
+            }
+        }
+        let asked_for: HashSet<&String> = children.iter().map(|(id, _)| id).collect();
+        self.adopt_held(held);
+        if let Some(report) = self.state.report.clone() {
+            // Journalled, but the keeper may not have been told so.
+            let _ = self.keeper.forget(&report.id);
+        }
+        self.take_reports().await;
+        self.find_lost(&asked_for).await;
+        let pending: Vec<Asked> =
+            self.state.pending.iter().filter(|asked| !asked_for.contains(&asked.id.0)).cloned().collect();
+        // What was in the queue from the reports is asked for anyway.
+        let queued: HashSet<EffectId> = self.queue.iter().map(|asked| asked.id.clone()).collect();
+        self.queue.extend(pending.into_iter().filter(|asked| !queued.contains(&asked.id)));
+        self.end_strangers(&children);
+    }
+
+    /// A pidfd of a child of the keeper's. The keeper marks a child as ended before it reaps it: one that is still listed
+    /// after the pidfd was made was not reaped, so its number was not given to another process.
+    fn pidfd_of(&self, id: &str, pid: i32) -> Option<OwnedFd> {
+        let pidfd = pidfd::open(pid).ok()?;
+        let listed = self.keeper.children().iter().any(|(other, number)| other == id && *number == pid);
+        listed.then_some(pidfd)
+    }
+
+    /// Log pipes and status pipes that a predecessor gave to the keeper.
+    fn adopt_held(&mut self, mut held: HashMap<String, OwnedFd>) {
+        let instances: Vec<(String, u32)> = held.keys().filter_map(|tag| super::effects::log_of_tag(tag)).collect();
+        for (container, attempt) in instances {
+            let mut take = |what: &str| held.remove(&super::effects::log_tag(&container, attempt, what));
+            let parts =
+                (take("record"), take("stdout"), take("stderr"), take("stdout-staging"), take("stderr-staging"));
+            if let (Some(record), Some(out), Some(err), Some(stage_out), Some(stage_err)) = parts {
+                let log = Held { pipes: [out, err], staging: [stage_out, stage_err], record };
+                self.open_log(&container, attempt, log);
+            }
+        }
+        for (tag, descriptor) in held {
+            let Some(id) = tag.strip_prefix(super::effects::STATUS_TAG) else { continue };
+            let id = EffectId(id.to_owned());
+            if !self.state.is_pending(&id) {
+                let _ = self.keeper.release(&tag);
+                continue;
+            }
+            // Only a start that was asked for will be answered; another is begun anew and gets a new pipe.
+            if self.processes.contains_key(&id.0) {
+                let status = StatusPipe::new(descriptor);
+                self.follow_status(&id, &status);
+                self.starting.insert(id, Starting { prepared: None, status, failed: None });
+            }
+        }
+    }
+
+    /// Containers and pause that should run, but are no children of the keeper's and were not reported: keeper and twin were
+    /// both killed, and this supervisor too.
+    async fn find_lost(&mut self, children: &HashSet<&String>) {
+        let lost: Vec<(String, u32)> = self
+            .state
+            .containers
+            .iter()
+            .filter(|(_, running)| !children.contains(&running.id.0))
+            .map(|(container, running)| (container.clone(), running.attempt))
+            .collect();
+        for (container, attempt) in lost {
+            let pod = self.pod();
+            let cgroup = container::container_cgroup(&self.world.context(&pod), &container);
+            if let Err(error) = cgroup.kill() {
+                tracing::warn!(container, "could not end what is left of a lost container: {error}");
+            }
+            let message = "keeper and supervisor of the pod were all killed; how the container ended cannot be known";
+            let fact = Fact::ContainerLost { container, attempt, message: message.to_owned() };
+            self.tell(fact, clock::now(), None, None).await;
+        }
+        if let Some(sandbox) = self.state.sandbox.clone().filter(|sandbox| !children.contains(&sandbox.id.0)) {
+            self.tell(Fact::SandboxExited { attempt: sandbox.attempt }, clock::now(), None, None).await;
+        }
+    }
+
+    /// Ends processes that nobody asks for any more: execs, whose clients are gone with the predecessor.
+    fn end_strangers(&mut self, children: &[(String, i32)]) {
+        for (id, _) in children {
+            let known = self.state.is_pending(&EffectId(id.clone()))
+                || self.state.containers.values().any(|running| running.id.0 == *id)
+                || self.state.sandbox.as_ref().is_some_and(|running| running.id.0 == *id);
+            if !known && let Some(pidfd) = self.processes.get(id) {
+                tracing::info!(id, "ended: nobody waits for it any more");
+                let _ = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "recover_test.rs"]
+mod tests;

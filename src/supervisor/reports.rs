@@ -1,0 +1,295 @@
+//! What the keeper reports, and how it becomes facts. A report is looked at, journalled, and only then taken from the
+//! keeper's queue; one that was journalled already is taken and dropped.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::effects::container_id;
+use super::fault::{self, Point};
+use super::run::{Starting, Supervisor, watch_process};
+use super::state::{Record, ReportName};
+use super::status_pipe::Outcome;
+use super::world::find_container;
+use super::{clock, streams, termination};
+use crate::linux::container::{self, StartFailure};
+use crate::linux::keeper::Report;
+use crate::linux::pidfd::{self, Ended};
+use crate::pod::effect::{Action, EffectId};
+use crate::pod::input::{Exit, Fact, StartStage, TerminationMessage};
+use crate::pod::time::{BootTime, Moment, WallTime};
+
+/// The end of a process, however it was learnt.
+struct End {
+    exit: Exit,
+    at: Moment,
+    report: Option<ReportName>,
+}
+
+impl Supervisor {
+    /// Takes all reports that are there.
+    pub(super) async fn take_reports(&mut self) {
+        while !self.keeper_lost {
+            let received = match self.keeper.peek() {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(error) => return self.lose_keeper(&error),
+            };
+            fault::at(Point::Peeked);
+            let forget = self.take_report(received.report, received.pidfd).await;
+            fault::at(Point::Told);
+            if let Err(error) = self.keeper.take() {
+                return self.lose_keeper(&error);
+            }
+            fault::at(Point::Taken);
+            if let Some(id) = forget {
+                let _ = self.keeper.forget(&id);
+            }
+            // What follows from this report is begun before the next is looked at: a restart does not wait for a burst.
+            while let Some(asked) = self.queue.pop_front() {
+                if self.state.is_pending(&asked.id) {
+                    self.perform(asked).await;
+                }
+            }
+        }
+    }
+
+    /// Answers the id that the keeper may forget.
+    async fn take_report(&mut self, report: Report, pidfd: Option<OwnedFd>) -> Option<String> {
+        match report {
+            Report::Spawned { id, pid } => {
+                tracing::debug!(id, pid, "spawned");
+                if let Some(pidfd) = pidfd {
+                    self.processes.insert(id.clone(), Rc::new(pidfd));
+                }
+                self.exec_spawned(&id, pid);
+                None
+            }
+            Report::SpawnFailed { id, errno } => {
+                let message = format!("could not make a process: {}", io::Error::from_raw_os_error(errno));
+                self.not_spawned(&EffectId(id), message).await;
+                None
+            }
+            Report::Exited { sequence, id, pid, code, status, wall, boot } => {
+                if self.state.report.as_ref().is_some_and(|last| last.sequence >= sequence) {
+                    return Some(id);
+                }
+                tracing::debug!(sequence, id, pid, code, status, "exited");
+                let exit = if code == nix::libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) };
+                let at = Moment { boot: BootTime(boot), wall: WallTime(wall) };
+                let report = Some(ReportName { sequence, id: id.clone() });
+                self.ended(&id, End { exit, at, report }).await;
+                Some(id)
+            }
+            Report::HoldFailed { tag, errno } => {
+                let error = io::Error::from_raw_os_error(errno);
+                tracing::error!(
+                    tag,
+                    "the keeper cannot hold a descriptor; a kill of this supervisor may lose it: {error}"
+                );
+                None
+            }
+        }
+    }
+
+    async fn not_spawned(&mut self, id: &EffectId, message: String) {
+        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        self.let_go_of_status(id);
+        match action {
+            Some(Action::StartSandbox { attempt }) => {
+                self.tell(Fact::SandboxFailed { attempt, message }, clock::now(), None, None).await;
+            }
+            Some(Action::StartContainer { container, attempt }) => {
+                self.let_go_of_log(&container, attempt);
+                let fact = Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None };
+                self.tell(fact, clock::now(), None, None).await;
+            }
+            _ => self.exec_failed(&id.0, message),
+        }
+    }
+
+    /// A stage has told how it went: the program runs, or the exit of the stage will tell the rest.
+    pub(super) async fn stage_ended(&mut self, id: &EffectId, outcome: Outcome) {
+        match outcome {
+            Outcome::Failed { entry, errno } => {
+                if let Some(starting) = self.starting.get_mut(id) {
+                    starting.failed = Some((entry, errno));
+                }
+            }
+            Outcome::Executed => {
+                // A failure may have come just before the end of the pipe.
+                if self.starting.get(id).is_some_and(|starting| starting.failed.is_none()) {
+                    self.started(id).await;
+                }
+            }
+        }
+    }
+
+    async fn started(&mut self, id: &EffectId) {
+        let Some(starting) = self.let_go_of_status(id) else { return };
+        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        match action {
+            Some(Action::StartSandbox { attempt }) => {
+                self.tell(Fact::SandboxStarted { attempt, ips: Vec::new() }, clock::now(), None, None).await;
+            }
+            Some(Action::StartContainer { container, attempt }) => {
+                let user = starting.prepared.map(|prepared| prepared.user);
+                let id = container_id(self.world.uid(), &container, attempt);
+                let fact = Fact::ContainerStarted { container, attempt, id, user };
+                self.tell(fact, clock::now(), None, None).await;
+            }
+            _ => self.exec_started(&id.0),
+        }
+    }
+
+    /// A child of the keeper's has ended.
+    async fn ended(&mut self, id: &str, end: End) {
+        let effect = EffectId(id.to_owned());
+        // A start that was just asked for: its status pipe tells whether it ever ran.
+        if let Some(starting) = self.starting.get_mut(&effect) {
+            if starting.failed.is_none()
+                && let Some(Outcome::Failed { entry, errno }) = starting.status.look()
+            {
+                starting.failed = Some((entry, errno));
+            }
+            if starting.failed.is_some() {
+                let starting = self.let_go_of_status(&effect);
+                self.processes.remove(id);
+                return self.start_failed(&effect, starting, end).await;
+            }
+            self.started(&effect).await;
+        }
+        self.processes.remove(id);
+        if let Some(sandbox) = self.state.sandbox.clone().filter(|running| running.id == effect) {
+            return self.tell(Fact::SandboxExited { attempt: sandbox.attempt }, end.at, end.report, None).await;
+        }
+        let container = self.state.containers.iter().find(|(_, running)| running.id == effect);
+        if let Some((container, running)) = container.map(|(name, running)| (name.clone(), running.clone())) {
+            return self.container_ended(&container, running.attempt, end).await;
+        }
+        self.exec_ended(id, end.exit);
+        if let Some(report) = end.report {
+            let record = Record::Taken { report };
+            self.append(&record).await;
+            self.state.note(&record);
+        }
+    }
+
+    async fn start_failed(&mut self, id: &EffectId, starting: Option<Starting>, end: End) {
+        let failure = match starting.as_ref().and_then(|starting| Some((starting.prepared.as_ref(), starting.failed?)))
+        {
+            Some((Some(prepared), (entry, errno))) => container::explain_failure(prepared, entry, errno),
+            Some((None, (entry, errno))) => StartFailure {
+                stage: StartStage::Run,
+                message: format!("step {entry} of its start failed: {}", io::Error::from_raw_os_error(errno)),
+            },
+            None => StartFailure { stage: StartStage::Run, message: "its start failed".to_owned() },
+        };
+        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        match action {
+            Some(Action::StartSandbox { attempt }) => {
+                let fact = Fact::SandboxFailed { attempt, message: failure.message };
+                self.tell(fact, end.at, end.report, None).await;
+            }
+            Some(Action::StartContainer { container, attempt }) => {
+                self.let_go_of_log(&container, attempt);
+                self.clear_cgroup(&container);
+                let record =
+                    (failure.stage == StartStage::Run).then(|| container_id(self.world.uid(), &container, attempt));
+                self.remains.push((container.clone(), attempt));
+                let StartFailure { stage, message } = failure;
+                let fact = Fact::StartFailed { container, attempt, stage, message, id: record };
+                self.tell(fact, end.at, end.report, None).await;
+            }
+            _ => {
+                self.exec_failed(&id.0, failure.message);
+                if let Some(report) = end.report {
+                    let record = Record::Taken { report };
+                    self.append(&record).await;
+                    self.state.note(&record);
+                }
+            }
+        }
+    }
+
+    async fn container_ended(&mut self, container: &str, attempt: u32, end: End) {
+        if let Some(log) = self.logs.get(&(container.to_owned(), attempt))
+            && let Err(error) = streams::drain(log)
+        {
+            tracing::warn!(container, "the end of its log is still to be written: {error}");
+        }
+        let oom_killed = self.clear_cgroup(container);
+        let message = self.termination_message(container, attempt);
+        let fact =
+            Fact::ContainerExited { container: container.to_owned(), attempt, exit: end.exit, oom_killed, message };
+        self.remains.push((container.to_owned(), attempt));
+        self.tell(fact, end.at, end.report, None).await;
+    }
+
+    /// Ends what is left in a container's cgroup (with a shared PID namespace its children outlive it), and removes it, so
+    /// that the next instance counts from zero. Answers whether the memory controller killed something in it.
+    fn clear_cgroup(&mut self, container: &str) -> bool {
+        let pod = self.pod();
+        let cgroup = self.cgroup_of(&pod, container);
+        let oom_killed = cgroup.oom_kills() > 0;
+        if let Err(error) = cgroup.kill().and_then(|()| cgroup.remove()) {
+            tracing::warn!(container, "could not clear its cgroup: {error}");
+        }
+        oom_killed
+    }
+
+    fn termination_message(&self, name: &str, attempt: u32) -> TerminationMessage {
+        let pod = self.pod();
+        let Some(spec) = find_container(&pod, name) else { return TerminationMessage::default() };
+        let paths = self.world.paths();
+        let file: PathBuf = self.world.context(&pod).termination_log(name, attempt);
+        let shown = spec.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
+        let fallback = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        let log = fallback.then(|| paths.container_log(&self.world.logs(&pod), name, attempt));
+        termination::read(&file, shown, log.as_deref())
+    }
+
+    /// Keeper and twin are gone. What they made goes on, and is followed by its pidfds.
+    fn lose_keeper(&mut self, error: &io::Error) {
+        tracing::error!("the pod's keeper and its twin are gone, going on without them: {error}");
+        self.keeper_lost = true;
+        self.changed = true;
+        for (id, pidfd) in &self.processes {
+            watch_process(id, pidfd, &self.happenings);
+        }
+    }
+
+    /// A process has ended whose keeper is gone; whoever is its parent now reaps it.
+    pub(super) async fn process_ended(&mut self, id: &str) {
+        let Some(pidfd) = self.processes.get(id).cloned() else { return };
+        let mut ended = pidfd::exit_status(pidfd.as_fd());
+        for _ in 0..200 {
+            // POLLIN comes at the exit, the status only when it was reaped.
+            if ended.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            ended = pidfd::exit_status(pidfd.as_fd());
+        }
+        let at = clock::now();
+        let exit = match ended {
+            Some(Ended::Code(code)) => Exit::Code(code),
+            Some(Ended::Signal(signal)) => Exit::Signal(signal),
+            None => {
+                let effect = EffectId(id.to_owned());
+                let container = self.state.containers.iter().find(|(_, running)| running.id == effect);
+                let Some((container, attempt)) = container.map(|(name, running)| (name.clone(), running.attempt))
+                else {
+                    return self.ended(id, End { exit: Exit::Signal(nix::libc::SIGKILL), at, report: None }).await;
+                };
+                self.processes.remove(id);
+                self.clear_cgroup(&container);
+                let message = "the pod's keeper and its twin were killed; how the container ended cannot be known";
+                let fact = Fact::ContainerLost { container, attempt, message: message.to_owned() };
+                return self.tell(fact, at, None, None).await;
+            }
+        };
+        self.ended(id, End { exit, at, report: None }).await;
+    }
+}

@@ -1,0 +1,76 @@
+//! What clients ask for over the control socket, and what is answered.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::control::{Answer, Request};
+use super::files::{self, Durability};
+use super::run::Supervisor;
+use super::{clock, server};
+use crate::pod::input::Fact;
+
+impl Supervisor {
+    pub(super) async fn answer(&mut self, connection: u64, request: Request, descriptors: Vec<OwnedFd>) {
+        match request {
+            Request::Get => {
+                let state = self.shown_state();
+                self.connections.answer(connection, &state);
+            }
+            Request::Watch => {
+                let state = self.shown_state();
+                self.connections.watch(connection);
+                self.connections.answer(connection, &state);
+            }
+            Request::Delete { grace_seconds, force } => {
+                self.tell(Fact::DeleteRequested { grace_seconds, force }, clock::now(), None, None).await;
+                self.connections.answer(connection, &Answer::Accepted);
+            }
+            Request::Apply { pod } => {
+                let answer = self.apply(*pod).await;
+                self.connections.answer(connection, &answer);
+            }
+            Request::Exec { container, command, tty } => {
+                self.exec(connection, &container, &command, tty, descriptors).await;
+            }
+            Request::ExecSignal { signal } => self.signal_exec(connection, signal),
+            #[allow(unreachable_patterns)]
+            other => self.connections.answer(connection, &server::unknown(&other)),
+        }
+    }
+
+    /// A re-apply whose changes may be made in place (the command line has compared the two by the API server's rules).
+    async fn apply(&mut self, pod: Pod) -> Answer {
+        let refused = |message: String| Answer::Refused { message };
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        if pod.metadata.uid.as_deref() != Some(self.world.uid()) {
+            return refused(format!("the pod {name} is another one by now; apply it again"));
+        }
+        if self.state.machine.pod().metadata.deletion_timestamp.is_some() {
+            return refused(format!(
+                "the pod {name} is being deleted; wait until it is gone (podlet wait --for=delete pod/{name}), then apply it"
+            ));
+        }
+        let json = match serde_json::to_value(&pod) {
+            Ok(json) => json,
+            Err(error) => return refused(format!("the pod cannot be written as JSON: {error}")),
+        };
+        let path = self.world.paths().pod_manifest(self.world.uid());
+        let written = serde_json::to_vec(&pod)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| files::replace(&path, &bytes, Durability::Power));
+        if let Err(error) = written {
+            return refused(format!("could not write {}: {error}", path.display()));
+        }
+        *self.world.pod.borrow_mut() = Rc::new(pod);
+        self.tell(Fact::SpecChanged { pod: Box::new(json) }, clock::now(), None, None).await;
+        Answer::Accepted
+    }
+
+    /// A client is gone; with it goes what it was running.
+    pub(super) fn hang_up(&mut self, connection: u64) {
+        self.connections.close(connection);
+        self.end_exec(connection);
+    }
+}

@@ -1,0 +1,365 @@
+//! `podlet supervise RUN-DIRECTORY`: what the keeper starts, and starts again. One thread, one loop: things happen, the
+//! machine is told, what it asks for is carried out, those who watch are told. Everything that must survive this process
+//! is in the journal, in the keeper's hands, or in the kernel's.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::control::Request;
+use super::exec::Exec;
+use super::fault::{self, Point};
+use super::journal::Journal;
+use super::launch::Orders;
+use super::poison::{self, Poisons};
+use super::server::Connections;
+use super::state::{Asked, Record, ReportName, State};
+use super::status_pipe::{Outcome, StatusPipe};
+use super::streams::SharedLog;
+use super::world::World;
+use super::{clock, diagnostics, publish, recover};
+use crate::image::Image;
+use crate::linux::container::Prepared;
+use crate::linux::keeper::Keeper;
+use crate::linux::watch;
+use crate::pod::effect::EffectId;
+use crate::pod::input::{Fact, Input};
+use crate::pod::time::{BootTime, Moment};
+
+/// What can wake the supervisor beside the keeper and the clock.
+pub enum Happening {
+    /// A stage has told how it went.
+    StageEnded {
+        /// The start.
+        id: EffectId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Both streams of an instance have ended and are written.
+    LogEnded {
+        /// Whose.
+        container: String,
+        /// Which instance's.
+        attempt: u32,
+    },
+    /// A log cannot be written; its container may wait for that.
+    LogFailed {
+        /// Whose.
+        container: String,
+        /// The system's answer.
+        message: String,
+    },
+    /// It can again.
+    LogRecovered {
+        /// Whose.
+        container: String,
+    },
+    /// A client has connected.
+    Connected(OwnedFd),
+    /// A client asks.
+    Requested {
+        /// Which client.
+        connection: u64,
+        /// What.
+        request: Request,
+        /// What came along.
+        descriptors: Vec<OwnedFd>,
+    },
+    /// A client has gone, or said what cannot be understood.
+    Disconnected {
+        /// Which.
+        connection: u64,
+    },
+    /// Without a keeper: a process has ended, as its pidfd tells.
+    ProcessEnded {
+        /// The id of its spawn.
+        id: String,
+    },
+    /// Something that did not work is to be tried again.
+    Again(Asked),
+    /// A signal came for this process itself.
+    Signal(i32),
+    /// What was published may be older than what is.
+    PublishDue,
+}
+
+/// A start that is under way.
+pub struct Starting {
+    /// What was prepared; `None` for a start that a predecessor began.
+    pub prepared: Option<Prepared>,
+    /// Tells how it goes.
+    pub status: StatusPipe,
+    /// The step that failed; the exit of the stage follows.
+    pub failed: Option<(u32, i32)>,
+}
+
+/// Why the loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The pod is in its final phase and torn down; its kept state stays.
+    Ended,
+    /// The pod is removed; nothing of it is left.
+    Removed,
+    /// A signal: this process ends tidily, the keeper starts another.
+    Replaced,
+}
+
+/// A pod's supervisor.
+pub struct Supervisor {
+    pub(super) world: Rc<World>,
+    pub(super) state: State,
+    pub(super) journal: Journal,
+    pub(super) segment: u64,
+    /// Bytes of the last snapshot: decides when the next is worth its writing.
+    pub(super) snapshot_length: u64,
+    pub(super) poisons: Poisons,
+    pub(super) keeper: Keeper,
+    /// Keeper and twin are gone; what still runs is followed by its pidfds.
+    pub(super) keeper_lost: bool,
+    /// Pidfds of what runs, by the id of its spawn.
+    pub(super) processes: HashMap<String, Rc<OwnedFd>>,
+    pub(super) starting: HashMap<EffectId, Starting>,
+    pub(super) logs: HashMap<(String, u32), SharedLog>,
+    /// What to say about each log that cannot be written, by container.
+    pub(super) log_failures: HashMap<String, String>,
+    pub(super) queue: VecDeque<Asked>,
+    /// Ended instances whose remains are still to be cleared, when nothing else is to be done.
+    pub(super) remains: Vec<(String, u32)>,
+    pub(super) connections: Connections,
+    /// By the id of its spawn.
+    pub(super) execs: HashMap<String, Exec>,
+    pub(super) happenings: UnboundedSender<Happening>,
+    /// The machine was told something since those who watch were told.
+    pub(super) changed: bool,
+    pub(super) publication: publish::Publication,
+    pub(super) over: Option<Over>,
+}
+
+/// An exit code after which the keeper starts another supervisor.
+const BADLY: u8 = 1;
+
+/// Runs a pod until its end. The exit code tells the keeper whether to start another supervisor.
+pub fn supervise(run_directory: &Path) -> u8 {
+    let orders = match Orders::read(run_directory) {
+        Ok(orders) => orders,
+        Err(error) => {
+            eprintln!("podlet: {error}");
+            return BADLY;
+        }
+    };
+    diagnostics::begin(&orders);
+    poison::watch(orders.paths.panics(&orders.uid));
+    if let Some(point) = &orders.choices.fault_point {
+        fault::arm(point, run_directory);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("could not start the event loop: {error}");
+            return BADLY;
+        }
+    };
+    let tasks = tokio::task::LocalSet::new();
+    let over = tasks.block_on(&runtime, async {
+        let (happenings, happened) = unbounded_channel();
+        let mut supervisor = recover::recover(orders, happenings).await?;
+        supervisor.serve(happened).await
+    });
+    match over {
+        Ok(Over::Ended | Over::Removed) => 0,
+        Ok(Over::Replaced) => BADLY,
+        Err(error) => {
+            tracing::error!("{error}");
+            BADLY
+        }
+    }
+}
+
+impl Supervisor {
+    async fn serve(&mut self, mut happened: UnboundedReceiver<Happening>) -> std::io::Result<Over> {
+        let reports = watch::input(self.keeper.socket().try_clone_to_owned()?)?;
+        let alarm = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let rings = watch::input(alarm.as_fd().try_clone_to_owned()?)?;
+        let mut alarm_at = None;
+        loop {
+            self.settle().await;
+            if let Some(over) = self.over {
+                self.connections.finish().await;
+                return Ok(over);
+            }
+            let wake = self.state.machine.wake();
+            if wake != alarm_at {
+                set_alarm(&alarm, wake)?;
+                alarm_at = wake;
+            }
+            tokio::select! {
+                biased;
+                ready = reports.readable(), if !self.keeper_lost => {
+                    ready?.clear_ready();
+                    self.take_reports().await;
+                }
+                happening = happened.recv() => match happening {
+                    Some(happening) => self.handle(happening).await,
+                    None => return Err(std::io::Error::other("nothing can happen any more")),
+                },
+                ready = rings.readable() => {
+                    ready?.clear_ready();
+                    // Reading is what quiets the descriptor; how often it fired tells nothing.
+                    let _ = alarm.wait();
+                    alarm_at = None;
+                    let now = clock::now();
+                    if wake.is_some_and(|wake| wake <= now.boot) {
+                        self.tell(Fact::Tick, now, None, None).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out all that is asked for, then tells those who watch.
+    pub(super) async fn settle(&mut self) {
+        while let Some(asked) = self.queue.pop_front() {
+            // Answered in the meantime: a kill of what has ended.
+            if self.state.is_pending(&asked.id) {
+                self.perform(asked).await;
+            }
+        }
+        if self.changed {
+            self.changed = false;
+            self.rotate_journal();
+            self.publish_change();
+            self.end_if_over();
+        }
+        for (container, attempt) in std::mem::take(&mut self.remains) {
+            self.clear_remains(&container, attempt);
+        }
+    }
+
+    async fn handle(&mut self, happening: Happening) {
+        match happening {
+            Happening::StageEnded { id, outcome } => self.stage_ended(&id, outcome).await,
+            Happening::LogEnded { container, attempt } => self.let_go_of_log(&container, attempt),
+            Happening::LogFailed { container, message } => {
+                tracing::warn!(container, "the log cannot be written, the container may wait for it: {message}");
+                self.log_failures.insert(container, message);
+                self.changed = true;
+            }
+            Happening::LogRecovered { container } => {
+                self.log_failures.remove(&container);
+                self.changed = true;
+            }
+            Happening::Connected(socket) => self.connections.accept(socket, &self.happenings),
+            Happening::Requested { connection, request, descriptors } => {
+                self.answer(connection, request, descriptors).await;
+            }
+            Happening::Disconnected { connection } => self.hang_up(connection),
+            Happening::ProcessEnded { id } => self.process_ended(&id).await,
+            Happening::Again(asked) => self.queue.push_back(asked),
+            Happening::Signal(number) => {
+                tracing::info!(number, "ending on a signal; the keeper starts another supervisor");
+                self.publish(publish::Reason::Changed);
+                self.over = Some(Over::Replaced);
+            }
+            Happening::PublishDue => drop(self.publish(publish::Reason::Changed)),
+        }
+    }
+
+    /// Tells the machine a fact. When this returns it is in the journal, and what follows from it is in the queue.
+    pub(super) async fn tell(&mut self, fact: Fact, at: Moment, report: Option<ReportName>, image: Option<Box<Image>>) {
+        tracing::debug!(?fact, "told");
+        if let Some(panic) = self.poisons.find(&fact) {
+            let record = Record::SetAside { fact: Box::new(fact), report, panic: panic.to_owned() };
+            tracing::error!(?record, "set aside: the machine has panicked at it twice");
+            self.state.note(&record);
+            self.append(&record).await;
+            self.changed = true;
+            return;
+        }
+        let input = Input { at, fact };
+        let fact = input.fact.clone();
+        let record = poison::telling(&fact, || self.state.tell(input, report, image));
+        fault::at(Point::Decided);
+        self.append(&record).await;
+        fault::at(Point::Journalled);
+        if let Record::Told { effects, .. } = record {
+            for asked in &effects {
+                tracing::debug!(id = asked.id.0, "asked for");
+            }
+            self.queue.extend(effects);
+        }
+        self.changed = true;
+    }
+
+    /// Writes a record. Without it nothing may go on, so a full run directory is waited for.
+    pub(super) async fn append(&mut self, record: &Record) {
+        let json = match serde_json::to_vec(record) {
+            Ok(json) => json,
+            Err(error) => {
+                // Maps with string keys and finite numbers: cannot fail. If it did, going on would forget the record.
+                tracing::error!("a record cannot be written as JSON: {error}");
+                std::process::exit(1);
+            }
+        };
+        while let Err(error) = self.journal.append(&json) {
+            tracing::error!("could not write the journal, trying again in a second: {error}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The pod as applied.
+    pub(super) fn pod(&self) -> Rc<Pod> {
+        self.world.pod.borrow().clone()
+    }
+}
+
+/// Sets or stops the alarm. An instant that has passed rings at once.
+fn set_alarm(alarm: &TimerFd, wake: Option<BootTime>) -> std::io::Result<()> {
+    let Some(wake) = wake else { return Ok(alarm.unset()?) };
+    // A time of zero would stop the timer (timerfd_settime(2)).
+    let at = Duration::from_nanos(wake.0.max(1));
+    alarm.set(Expiration::OneShot(TimeSpec::from_duration(at)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+    Ok(())
+}
+
+/// Watches SIGTERM and SIGINT. SIGHUP and SIGPIPE mean nothing to a process without a terminal whose writes say EPIPE.
+pub(super) fn watch_signals(happenings: &UnboundedSender<Happening>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+    for number in [SIGTERM, SIGINT, SIGHUP, SIGPIPE] {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(number, writer)?;
+        if matches!(number, SIGHUP | SIGPIPE) {
+            // Registered, so that it does not end this process; what it says is thrown away with the reader.
+            continue;
+        }
+        let happenings = happenings.clone();
+        let reader = tokio::net::UnixStream::from_std(reader)?;
+        tokio::task::spawn_local(async move {
+            if reader.readable().await.is_ok() {
+                let _ = happenings.send(Happening::Signal(number));
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Watches a process by its pidfd when there is no keeper to tell of its end.
+pub(super) fn watch_process(id: &str, pidfd: &Rc<OwnedFd>, happenings: &UnboundedSender<Happening>) {
+    let Ok(watched) = pidfd.as_fd().try_clone_to_owned().and_then(watch::input) else {
+        return;
+    };
+    tracing::debug!(id, descriptor = watched.as_raw_fd(), "followed by its pidfd");
+    let (id, happenings) = (id.to_owned(), happenings.clone());
+    tokio::task::spawn_local(async move {
+        if watched.readable().await.is_ok() {
+            let _ = happenings.send(Happening::ProcessEnded { id });
+        }
+    });
+}

@@ -1,0 +1,263 @@
+//! The supervisor's side of its control socket: accepts, checks who it is, reads requests, writes answers. What is asked for
+//! is done elsewhere ([`super::requests`], [`super::exec`]). A client can make nothing wait: answers that it does not read
+//! are queued up to a limit, then it is hung up on.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{MsgFlags, SockFlag, accept4, getsockopt, sendmsg};
+use nix::unistd::geteuid;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{Sender, UnboundedSender, channel};
+
+use super::control::{Answer, Hello, MAXIMUM_PACKET, Request, VERSION};
+use super::run::Happening;
+use crate::linux::{descriptors, watch};
+
+/// Answers that may wait for a client to read them.
+const UNREAD_ANSWERS: usize = 64;
+/// How long clients have to read their last answers when the pod is over.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+/// Connections at once; more wait in the socket's backlog.
+const MAXIMUM_CONNECTIONS: usize = 256;
+
+/// One client.
+struct Connection {
+    answers: Sender<Rc<Vec<Vec<u8>>>>,
+    watches: bool,
+    reader: tokio::task::AbortHandle,
+    writer: tokio::task::JoinHandle<()>,
+}
+
+/// All clients.
+#[derive(Default)]
+pub struct Connections {
+    open: HashMap<u64, Connection>,
+    last: u64,
+}
+
+/// Accepts clients from here on.
+pub fn listen(socket: OwnedFd, happenings: &UnboundedSender<Happening>) -> io::Result<()> {
+    let listening = watch::input(socket)?;
+    let happenings = happenings.clone();
+    tokio::task::spawn_local(async move {
+        while let Ok(mut ready) = listening.readable().await {
+            match accept(&listening) {
+                Ok(Some(client)) => drop(happenings.send(Happening::Connected(client))),
+                Ok(None) => ready.clear_ready(),
+                Err(error) => {
+                    // Out of descriptors as a rule: the clients wait in the backlog, and nothing spins.
+                    tracing::warn!("could not accept a client, trying again: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn accept(listening: &AsyncFd<OwnedFd>) -> io::Result<Option<OwnedFd>> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    match accept4(listening.get_ref().as_raw_fd(), flags) {
+        Ok(number) => descriptors::inherited(number).map(Some),
+        Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+impl Connections {
+    /// Takes in a client, if it is the supervisor's own user or root. The socket's directory (0700) and mode (0600) have
+    /// kept others away already; this holds when someone has changed them.
+    pub fn accept(&mut self, socket: OwnedFd, happenings: &UnboundedSender<Happening>) {
+        let allowed =
+            getsockopt(&socket, PeerCredentials).is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
+        if !allowed || self.open.len() >= MAXIMUM_CONNECTIONS {
+            tracing::warn!(allowed, open = self.open.len(), "a client was turned away");
+            return;
+        }
+        self.last += 1;
+        let number = self.last;
+        let socket = match watch::input_and_output(socket) {
+            Ok(socket) => Rc::new(socket),
+            Err(error) => return tracing::warn!("could not watch a client: {error}"),
+        };
+        let (answers, waiting) = channel(UNREAD_ANSWERS);
+        let writer = tokio::task::spawn_local(write(Rc::clone(&socket), waiting));
+        let reader = tokio::task::spawn_local(read(number, socket, happenings.clone())).abort_handle();
+        self.open.insert(number, Connection { answers, watches: false, reader, writer });
+        if let Ok(hello) = serde_json::to_vec(&Hello::ours()) {
+            self.send(number, Rc::new(vec![hello]));
+        }
+    }
+
+    /// Answers one client.
+    pub fn answer(&mut self, number: u64, answer: &Answer) {
+        match answer.packets() {
+            Ok(packets) => self.send(number, Rc::new(packets)),
+            Err(error) => tracing::error!("an answer cannot be written as JSON: {error}"),
+        }
+    }
+
+    fn send(&mut self, number: u64, packets: Rc<Vec<Vec<u8>>>) {
+        let Some(connection) = self.open.get(&number) else { return };
+        if connection.answers.try_send(packets).is_err() {
+            tracing::info!(number, "a client does not read its answers and is hung up on");
+            self.close(number);
+        }
+    }
+
+    /// From here on this client hears of each change.
+    pub fn watch(&mut self, number: u64) {
+        if let Some(connection) = self.open.get_mut(&number) {
+            connection.watches = true;
+        }
+    }
+
+    /// Whether anybody hears of changes.
+    pub fn any_watches(&self) -> bool {
+        self.open.values().any(|connection| connection.watches)
+    }
+
+    /// Tells all that watch.
+    pub fn tell_watchers(&mut self, answer: &Answer) {
+        let watchers: Vec<u64> =
+            self.open.iter().filter(|(_, connection)| connection.watches).map(|(number, _)| *number).collect();
+        if watchers.is_empty() {
+            return;
+        }
+        match answer.packets().map(Rc::new) {
+            Ok(packets) => {
+                for number in watchers {
+                    self.send(number, Rc::clone(&packets));
+                }
+            }
+            Err(error) => tracing::error!("an answer cannot be written as JSON: {error}"),
+        }
+    }
+
+    /// The pod is gone: all that watch hear it.
+    pub fn removed(&mut self) {
+        self.tell_watchers(&Answer::Removed);
+    }
+
+    /// Ends a connection; what was queued for it is still written.
+    pub fn close(&mut self, number: u64) {
+        if let Some(connection) = self.open.remove(&number) {
+            connection.reader.abort();
+        }
+    }
+
+    /// Lets go of all clients; what is queued for them is written before, if they read it soon.
+    pub async fn finish(&mut self) {
+        let mut writers = Vec::new();
+        for (_, connection) in self.open.drain() {
+            connection.reader.abort();
+            writers.push(connection.writer);
+        }
+        let all = async {
+            for writer in writers {
+                let _ = writer.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_ANSWERS, all).await;
+    }
+}
+
+/// Reads requests until the client goes or says what cannot be understood.
+async fn read(number: u64, socket: Rc<AsyncFd<OwnedFd>>, happenings: UnboundedSender<Happening>) {
+    if let Err(error) = read_requests(number, &socket, &happenings).await {
+        tracing::info!(number, "a client is hung up on: {error}");
+    }
+    let _ = happenings.send(Happening::Disconnected { connection: number });
+}
+
+async fn read_requests(
+    number: u64,
+    socket: &AsyncFd<OwnedFd>,
+    happenings: &UnboundedSender<Happening>,
+) -> io::Result<()> {
+    let hello = receive(socket).await?;
+    if hello.length == 0 {
+        return Ok(());
+    }
+    let hello: Hello = serde_json::from_slice(&hello.bytes)?;
+    // Later versions add requests and answers; those that are unknown here are refused below. None takes anything away.
+    tracing::debug!(number, version = hello.version, ours = VERSION, program = hello.program, "a client has connected");
+    loop {
+        let packet = receive(socket).await?;
+        if packet.length == 0 {
+            return Ok(());
+        }
+        if packet.truncated {
+            return Err(io::Error::other(format!(
+                "a request of more than {MAXIMUM_PACKET} bytes or with too many descriptors"
+            )));
+        }
+        let request = serde_json::from_slice(&packet.bytes)?;
+        let _ = happenings.send(Happening::Requested { connection: number, request, descriptors: packet.descriptors });
+    }
+}
+
+struct Packet {
+    length: usize,
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+    truncated: bool,
+}
+
+async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Packet> {
+    loop {
+        let mut ready = socket.readable().await?;
+        // Made when something is there, so that waiting clients cost no buffer.
+        let mut bytes = vec![0; MAXIMUM_PACKET];
+        match descriptors::receive(socket.get_ref().as_fd(), &mut bytes) {
+            Ok(packet) => {
+                bytes.truncate(packet.length);
+                bytes.shrink_to_fit();
+                let descriptors::Packet { length, descriptors, truncated } = packet;
+                return Ok(Packet { length, bytes, descriptors, truncated });
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) if error.raw_os_error() == Some(nix::libc::ECONNRESET) => {
+                return Ok(Packet { length: 0, bytes: Vec::new(), descriptors: Vec::new(), truncated: false });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes what is queued, until the queue is closed or the client is gone.
+async fn write(socket: Rc<AsyncFd<OwnedFd>>, mut waiting: tokio::sync::mpsc::Receiver<Rc<Vec<Vec<u8>>>>) {
+    while let Some(packets) = waiting.recv().await {
+        for packet in packets.iter() {
+            if send(&socket, packet).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn send(socket: &AsyncFd<OwnedFd>, packet: &[u8]) -> io::Result<()> {
+    loop {
+        let mut ready = socket.writable().await?;
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        match sendmsg::<()>(socket.get_ref().as_raw_fd(), &[IoSlice::new(packet)], &[], flags, None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EAGAIN) => ready.clear_ready(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// A request that this version does not know reads as an error of its name, for the client.
+pub fn unknown(request: &Request) -> Answer {
+    Answer::Refused {
+        message: format!("this pod's supervisor (podlet {}) cannot do that: {request:?}", env!("CARGO_PKG_VERSION")),
+    }
+}

@@ -1,0 +1,310 @@
+//! What a supervisor knows, and the records of which that is the fold. Pure: the same records make the same state.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde::{Deserialize, Serialize};
+
+use super::journal::Header;
+use crate::image::Image;
+use crate::pod::effect::{Action, Effect, EffectId};
+use crate::pod::input::{Fact, Input};
+use crate::pod::machine::{self, Machine, Settings};
+use crate::pod::time::Moment;
+
+/// Of records and snapshots.
+pub const FORMAT: u32 = 1;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "camelCase")]
+pub enum Record {
+    /// The first of all: the pod was admitted.
+    Admitted {
+        /// When.
+        at: Moment,
+        /// What followed.
+        effects: Vec<Asked>,
+        /// Of the machine afterwards.
+        digest: u64,
+    },
+    /// The machine was told a fact.
+    Told {
+        /// Which, and when.
+        input: Input,
+        /// The keeper's report that it comes from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<ReportName>,
+        /// With [`Fact::ImageReady`]: the image, for the start that follows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<Box<Image>>,
+        /// What followed.
+        effects: Vec<Asked>,
+        /// Of the machine afterwards.
+        digest: u64,
+    },
+    /// A report of the keeper's that means nothing to the machine (an exec's end, an orphan's).
+    Taken {
+        /// Which.
+        report: ReportName,
+    },
+    /// An effect that no fact answers was carried out.
+    Done {
+        /// Which.
+        id: EffectId,
+    },
+    /// A fact was not told to the machine, since that panicked at it twice.
+    SetAside {
+        /// Which.
+        fact: Box<Fact>,
+        /// The keeper's report that it comes from.
+        report: Option<ReportName>,
+        /// What the machine said as it died.
+        panic: String,
+    },
+}
+
+/// An effect as it is journalled: enough to carry it out again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What it is.
+    pub id: EffectId,
+    /// What is to be done.
+    pub action: Action,
+}
+
+impl From<&Effect> for Asked {
+    fn from(effect: &Effect) -> Asked {
+        Asked { id: effect.id.clone(), action: effect.action.clone() }
+    }
+}
+
+/// One exit as the keeper reported it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportName {
+    /// Rising; a number that was journalled is never told again.
+    pub sequence: u64,
+    /// The id of its spawn; empty for an orphan.
+    pub id: String,
+}
+
+/// A process that runs as far as the journal knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Which instance.
+    pub attempt: u32,
+    /// The id of its spawn.
+    pub id: EffectId,
+}
+
+/// A fact that was set aside, for the status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Which.
+    pub fact: Fact,
+    /// What the machine said as it died.
+    pub panic: String,
+}
+
+/// The fold of all records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The pure part.
+    pub machine: Machine,
+    /// Asked for and not answered yet, nor done. These are carried out (again) by a supervisor that takes over.
+    /// In the order in which they were asked for.
+    pub pending: Vec<Asked>,
+    /// The image of each container's latest start: attempt and image.
+    pub images: BTreeMap<String, (u32, Image)>,
+    /// Containers that run.
+    pub containers: BTreeMap<String, Running>,
+    /// Pause.
+    pub sandbox: Option<Running>,
+    /// The last report taken into the journal.
+    pub report: Option<ReportName>,
+    /// Facts that the machine was not told.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A record that a machine of this version decides otherwise about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disagreement;
+
+impl State {
+    /// The pod is admitted.
+    pub fn admit(pod: Pod, settings: Settings, at: Moment) -> (State, Record) {
+        let (machine, decision) = Machine::admit(pod, settings, at);
+        let effects: Vec<Asked> = decision.effects.iter().map(Asked::from).collect();
+        let record = Record::Admitted { at, effects: effects.clone(), digest: machine.digest() };
+        let mut state = State {
+            machine,
+            pending: Vec::new(),
+            images: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            sandbox: None,
+            report: None,
+            set_aside: Vec::new(),
+        };
+        state.ask(&effects);
+        (state, record)
+    }
+
+    /// Tells the machine a fact. The record that is answered must be in the journal before anything of it shows.
+    pub fn tell(&mut self, input: Input, report: Option<ReportName>, image: Option<Box<Image>>) -> Record {
+        let decision = self.machine.step(&input);
+        let effects: Vec<Asked> = decision.effects.iter().map(Asked::from).collect();
+        let digest = self.machine.digest();
+        self.learn(&input.fact, report.as_ref(), image.as_deref());
+        self.ask(&effects);
+        Record::Told { input, report, image, effects, digest }
+    }
+
+    /// Goes over a record that was journalled by the same version of the machine: the machine decides again, and must
+    /// come to the same.
+    pub fn fold(&mut self, record: &Record) -> Result<(), Disagreement> {
+        let Record::Told { input, report, image, effects, digest } = record else {
+            self.note(record);
+            return Ok(());
+        };
+        self.machine.step(input);
+        self.learn(&input.fact, report.as_ref(), image.as_deref());
+        // What was asked for is what the record says, even when the machine would not ask for it any more.
+        self.ask(effects);
+        if self.machine.digest() == *digest { Ok(()) } else { Err(Disagreement) }
+    }
+
+    /// Goes over a record that another version journalled: what was decided is taken as a fact. Answers the ids of effects
+    /// that this version does not know.
+    pub fn assume(&mut self, record: &Record) -> Vec<EffectId> {
+        let Record::Told { input, report, image, effects, .. } = record else {
+            self.note(record);
+            return Vec::new();
+        };
+        let ids: Vec<EffectId> = effects.iter().map(|asked| asked.id.clone()).collect();
+        let unknown = self.machine.assume(input, &ids);
+        self.learn(&input.fact, report.as_ref(), image.as_deref());
+        self.ask(effects);
+        unknown
+    }
+
+    /// Takes in a record that the machine is not told of.
+    pub fn note(&mut self, record: &Record) {
+        match record {
+            Record::Admitted { .. } | Record::Told { .. } => {}
+            Record::Taken { report } => self.report = Some(report.clone()),
+            Record::Done { id } => {
+                self.pending.retain(|asked| asked.id != *id);
+            }
+            Record::SetAside { fact, report, panic } => {
+                self.set_aside.push(SetAside { fact: (**fact).clone(), panic: panic.clone() });
+                if report.is_some() {
+                    self.report.clone_from(report);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, effects: &[Asked]) {
+        for asked in effects {
+            if !self.is_pending(&asked.id) {
+                self.pending.push(asked.clone());
+            }
+        }
+    }
+
+    /// Whether this was asked for and is neither answered nor done.
+    pub fn is_pending(&self, id: &EffectId) -> bool {
+        self.pending.iter().any(|asked| asked.id == *id)
+    }
+
+    /// What a fact changes beside the machine: which effects it answers, what runs.
+    fn learn(&mut self, fact: &Fact, report: Option<&ReportName>, image: Option<&Image>) {
+        if let Some(report) = report {
+            self.report = Some(report.clone());
+        }
+        match fact {
+            Fact::SandboxStarted { attempt, .. } => {
+                let id = self.answer(|action| *action == Action::StartSandbox { attempt: *attempt });
+                self.sandbox = id.map(|id| Running { attempt: *attempt, id });
+            }
+            Fact::SandboxFailed { attempt, .. } => {
+                self.answer(|action| *action == Action::StartSandbox { attempt: *attempt });
+            }
+            Fact::SandboxExited { attempt } => {
+                self.answer(|action| {
+                    *action == Action::StartSandbox { attempt: *attempt }
+                        || *action == Action::StopSandbox { attempt: *attempt }
+                });
+                self.sandbox = self.sandbox.take().filter(|running| running.attempt != *attempt);
+            }
+            Fact::ImageReady { container, attempt, .. } | Fact::ImageFailed { container, attempt, .. } => {
+                self.answer(|action| matches!(action, Action::EnsureImage { container: c, attempt: a } if (c, a) == (container, attempt)));
+                if let Some(image) = image {
+                    self.images.insert(container.clone(), (*attempt, image.clone()));
+                }
+            }
+            Fact::ContainerStarted { container, attempt, .. } => {
+                if let Some(id) = self.answer(|action| is_start(action, container, *attempt)) {
+                    self.containers.insert(container.clone(), Running { attempt: *attempt, id });
+                }
+            }
+            Fact::StartFailed { container, attempt, .. } => {
+                self.answer(|action| is_start(action, container, *attempt) || is_end(action, container, *attempt));
+            }
+            Fact::ContainerExited { container, attempt, .. } | Fact::ContainerLost { container, attempt, .. } => {
+                self.answer(|action| is_start(action, container, *attempt) || is_end(action, container, *attempt));
+                if self.containers.get(container).is_some_and(|running| running.attempt == *attempt) {
+                    self.containers.remove(container);
+                }
+            }
+            Fact::Rebooted => {
+                // No process of the other boot is left to be waited for, and its keeper numbered its reports anew.
+                self.pending.clear();
+                self.containers.clear();
+                self.sandbox = None;
+                self.report = None;
+            }
+            Fact::TornDown => {
+                self.answer(|action| *action == Action::TearDown);
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes the pending effects that a fact answers; the id of one of them.
+    fn answer(&mut self, answered: impl Fn(&Action) -> bool) -> Option<EffectId> {
+        let id = self.pending.iter().find(|asked| answered(&asked.action)).map(|asked| asked.id.clone());
+        self.pending.retain(|asked| !answered(&asked.action));
+        id
+    }
+}
+
+fn is_start(action: &Action, container: &str, attempt: u32) -> bool {
+    matches!(action, Action::StartContainer { container: c, attempt: a } if c == container && *a == attempt)
+}
+
+fn is_end(action: &Action, container: &str, attempt: u32) -> bool {
+    matches!(action,
+        Action::SignalContainer { container: c, attempt: a, .. } | Action::KillContainer { container: c, attempt: a }
+            if c == container && *a == attempt)
+}
+
+/// A snapshot: the state before the segment of the same number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Of which format and machine.
+    pub header: Header,
+    /// The state.
+    pub state: State,
+}
+
+/// The header of what this program writes now.
+pub fn header() -> Header {
+    Header {
+        format: FORMAT,
+        machine: machine::VERSION,
+        boot_id: super::clock::boot_id(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
