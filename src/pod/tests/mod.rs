@@ -18,6 +18,7 @@ mod restarts;
 mod sandboxes;
 mod status;
 mod stops;
+mod upgrade;
 
 /// A defaulted pod with these containers.
 pub(super) fn pod(policy: &str, containers: Value) -> Pod {

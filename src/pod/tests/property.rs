@@ -134,7 +134,7 @@ impl Watched {
         self.follow(&fact);
         let input = Input { at: at(time), fact };
         self.told += 1;
-        if self.told % 8 != 0 {
+        if !self.told.is_multiple_of(8) {
             let decision = self.machine.step(&input);
             self.asked(decision);
             return self.check();
@@ -237,7 +237,7 @@ fn at(nanoseconds: u64) -> Moment {
 
 /// An answer that the owner of a machine may give: good for an even `how`.
 fn answer(effect: &Effect, how: u8) -> Option<Fact> {
-    let good = how % 3 != 0;
+    let good = !how.is_multiple_of(3);
     Some(match effect.action.clone() {
         Action::StartSandbox { attempt } if good => Fact::SandboxStarted { attempt, ips: vec!["10.0.0.1".to_owned()] },
         Action::StartSandbox { attempt } => Fact::SandboxFailed { attempt, message: "no".to_owned() },
