@@ -84,7 +84,18 @@ fn files() -> Vec<File> {
                 "",
             )
         }),
-        ("a billion laughs", || laughs()),
+        // As much as the budget lets through, to see what decoding and validating it take.
+        ("containers within the budget", || format!("{HEAD}{}", "  - {}\n".repeat(3_000)).into_bytes()),
+        ("an environment within the budget", || {
+            let entries: String =
+                (0..19_000).fold(String::new(), |text, n| format!("{text}    - {{name: A{n}, value: b}}\n"));
+            format!("{HEAD}  - name: a\n    image: i\n    env:\n{entries}").into_bytes()
+        }),
+        ("labels within the budget", || {
+            let labels: String = (0..45_000).fold(String::new(), |text, n| format!("{text}    k{n}: v\n"));
+            format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels:\n{labels}spec: {{}}\n").into_bytes()
+        }),
+        ("a billion laughs", laughs),
         ("a large anchor used often", || {
             let anchor = format!("a: &a [{}]\n", "x,".repeat(5000));
             filled(&format!("{anchor}b: ["), "*a,", "]")

@@ -82,10 +82,8 @@ pub fn parse(text: &str, first_line: u32, budget: &mut Budget) -> Result<Parsed,
             event => builder.take(event, &span)?,
         }
     }
-    let root = builder
-        .root
-        .take()
-        .unwrap_or_else(|| Node { position: Position { line: first_line, column: 1 }, value: Value::Null });
+    let root =
+        builder.root.take().unwrap_or(Node { position: Position { line: first_line, column: 1 }, value: Value::Null });
     Ok(Parsed { root, duplicates: builder.duplicates, more })
 }
 
