@@ -1,9 +1,12 @@
 //! `podlet events`: what happened, in the order of time.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
 
 use super::line::Everywhere;
+use super::lookout::{Lookout, News, Scope};
 use super::print::columns::Widths;
 use super::print::event_row;
 use super::resource::{self, Kind, Wanted};
@@ -72,13 +75,18 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
                 caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?;
             }
         }
-        other => {
-            return Err(Failure::Error(format!(
-                "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,yaml"
-            )));
-        }
+        other => check_output(other)?,
     }
     Ok(0)
+}
+
+fn check_output(word: &str) -> Result<(), Failure> {
+    match word {
+        "" | "json" | "yaml" | "name" => Ok(()),
+        other => Err(Failure::Error(format!(
+            "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,yaml"
+        ))),
+    }
 }
 
 /// Which events are meant.
@@ -118,6 +126,45 @@ impl Choice {
 }
 
 fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, choice, namespace, caller);
-    Err(Failure::error("events -w is not carried out yet"))
+    let output = words.output.as_deref().unwrap_or_default();
+    check_output(output)?;
+    let scope = Scope { namespace: namespace.map(str::to_owned), name: None };
+    let mut lookout = Lookout::start(&caller.paths, scope)?;
+    let mut shown: BTreeMap<(String, String), Event> = BTreeMap::new();
+    let (mut widths, mut headings, mut documents) = (Widths::new(), !words.no_headers, 0);
+    loop {
+        let mut events = Vec::new();
+        for news in lookout.next()? {
+            // A removed pod's events go with it and are not told one by one.
+            let News::Changed(seen) = news else { continue };
+            for event in seen.events.into_iter().filter(|event| choice.takes(event)) {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let key = (text(&event.metadata.namespace), text(&event.metadata.name));
+                if shown.get(&key) != Some(&event) {
+                    shown.insert(key, event.clone());
+                    events.push(event);
+                }
+            }
+        }
+        event_row::sort_by_last_seen(&mut events);
+        for event in events {
+            match output {
+                "" => {
+                    let headings = std::mem::take(&mut headings);
+                    let (event, now) = ([event], caller.now());
+                    let rows = event_row::events_table(&event, headings, words.all_namespaces, now, &mut widths);
+                    caller.print(&rows)?;
+                }
+                "json" => print::json(&print::wire::event(&event), caller.out)?,
+                "yaml" => {
+                    if std::mem::replace(&mut documents, 1) > 0 {
+                        caller.print("---\n")?;
+                    }
+                    print::yaml(&print::wire::event(&event), caller.out)?;
+                }
+                _ => caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?,
+            }
+        }
+        caller.out.flush()?;
+    }
 }

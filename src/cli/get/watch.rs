@@ -1,12 +1,231 @@
-//! `get -w`: prints again after each change.
+//! `get -w`: prints again after each change. Pods are told of by their supervisors, state after state; of stored objects
+//! the files are watched; events are those of the pods.
 
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::super::ask::{self, Object};
+use super::super::directories::Directories;
 use super::super::line::Everywhere;
-use super::super::resource::Wanted;
-use super::super::{Caller, Failure};
-use super::Words;
+use super::super::lookout::{Lookout, News, Scope};
+use super::super::print::columns::Widths;
+use super::super::resource::{Kind, Wanted};
+use super::super::select::{self, Selector};
+use super::super::watching::wait_readable;
+use super::super::{Caller, Failure, print};
+use super::{Output, Words};
 
-/// Prints what is there, then what changes, until Ctrl-C.
+/// An object as it is now, or, when it has been removed, as it was.
+struct Change {
+    object: Object,
+    gone: bool,
+}
+
+/// Where changes come from.
+enum Source {
+    Pods(Lookout, BTreeMap<String, Object>),
+    Events(Lookout, BTreeMap<String, Object>),
+    Stored { directories: Directories, shown: BTreeMap<String, Object>, begun: bool },
+}
+
+/// Prints what is there, then what changes, until Ctrl-C; one object that was named, until it is removed.
 pub fn run(words: &Words, wanted: &Wanted, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, wanted, everywhere, caller);
-    Err(Failure::error("get -w is not carried out yet"))
+    let output = Output::parse(words.output.as_deref())?;
+    let (kind, name) = one(wanted)?;
+    let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
+    if let Some(name) = name {
+        if words.selector.is_some() {
+            return Err(Failure::error("name cannot be provided when a selector is specified"));
+        }
+        let Some(namespace) = namespace else {
+            return Err(Failure::error("a resource cannot be retrieved by name across all namespaces"));
+        };
+        if ask::find(&caller.paths, kind, namespace, name)?.is_none() {
+            return Err(Failure::not_found(kind.plural(), name));
+        }
+    }
+    let selector = Selector::parse(kind, words.selector.as_deref(), words.field_selector.as_deref())?;
+    let mut source = Source::of(kind, namespace, name, caller)?;
+    let mut printer = Printer { words, output, kind, earlier: Widths::new(), headed: words.no_headers, documents: 0 };
+    let mut first = true;
+    loop {
+        let mut changes = source.next(kind, namespace, caller)?;
+        changes.retain(|change| {
+            name.is_none_or(|name| change.object.name() == name)
+                && selector.matches(&change.object.labels, &change.object.wire)
+        });
+        let named_is_gone = name.is_some() && changes.iter().any(|change| change.gone);
+        let objects: Vec<Object> = changes.into_iter().map(|change| change.object).collect();
+        if std::mem::take(&mut first) {
+            if !words.watch_only {
+                printer.print_first(objects, caller)?;
+            }
+        } else {
+            // A line an object: each is a change of its own.
+            objects.iter().try_for_each(|object| printer.print(std::slice::from_ref(object), caller))?;
+        }
+        caller.out.flush()?;
+        if named_is_gone {
+            return Ok(0);
+        }
+    }
+}
+
+/// kubectl watches one kind, or one object.
+fn one(wanted: &Wanted) -> Result<(Kind, Option<&str>), Failure> {
+    match wanted {
+        Wanted::All(kinds) => match kinds.as_slice() {
+            [kind] => Ok((*kind, None)),
+            _ => Err(Failure::error("you may only specify a single resource type")),
+        },
+        Wanted::Named(names) => match names.as_slice() {
+            [(kind, name)] => Ok((*kind, Some(name))),
+            several => Err(Failure::Error(format!(
+                "watch is only supported on individual resources and resource collections - {} resources were found",
+                several.len()
+            ))),
+        },
+    }
+}
+
+impl Source {
+    fn of(kind: Kind, namespace: Option<&str>, name: Option<&str>, caller: &Caller<'_>) -> Result<Source, Failure> {
+        let scope =
+            |name: Option<&str>| Scope { namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) };
+        Ok(match kind {
+            Kind::Pod => Source::Pods(Lookout::start(&caller.paths, scope(name))?, BTreeMap::new()),
+            Kind::Event => Source::Events(Lookout::start(&caller.paths, scope(None))?, BTreeMap::new()),
+            Kind::ConfigMap | Kind::Secret => {
+                Source::Stored { directories: Directories::new()?, shown: BTreeMap::new(), begun: false }
+            }
+        })
+    }
+
+    fn next(&mut self, kind: Kind, namespace: Option<&str>, caller: &Caller<'_>) -> Result<Vec<Change>, Failure> {
+        match self {
+            Source::Pods(lookout, shown) => {
+                let mut changes = Vec::new();
+                for news in lookout.next()? {
+                    match news {
+                        // That only its events have changed is nothing of the pod's own.
+                        News::Changed(seen) => {
+                            let object = Object::pod(*seen);
+                            changes.extend(compare(shown, [(key(&object), object)].into_iter(), Removed::Stay));
+                        }
+                        News::Gone(seen) => {
+                            let object = Object::pod(*seen);
+                            shown.remove(&key(&object));
+                            changes.push(Change { object, gone: true });
+                        }
+                    }
+                }
+                Ok(changes)
+            }
+            Source::Events(lookout, shown) => {
+                let mut changes = Vec::new();
+                for news in lookout.next()? {
+                    // A removed pod's events go with it and are not told one by one.
+                    if let News::Changed(seen) = news {
+                        let events = seen.events.into_iter().map(Object::event).map(|object| (key(&object), object));
+                        changes.extend(compare(shown, events, Removed::Stay));
+                    }
+                }
+                Ok(changes)
+            }
+            Source::Stored { directories, shown, begun } => loop {
+                let root = caller.paths.objects(kind.plural());
+                directories.watch(&root)?;
+                for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+                    directories.watch(&entry.path())?;
+                }
+                let objects = ask::list(&caller.paths, kind, namespace, &Selector::default())?;
+                let changes = compare(shown, objects.into_iter().map(|object| (key(&object), object)), Removed::Go);
+                if !std::mem::replace(begun, true) || !changes.is_empty() {
+                    return Ok(changes);
+                }
+                wait_readable(&[directories.as_fd()], Duration::MAX);
+                directories.drain();
+            },
+        }
+    }
+}
+
+/// Whether what is not in the newer list has been removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removed {
+    Go,
+    Stay,
+}
+
+fn key(object: &Object) -> String {
+    let namespace = object.wire.pointer("/metadata/namespace").and_then(|n| n.as_str()).unwrap_or_default();
+    format!("{namespace}/{}", object.name())
+}
+
+fn compare(
+    shown: &mut BTreeMap<String, Object>,
+    now: impl Iterator<Item = (String, Object)>,
+    removed: Removed,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut there = Vec::new();
+    for (key, object) in now {
+        there.push(key.clone());
+        if shown.get(&key).is_none_or(|before| before.wire != object.wire) {
+            shown.insert(key, object.clone());
+            changes.push(Change { object, gone: false });
+        }
+    }
+    if removed == Removed::Go {
+        let gone: Vec<String> = shown.keys().filter(|key| !there.contains(key)).cloned().collect();
+        changes.extend(gone.iter().filter_map(|key| shown.remove(key)).map(|object| Change { object, gone: true }));
+    }
+    changes
+}
+
+struct Printer<'a> {
+    words: &'a Words,
+    output: Output,
+    kind: Kind,
+    earlier: Widths,
+    headed: bool,
+    documents: u64,
+}
+
+impl Printer<'_> {
+    fn print_first(&mut self, mut objects: Vec<Object>, caller: &mut Caller<'_>) -> Result<(), Failure> {
+        if let Some(field) = &self.words.sort_by {
+            select::sort_by(&mut objects, field, |object| &object.wire)?;
+        }
+        self.print(&objects, caller)
+    }
+
+    /// A document an object; of a table, rows, with headings before the first.
+    fn print(&mut self, objects: &[Object], caller: &mut Caller<'_>) -> Result<(), Failure> {
+        if matches!(self.output, Output::Table | Output::Wide) {
+            if objects.is_empty() {
+                return Ok(());
+            }
+            let mut shape = super::shape(self.words, self.output == Output::Wide, None);
+            shape.no_headers = std::mem::replace(&mut self.headed, true);
+            let now = caller.now();
+            caller.print(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
+            return Ok(());
+        }
+        for object in objects {
+            match self.output {
+                Output::Json => print::json(&object.wire, caller.out)?,
+                Output::Yaml => {
+                    if self.documents > 0 {
+                        caller.print("---\n")?;
+                    }
+                    print::yaml(&object.wire, caller.out)?;
+                }
+                _ => caller.print(&format!("{}/{}\n", self.kind.singular(), object.name()))?,
+            }
+            self.documents += 1;
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,203 @@
+//! All pods of a namespace, or one of them, under watch: those that run, those that have ended, those that are made later.
+//! `get -w` and `events -w` stand on it; one pod that is known already is watched by [`super::watching`] alone.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Failure;
+use super::ask::{is_name, kept_failure};
+use super::directories::Directories;
+use super::watching::{Sight, Watch};
+use crate::paths::Paths;
+use crate::supervisor::kept::{self, Claim, Seen, Standing};
+
+/// How long a pod whose name is claimed may take until its supervisor answers, before it is shown as it lies there.
+const BIRTH: Duration = Duration::from_secs(2);
+/// How often it is looked at in that time.
+const BIRTH_LOOK: u16 = 20;
+
+/// What has happened to a pod.
+#[derive(Debug)]
+pub enum News {
+    /// It is there, or is otherwise than it was.
+    Changed(Box<Seen>),
+    /// It has been removed; as it was last seen.
+    Gone(Box<Seen>),
+}
+
+/// Which pods.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// None: of all namespaces.
+    pub namespace: Option<String>,
+    /// None: all of them.
+    pub name: Option<String>,
+}
+
+impl Scope {
+    fn holds(&self, claim: &Claim) -> bool {
+        self.name.as_ref().is_none_or(|name| *name == claim.name)
+    }
+}
+
+struct Watched {
+    claim: Claim,
+    watch: Watch,
+    since: Instant,
+    shown: Option<Seen>,
+    /// Nobody will tell of its changes; its directory is watched, and it is looked at when something happens there.
+    still: bool,
+    look: bool,
+}
+
+/// Pods under watch.
+pub struct Lookout {
+    paths: Paths,
+    scope: Scope,
+    directories: Directories,
+    pods: BTreeMap<String, Watched>,
+    rescan: bool,
+}
+
+impl Lookout {
+    /// Nothing is looked at before [`Lookout::next`].
+    pub fn start(paths: &Paths, scope: Scope) -> Result<Lookout, Failure> {
+        let directories = Directories::new()?;
+        Ok(Lookout { paths: paths.clone(), scope, directories, pods: BTreeMap::new(), rescan: true })
+    }
+
+    /// What has happened since; in the first call what is there, which may be nothing. Later calls wait for something.
+    pub fn next(&mut self) -> Result<Vec<News>, Failure> {
+        let first = self.pods.is_empty() && self.rescan;
+        loop {
+            let mut news = Vec::new();
+            if std::mem::take(&mut self.rescan) {
+                self.scan(&mut news)?;
+            }
+            self.look(&mut news)?;
+            let settled = !self.pods.values().any(|pod| pod.shown.is_none());
+            if !news.is_empty() || first && settled {
+                return Ok(news);
+            }
+            self.wait();
+        }
+    }
+
+    /// Compares the names with what is under watch. The watches come first: what is made between is told afterwards.
+    fn scan(&mut self, news: &mut Vec<News>) -> Result<(), Failure> {
+        if self.scope.namespace.as_deref().is_some_and(|namespace| !is_name(namespace)) {
+            return Ok(());
+        }
+        match &self.scope.namespace {
+            Some(namespace) => self.directories.watch(&self.paths.names().join(namespace))?,
+            None => {
+                self.directories.watch(&self.paths.names())?;
+                for entry in std::fs::read_dir(self.paths.names()).into_iter().flatten().flatten() {
+                    self.directories.watch(&entry.path())?;
+                }
+            }
+        }
+        let mut claims = kept::list(&self.paths, self.scope.namespace.as_deref()).map_err(|e| kept_failure(&e))?;
+        claims.retain(|claim| self.scope.holds(claim));
+        // A running pod's supervisor says itself when it is removed.
+        let gone: Vec<String> = self
+            .pods
+            .iter()
+            .filter(|(uid, pod)| pod.still && !claims.iter().any(|claim| claim.uid == **uid))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in gone {
+            news.extend(self.pods.remove(&uid).and_then(|pod| pod.shown).map(|seen| News::Gone(Box::new(seen))));
+        }
+        for claim in claims {
+            let watch = Watch::start(&self.paths, &claim.uid);
+            self.pods.entry(claim.uid.clone()).or_insert(Watched {
+                claim,
+                watch,
+                since: Instant::now(),
+                shown: None,
+                still: false,
+                look: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks at every pod that has something to say.
+    fn look(&mut self, news: &mut Vec<News>) -> Result<(), Failure> {
+        let mut order: Vec<(Claim, String)> = Vec::new();
+        order.extend(self.pods.iter().filter(|(_, pod)| pod.look).map(|(uid, pod)| (pod.claim.clone(), uid.clone())));
+        order.sort();
+        for (_, uid) in order {
+            let Some(pod) = self.pods.get_mut(&uid) else { continue };
+            pod.look = false;
+            let seen = match pod.watch.next()? {
+                Sight::State(state, events) => {
+                    pod.still = false;
+                    Seen { pod: *state, events, standing: Standing::Live }
+                }
+                Sight::Still(seen) => {
+                    // It may have changed before its directory was watched: one more look.
+                    pod.look = !std::mem::replace(&mut pod.still, true);
+                    self.directories.watch(&self.paths.pod_state(&uid))?;
+                    pod.watch = Watch::start(&self.paths, &uid);
+                    let unborn = seen.standing == Standing::Unattended && !self.paths.pod_kept(&uid).exists();
+                    if pod.shown.is_none() && unborn && pod.since.elapsed() < BIRTH {
+                        continue;
+                    }
+                    *seen
+                }
+                Sight::Gone => {
+                    news.extend(self.pods.remove(&uid).and_then(|p| p.shown).map(|seen| News::Gone(Box::new(seen))));
+                    // The name may be another pod's by now.
+                    self.rescan = true;
+                    continue;
+                }
+            };
+            let same = |shown: &Seen| shown.pod == seen.pod && shown.events == seen.events;
+            if !pod.shown.as_ref().is_some_and(same) {
+                pod.shown = Some(seen.clone());
+                news.push(News::Changed(Box::new(seen)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody has something to say, and marks who.
+    fn wait(&mut self) {
+        if self.rescan || self.pods.values().any(|pod| pod.look) {
+            return;
+        }
+        let mut polled = vec![PollFd::new(self.directories.as_fd(), PollFlags::POLLIN)];
+        let mut uids = Vec::new();
+        for (uid, pod) in &self.pods {
+            if let Some(descriptor) = pod.watch.descriptor() {
+                polled.push(PollFd::new(descriptor, PollFlags::POLLIN));
+                uids.push(uid.clone());
+            }
+        }
+        let unborn = self.pods.values().any(|pod| pod.shown.is_none());
+        let timeout = if unborn { PollTimeout::from(BIRTH_LOOK) } else { PollTimeout::NONE };
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+        let mut ready = polled.iter().map(|fd| fd.any().unwrap_or(false));
+        let _directories = ready.next();
+        let ready: Vec<bool> = ready.collect();
+        for (uid, _) in uids.iter().zip(ready).filter(|(_, ready)| *ready) {
+            if let Some(pod) = self.pods.get_mut(uid) {
+                pod.look = true;
+            }
+        }
+        let told = self.directories.drain();
+        self.rescan = self.rescan || told;
+        for pod in self.pods.values_mut() {
+            pod.look = pod.look || (told && pod.still) || (unborn && pod.shown.is_none());
+        }
+    }
+}
