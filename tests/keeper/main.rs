@@ -310,6 +310,8 @@ fn both_killed_leaves_children_and_supervisor_alive() {
     let (keeper, guard) = pod.info().pids;
     puppet::kill_and_wait(guard);
     puppet::kill_and_wait(keeper);
+    // The socket's end comes when the last copy is closed: a child on its way to exec may have one for a moment.
+    pod.wait();
     assert_eq!(pod.peek_error(), Some(io::ErrorKind::UnexpectedEof));
     puppet::kill(pid, 0);
     drop(writer);
