@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, EnvVarSource, Pod, Secret};
 
 use super::expansion::expand;
-use super::quantity;
 use super::text::{Secrets, Text};
+use crate::manifest::quantity::{Format, Quantity};
 
 /// Where ConfigMaps and Secrets of the pod's namespace are found; missing ones are `None`.
 pub trait Objects {
@@ -274,21 +274,25 @@ fn resource(
         _ => return Err(unsupported()),
     };
     let requirements = container.resources.as_ref();
-    let quantity_of = |limits: bool| -> Option<i128> {
+    // The cpu is counted in thousandths, everything else in units, the divisor too.
+    let count = |quantity: &Quantity| if resource == "cpu" { quantity.milli_value() } else { quantity.value() };
+    let quantity_of = |limits: bool| -> Option<i64> {
         let requirements = requirements?;
         let list = if limits { requirements.limits.as_ref() } else { requirements.requests.as_ref() }?;
-        quantity::nano(&list.get(resource)?.0).filter(|value| *value != 0)
+        Quantity::parse(&list.get(resource)?.0).ok().map(|quantity| count(&quantity)).filter(|value| *value != 0)
     };
     let machine = match resource {
-        "cpu" => i128::from(surroundings.machine.cpu_milli) * 1_000_000,
-        "memory" => i128::from(surroundings.machine.memory) * 1_000_000_000,
-        "ephemeral-storage" => i128::from(surroundings.machine.storage) * 1_000_000_000,
+        "cpu" => surroundings.machine.cpu_milli,
+        "memory" => surroundings.machine.memory,
+        "ephemeral-storage" => surroundings.machine.storage,
         _ => 0,
     };
     let amount = if limit { quantity_of(true).unwrap_or(machine) } else { quantity_of(false).unwrap_or(0) };
-    let divisor = quantity::nano(divisor).filter(|value| *value > 0).unwrap_or(1_000_000_000);
-    // The cpu divisor is at least a thousandth, as milli values are.
-    quantity::ceil(amount, divisor).map(|value| value.to_string()).ok_or_else(unsupported)
+    let one = || count(&Quantity::from_value(1, Format::DecimalSi));
+    let divisor = Quantity::parse(divisor).ok().map(|divisor| count(&divisor)).filter(|value| *value > 0);
+    let divisor = divisor.unwrap_or_else(one);
+    let (whole, rest) = (amount.div_euclid(divisor), amount.rem_euclid(divisor));
+    Ok(whole.saturating_add(i64::from(rest != 0)).to_string())
 }
 
 #[cfg(test)]

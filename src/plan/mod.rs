@@ -4,6 +4,8 @@
 //! `linux::lower` turns the same plan into the system calls that the stage makes; `podlet plan` prints it. Pure: no
 //! clock, no file, no socket. Values of Secrets are in a plan as references only ([`Text`]).
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use serde::Serialize;
 
 pub mod capability;
@@ -15,7 +17,6 @@ pub mod exec;
 pub mod expansion;
 pub mod identity;
 pub mod paths;
-pub mod quantity;
 mod render;
 pub mod resources;
 pub mod sandbox;

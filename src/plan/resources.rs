@@ -2,9 +2,9 @@
 //! opencontainers/cgroups.
 
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
-use serde::Serialize;
 
-use super::quantity;
+use crate::manifest::quantity::Quantity;
+use serde::Serialize;
 
 /// Period of the CPU quota in microseconds.
 pub const CPU_PERIOD: u64 = 100_000;
@@ -51,8 +51,13 @@ pub fn quota(milli: i64) -> Option<u64> {
 fn amount(requirements: Option<&ResourceRequirements>, limit: bool, name: &str) -> Option<i64> {
     let requirements = requirements?;
     let list = if limit { requirements.limits.as_ref() } else { requirements.requests.as_ref() }?;
-    let quantity = &list.get(name)?.0;
-    if name == "cpu" { quantity::milli(quantity) } else { quantity::value(quantity) }
+    counted(name, &list.get(name)?.0)
+}
+
+/// The cpu in thousandths, everything else in units; `None` for what is no quantity.
+fn counted(name: &str, quantity: &str) -> Option<i64> {
+    let quantity = Quantity::parse(quantity).ok()?;
+    Some(if name == "cpu" { quantity.milli_value() } else { quantity.value() })
 }
 
 /// The request of a resource (`cpu` in milli, else units), 0 when absent.
@@ -103,10 +108,7 @@ pub fn of_pod(pod: &Pod) -> Limits {
     let Some(spec) = &pod.spec else { return Limits { cpu_shares: 2, ..Limits::default() } };
     let pod_level = spec.resources.as_ref();
     let overhead = |name: &str| {
-        spec.overhead
-            .as_ref()
-            .and_then(|list| list.get(name))
-            .map_or(0, |q| if name == "cpu" { quantity::milli(&q.0) } else { quantity::value(&q.0) }.unwrap_or(0))
+        spec.overhead.as_ref().and_then(|list| list.get(name)).map_or(0, |q| counted(name, &q.0).unwrap_or(0))
     };
     let whole = |name: &str| -> Option<i64> {
         if let Some(value) = limit(pod_level, name) {

@@ -68,7 +68,7 @@ impl Supervisor {
         };
         let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let context = self.world.context(&pod);
-        container::prepare_exec(&context, spec, running.attempt, image, init.as_fd(), command, tty, stdio)
+        container::prepare_exec(&context, spec, image, init.as_fd(), command, tty, stdio)
             .map_err(|failure| failure.message)
     }
 

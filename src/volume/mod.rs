@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, PodSpec, Volume};
 use nix::mount::{MsFlags, mount};
 
+use crate::manifest::quantity::Quantity;
 use crate::paths::Paths;
 use crate::plan::environment::Objects;
-use crate::plan::quantity;
 
 mod payload;
 
@@ -70,7 +70,11 @@ fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, m
         return match empty.medium.as_deref().unwrap_or_default() {
             "" => Ok(()),
             "Memory" => {
-                let limit = empty.size_limit.as_ref().and_then(|q| quantity::value(&q.0)).filter(|size| *size > 0);
+                let limit = empty
+                    .size_limit
+                    .as_ref()
+                    .and_then(|q| Some(Quantity::parse(&q.0).ok()?.value()))
+                    .filter(|size| *size > 0);
                 let pod_limit = crate::plan::resources::of_pod(pod).memory;
                 let size = [limit.and_then(|size| u64::try_from(size).ok()), pod_limit, Some(memory)];
                 let size = size.into_iter().flatten().min().unwrap_or(memory);

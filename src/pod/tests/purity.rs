@@ -43,10 +43,13 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn the_machine_names_nothing_impure() {
+fn machine_and_plan_name_nothing_impure() {
     let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pod"), &mut found);
-    assert!(found.len() > 15, "the sources were not found: {found:?}");
+    for (room, least) in [("src/pod", 15), ("src/plan", 12)] {
+        let before = found.len();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(room), &mut found);
+        assert!(found.len() - before > least, "the sources of {room} were not found: {found:?}");
+    }
     for path in found {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("//! "), "{}: says nothing of itself", path.display());

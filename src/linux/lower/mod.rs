@@ -2,18 +2,17 @@
 //! what is run. Nothing is done here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::call::{Argument, Call, MayFail};
-use super::seccomp;
-use super::syscall::{
-    AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
-    MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
-};
-use crate::plan::paths;
+use super::syscall::{AT_RECURSIVE, MOVE_MOUNT_F_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE};
 use crate::plan::{
     Capabilities, Descriptor, FIRST_DESCRIPTOR, MountFlags, Namespace, Plan, Propagation, Shape, Step, Text,
 };
+
+mod arguments;
+mod calls;
+
+use arguments::{flag_names, here, mount_flags, named, namespace_flags, number, octal, text, words};
 
 /// Why a plan cannot be lowered: a fault of podlet's own.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -59,70 +58,10 @@ pub fn clone_flag(namespace: Namespace) -> u64 {
     u64::from(flag.cast_unsigned())
 }
 
-fn namespace_flags(namespaces: &[Namespace]) -> Argument {
-    let name = |namespace: &Namespace| match namespace {
-        Namespace::Mount => "CLONE_NEWNS",
-        Namespace::Pid => "CLONE_NEWPID",
-        Namespace::Network => "CLONE_NEWNET",
-        Namespace::Ipc => "CLONE_NEWIPC",
-        Namespace::Uts => "CLONE_NEWUTS",
-        Namespace::Cgroup => "CLONE_NEWCGROUP",
-    };
-    let value = namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
-    Argument::Named(value, namespaces.iter().map(name).collect::<Vec<_>>().join("|"))
-}
-
 struct Lowering<'a> {
     calls: Vec<Call>,
     bound: BTreeMap<&'a str, Argument>,
     step: usize,
-}
-
-fn number(value: impl Into<i64>) -> Argument {
-    Argument::Number(value.into())
-}
-
-fn named(value: impl TryInto<u64>, name: &str) -> Argument {
-    Argument::Named(value.try_into().unwrap_or_default(), name.to_owned())
-}
-
-fn text(value: &str) -> Argument {
-    Argument::Text(Text::from(value))
-}
-
-/// `AT_FDCWD`, sign-extended as the kernel's int argument.
-fn here() -> Argument {
-    Argument::Named(i64::from(libc::AT_FDCWD).cast_unsigned(), "AT_FDCWD".into())
-}
-
-fn octal(mode: u32) -> Argument {
-    Argument::Named(u64::from(mode), if mode == 0 { "000".into() } else { format!("0{mode:o}") })
-}
-
-fn words(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-/// Flags of mount(2).
-fn mount_flags(flags: MountFlags, more: &[(u64, &str)]) -> Argument {
-    let own = [
-        (flags.read_only, libc::MS_RDONLY, "MS_RDONLY"),
-        (flags.nosuid, libc::MS_NOSUID, "MS_NOSUID"),
-        (flags.nodev, libc::MS_NODEV, "MS_NODEV"),
-        (flags.noexec, libc::MS_NOEXEC, "MS_NOEXEC"),
-        (flags.strictatime, libc::MS_STRICTATIME, "MS_STRICTATIME"),
-    ];
-    let on = own.into_iter().filter(|(on, ..)| *on).map(|(_, bit, name)| (bit, name)).chain(more.iter().copied());
-    flag_names(on)
-}
-
-fn flag_names<'a>(flags: impl Iterator<Item = (u64, &'a str)>) -> Argument {
-    let (mut value, mut names) = (0, Vec::new());
-    for (bit, name) in flags {
-        value |= bit;
-        names.push(name);
-    }
-    Argument::Named(value, if names.is_empty() { "0".into() } else { names.join("|") })
 }
 
 impl<'a> Lowering<'a> {
@@ -144,106 +83,6 @@ impl<'a> Lowering<'a> {
 
     fn bind(&mut self, descriptor: &'a Descriptor, entry: usize) {
         self.bound.insert(&descriptor.0, Argument::Result(entry, descriptor.0.clone()));
-    }
-
-    /// A path in the container, held by descriptor: never through a magic link, never out of the root.
-    fn resolve(&mut self, path: &str, flags: u64, flag_text: &str) -> Argument {
-        let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-        let shown = format!("{{flags={flag_text}, resolve=RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT}}");
-        let how = Argument::Bytes(words(&[flags, 0, resolve]), shown);
-        let entry = self.push("openat2", libc::SYS_openat2, vec![here(), text(path), how, number(24)]);
-        Argument::Result(entry, path.to_owned())
-    }
-
-    fn resolve_path(&mut self, path: &str) -> Argument {
-        self.resolve(path, (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(), "O_PATH|O_CLOEXEC")
-    }
-
-    fn resolve_directory(&mut self, path: &str) -> Argument {
-        let flags = libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY;
-        self.resolve(path, flags.cast_unsigned().into(), "O_DIRECTORY|O_PATH|O_CLOEXEC")
-    }
-
-    fn make_missing(&mut self, missing: &[String], shape: Shape) {
-        for (index, prefix) in missing.iter().enumerate() {
-            let (parent, name) = paths::split(prefix);
-            let parent = self.resolve_directory(parent);
-            if index + 1 == missing.len() && shape == Shape::File {
-                let mode = Argument::Named(u64::from(libc::S_IFREG | 0o644), "S_IFREG|0644".into());
-                self.push("mknodat", libc::SYS_mknodat, vec![parent, text(name), mode, number(0)]);
-            } else {
-                self.push("mkdirat", libc::SYS_mkdirat, vec![parent, text(name), octal(0o755)]);
-            }
-            // There already, or on something read-only: the next call tells.
-            self.may_fail(MayFail::Any);
-        }
-    }
-
-    fn attach(&mut self, tree: Argument, target: Argument) {
-        let flags = flag_names(
-            [
-                (u64::from(MOVE_MOUNT_F_EMPTY_PATH), "MOVE_MOUNT_F_EMPTY_PATH"),
-                (u64::from(MOVE_MOUNT_T_EMPTY_PATH), "MOVE_MOUNT_T_EMPTY_PATH"),
-            ]
-            .into_iter(),
-        );
-        self.push("move_mount", libc::SYS_move_mount, vec![tree, text(""), target, text(""), flags]);
-    }
-
-    fn mount_setattr(
-        &mut self,
-        on: (Argument, &str, Vec<(u32, &str)>),
-        flags: MountFlags,
-        propagation: Option<Propagation>,
-    ) {
-        let (descriptor, path, at) = on;
-        let own = [
-            (flags.read_only, MOUNT_ATTR_RDONLY, "MOUNT_ATTR_RDONLY"),
-            (flags.nosuid, MOUNT_ATTR_NOSUID, "MOUNT_ATTR_NOSUID"),
-            (flags.nodev, MOUNT_ATTR_NODEV, "MOUNT_ATTR_NODEV"),
-            (flags.noexec, MOUNT_ATTR_NOEXEC, "MOUNT_ATTR_NOEXEC"),
-        ];
-        let set: Vec<_> = own.into_iter().filter(|(on, ..)| *on).collect();
-        let bits = set.iter().fold(0, |all, (_, bit, _)| all | bit);
-        let names: Vec<&str> = set.iter().map(|(_, _, name)| *name).collect();
-        let (spread, spread_name) = match propagation {
-            None => (0, "0"),
-            Some(Propagation::Private) => (libc::MS_PRIVATE, "MS_PRIVATE"),
-            Some(Propagation::Slave) => (libc::MS_SLAVE, "MS_SLAVE"),
-        };
-        let set_text = if names.is_empty() { "0".to_owned() } else { names.join("|") };
-        let shown = format!("{{attr_set={set_text}, attr_clr=0, propagation={spread_name}, userns_fd=0}}");
-        let attributes = Argument::Bytes(words(&[bits, 0, spread, 0]), shown);
-        let at = flag_names(at.into_iter().map(|(bit, name)| (u64::from(bit), name)));
-        self.push("mount_setattr", libc::SYS_mount_setattr, vec![descriptor, text(path), at, attributes, number(32)]);
-    }
-
-    fn write_file(&mut self, path: &str, value: &str, may_fail: Option<MayFail>) {
-        let flags = named((libc::O_WRONLY | libc::O_CLOEXEC).cast_unsigned(), "O_WRONLY|O_CLOEXEC");
-        let file = self.push("openat", libc::SYS_openat, vec![here(), text(path), flags]);
-        if may_fail == Some(MayFail::Any) {
-            self.may_fail(MayFail::Any);
-        }
-        let file = Argument::Result(file, path.to_owned());
-        let length = i64::try_from(value.len()).unwrap_or_default();
-        self.push("write", libc::SYS_write, vec![file.clone(), text(value), number(length)]);
-        if let Some(may_fail) = may_fail {
-            self.may_fail(may_fail);
-        }
-        self.push("close", libc::SYS_close, vec![file]);
-        if may_fail == Some(MayFail::Any) {
-            self.may_fail(MayFail::Any);
-        }
-    }
-
-    fn prctl(&mut self, option: i32, name: &str, value: Argument) {
-        let rest = [number(0), number(0), number(0)];
-        let arguments = [named(option.cast_unsigned(), name), value].into_iter().chain(rest).collect();
-        self.push("prctl", libc::SYS_prctl, arguments);
-    }
-
-    fn mount(&mut self, source: Argument, target: &str, kind: Argument, flags: Argument, options: Argument) {
-        self.push("mount", libc::SYS_mount, vec![source, text(target), kind, flags, options]);
     }
 
     fn lower(&mut self, step: &'a Step) -> Result<(), LowerError> {
@@ -499,24 +338,5 @@ impl<'a> Lowering<'a> {
             }
         }
         Ok(())
-    }
-
-    fn load_seccomp(&mut self, capabilities: Capabilities) -> Result<(), LowerError> {
-        let program = seccomp::runtime_default(capabilities).map_err(|error| LowerError::Filter(error.to_string()))?;
-        let mode = named(libc::SECCOMP_SET_MODE_FILTER, "SECCOMP_SET_MODE_FILTER");
-        self.push("seccomp", libc::SYS_seccomp, vec![mode, number(0), Argument::Filter(Arc::clone(&program))]);
-        Ok(())
-    }
-
-    fn set_capabilities(&mut self, capabilities: Capabilities) {
-        // _LINUX_CAPABILITY_VERSION_3: header {version, pid}, then {effective, permitted, inheritable} for each 32.
-        const VERSION: u32 = 0x2008_0522;
-        let header: Vec<u8> = [VERSION, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let low = u32::try_from(capabilities.0 & u64::from(u32::MAX)).unwrap_or_default();
-        let high = u32::try_from(capabilities.0 >> 32).unwrap_or_default();
-        let data: Vec<u8> = [low, low, 0, high, high, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let shown = format!("{{effective={0:#x}, permitted={0:#x}, inheritable=0}}", capabilities.0);
-        let header = Argument::Bytes(header, "{version=_LINUX_CAPABILITY_VERSION_3, pid=0}".into());
-        self.push("capset", libc::SYS_capset, vec![header, Argument::Bytes(data, shown)]);
     }
 }

@@ -1,0 +1,147 @@
+//! One container instance, from its spec to a process that is ready to be asked for; and the removal of what it leaves.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::super::cgroup::Cgroup;
+use super::super::resolve::Root;
+use super::super::{device, rootfs};
+use super::inputs::{
+    arguments, container_inputs, find_program, own_stdio, resolve_identity, variables, working_directory,
+};
+use super::mounts::binds;
+use super::pod::{write_file, write_hosts};
+use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
+use crate::image::Image;
+use crate::plan::container::{Bind, Inputs, on_root};
+use crate::plan::environment::Variables;
+use crate::plan::{Secrets, Shape, Text, identity, resources};
+use crate::pod::input::StartStage;
+
+/// One container instance. `stdio` are its ends of stdin (or /dev/null), stdout and stderr. `sandbox` is a pidfd of pause.
+pub fn prepare_container(
+    context: &PodContext<'_>,
+    container: &Container,
+    attempt: u32,
+    image: &Image,
+    sandbox: BorrowedFd<'_>,
+    stdio: [BorrowedFd<'_>; 3],
+) -> Result<(Prepared, Cgroup), StartFailure> {
+    let (variables, secrets) = variables(context, container, image)?;
+    identity::check_non_root(context.pod, container, image.config.user.as_deref())
+        .map_err(|text| failure(StartStage::Config, text))?;
+    let words = arguments(container, image, &variables)?;
+    let names = context.names().map_err(|message| failure(StartStage::Config, message))?;
+    write_hosts(context, &names).map_err(create("the pod's /etc/hosts cannot be written"))?;
+    write_file(&context.termination_log(&container.name, attempt), "", 0o666)
+        .map_err(create("the termination message file cannot be made"))?;
+    let (binds, user_targets) = binds(context, container, attempt, image)?;
+    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
+    let root = rootfs::build(&image.layers, &directory).map_err(create("the root file system cannot be made"))?;
+    let result = finish_container(
+        context,
+        container,
+        image,
+        Found { variables, secrets, words, binds, user_targets, root },
+        sandbox,
+        stdio,
+    );
+    if result.is_err() {
+        let _ = remove_instance(context, &container.name, attempt);
+    }
+    result
+}
+
+/// What [`prepare_container`] has found out before anything of the instance exists in the kernel but its root.
+struct Found {
+    variables: Variables,
+    secrets: Secrets,
+    words: Vec<Text>,
+    binds: Vec<Bind>,
+    user_targets: Vec<String>,
+    root: rootfs::RootFs,
+}
+
+fn finish_container(
+    context: &PodContext<'_>,
+    container: &Container,
+    image: &Image,
+    found: Found,
+    sandbox: BorrowedFd<'_>,
+    stdio: [BorrowedFd<'_>; 3],
+) -> Result<(Prepared, Cgroup), StartFailure> {
+    let root = Root(found.root.mount.as_fd());
+    let identity = resolve_identity(context, container, image, &root)?;
+    let targets: Vec<&str> = found.binds.iter().map(|bind| bind.target.as_str()).collect();
+    let working_directory = working_directory(container, image)?;
+    for name in ["/proc", "/sys", "/dev"] {
+        root.make_real_directory(name).map_err(|error| {
+            failure(StartStage::Create, format!("{name} of the image must be a directory, not a link: {error}"))
+        })?;
+    }
+    for (index, bind) in found.binds.iter().enumerate() {
+        if on_root(&bind.target, targets.get(..index).unwrap_or_default()) {
+            root.make_mount_point(&bind.target, bind.shape).map_err(|error| {
+                failure(
+                    StartStage::Create,
+                    format!("mount point \"{}\" cannot be made in the image: {error}", bind.target),
+                )
+            })?;
+        }
+    }
+    if on_root(&working_directory, &targets) && !targets.contains(&working_directory.as_str()) {
+        root.make_mount_point(&working_directory, Shape::Directory).map_err(|error| {
+            failure(StartStage::Run, format!("workingDir \"{working_directory}\" cannot be made in the image: {error}"))
+        })?;
+    }
+    let program =
+        find_program(&found.variables, found.words, &identity, &working_directory, &targets, container.tty, &root)?;
+    let cgroup = Cgroup::of_container(context.uid(), &container.name);
+    let inputs = Inputs {
+        root_about: found.root.about.clone(),
+        own_stdio: own_stdio(&stdio, &identity),
+        ..container_inputs(
+            context,
+            container,
+            &cgroup,
+            found.binds,
+            found.user_targets,
+            working_directory,
+            identity.clone(),
+            program,
+        )?
+    };
+    let plan = crate::plan::container::plan(inputs);
+    cgroup.create_fresh().map_err(create("the container's cgroup cannot be made"))?;
+    cgroup.limit(&resources::of_container(context.pod, container)).map_err(create("the cgroup refuses its limits"))?;
+    cgroup.kill_together();
+    device::restrict_container(context.pod, container, &cgroup)
+        .map_err(create("the container's cgroup refuses its device rules"))?;
+    let mut held = cgroup.procs().map_err(create("the container's cgroup cannot be opened"))?;
+    let copy =
+        |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
+    held.push(found.root.mount);
+    held.push(copy(sandbox)?);
+    let mut descriptors = Vec::new();
+    for (descriptor, number) in stdio.into_iter().zip(0..) {
+        descriptors.push((copy(descriptor)?, number));
+    }
+    let mut prepared = assemble(plan, held, descriptors, &found.secrets, &identity)?;
+    if found.root.in_memory {
+        prepared.notices.push(format!(
+            "the file system of {} cannot hold a container's writable layer; it is in memory, at most {}",
+            context.paths.state.display(),
+            rootfs::TMPFS_SIZE
+        ));
+    }
+    Ok((prepared, cgroup))
+}
+
+/// Takes away what an ended instance leaves: its writable layer, termination-log file, mounts.
+pub fn remove_instance(context: &PodContext<'_>, container: &str, attempt: u32) -> io::Result<()> {
+    let _ = fs::remove_file(context.termination_log(container, attempt));
+    rootfs::remove(&context.paths.container_state(context.uid(), container, attempt))
+}

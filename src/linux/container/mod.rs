@@ -1,0 +1,226 @@
+//! From a container of a Pod to what the keeper is asked for: finds out all that the plan needs, compiles the plan, makes
+//! the descriptors that it uses, lowers it to the stage's table. The supervisor calls it; it never decides about lives.
+//!
+//! | file | what |
+//! |---|---|
+//! | `pod` | what all containers of a pod share: cgroup, /etc files, /dev/shm, volumes; and its removal |
+//! | `sandbox` | the pause process |
+//! | `instance` | one container |
+//! | `session` | a further process in a running container |
+//! | `preview` | plans alone, nothing made |
+//! | `inputs` | what a plan needs to know: user, environment, capabilities, program |
+//! | `mounts` | what is mounted into a container |
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use super::call::{self, EncodeError};
+use super::cgroup::Cgroup;
+use super::lower::{LowerError, clone_flag};
+use super::machine::Machine;
+use super::program;
+use crate::network;
+use crate::paths::Paths;
+use crate::plan::container::PidNamespace;
+pub use crate::plan::environment::Objects;
+use crate::plan::identity::Identity;
+use crate::plan::{FIRST_DESCRIPTOR, Namespace, Plan, Secrets};
+use crate::pod::input::{LinuxUser, StartStage};
+
+mod inputs;
+mod instance;
+mod mounts;
+mod pod;
+mod preview;
+mod sandbox;
+mod session;
+
+pub use instance::{prepare_container, remove_instance};
+pub use pod::{notices, prepare_pod, tear_down};
+pub use preview::preview;
+pub use sandbox::prepare_sandbox;
+pub use session::prepare_exec;
+
+/// What the filter is for a container whose manifest names none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum SeccompDefault {
+    /// As a kubelet with `seccompDefault: true`.
+    #[default]
+    RuntimeDefault,
+    /// As a plain kubelet.
+    Unconfined,
+}
+
+/// What is the same for all processes of one pod.
+pub struct PodContext<'a> {
+    /// Defaulted, with uid.
+    pub pod: &'a Pod,
+    /// Roots on disk.
+    pub paths: &'a Paths,
+    /// For a silent manifest.
+    pub seccomp_default: SeccompDefault,
+    /// ConfigMaps and Secrets.
+    pub objects: &'a dyn Objects,
+}
+
+/// A process that is ready to be asked for.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The steps, for `plan`, `--trace` and messages.
+    pub plan: Plan,
+    /// The stage's table, lowered from the plan. The stage writes results into it.
+    pub table: OwnedFd,
+    /// Further descriptors and the numbers that the table expects them at.
+    pub descriptors: Vec<(OwnedFd, u32)>,
+    /// For [`super::keeper::Spawn`].
+    pub clone_flags: u64,
+    /// For [`super::keeper::Spawn`].
+    pub second: bool,
+    /// As whom it runs.
+    pub user: LinuxUser,
+    /// What a user should know, a line each; empty as a rule.
+    pub notices: Vec<String>,
+}
+
+/// Why nothing can be started, at which stage, in the kubelet's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StartFailure {
+    /// Decides the waiting reason.
+    pub stage: StartStage,
+    /// For the user.
+    pub message: String,
+}
+
+/// A failure at a stage.
+fn failure(stage: StartStage, message: impl Into<String>) -> StartFailure {
+    StartFailure { stage, message: message.into() }
+}
+
+/// A failure of podlet's own work, named by what it was about.
+fn create(what: &str) -> impl Fn(io::Error) -> StartFailure + '_ {
+    move |error| failure(StartStage::Create, format!("{what}: {error}"))
+}
+
+impl From<LowerError> for StartFailure {
+    fn from(error: LowerError) -> StartFailure {
+        failure(StartStage::Create, error.to_string())
+    }
+}
+
+impl From<EncodeError> for StartFailure {
+    fn from(error: EncodeError) -> StartFailure {
+        failure(StartStage::Create, error.to_string())
+    }
+}
+
+impl PodContext<'_> {
+    fn uid(&self) -> &str {
+        self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    fn spec(&self) -> PodSpecView<'_> {
+        PodSpecView(self.pod.spec.as_ref())
+    }
+
+    fn names(&self) -> Result<network::Names, String> {
+        network::names(self.pod, &Machine::get().hostname)
+    }
+
+    /// The files that containers of the pod share: hosts, hostname, resolv.conf, termination logs.
+    fn files(&self) -> PathBuf {
+        self.paths.pod_state(self.uid()).join("etc")
+    }
+
+    fn shm(&self) -> PathBuf {
+        self.paths.pod_state(self.uid()).join("shm")
+    }
+
+    /// An empty directory: where a root file system is attached before it becomes the root.
+    fn root_at(&self) -> PathBuf {
+        self.paths.pod_state(self.uid()).join("root")
+    }
+
+    /// The file behind a container's `terminationMessagePath`.
+    pub fn termination_log(&self, container: &str, attempt: u32) -> PathBuf {
+        self.files().join(format!("{container}.{attempt}.termination-log"))
+    }
+}
+
+/// Short questions to a spec that may be absent.
+struct PodSpecView<'a>(Option<&'a PodSpec>);
+
+impl PodSpecView<'_> {
+    fn host_network(&self) -> bool {
+        self.0.and_then(|spec| spec.host_network) == Some(true)
+    }
+
+    fn host_ipc(&self) -> bool {
+        self.0.and_then(|spec| spec.host_ipc) == Some(true)
+    }
+
+    fn pid(&self) -> PidNamespace {
+        if self.0.and_then(|spec| spec.host_pid) == Some(true) {
+            PidNamespace::Host
+        } else if self.0.and_then(|spec| spec.share_process_namespace) == Some(true) {
+            PidNamespace::Sandbox
+        } else {
+            PidNamespace::Own
+        }
+    }
+
+    /// The namespaces that pause keeps for the pod and containers join.
+    fn of_sandbox(&self) -> Vec<Namespace> {
+        let mut namespaces = Vec::new();
+        if !self.host_network() {
+            namespaces.extend([Namespace::Network, Namespace::Uts]);
+        }
+        if !self.host_ipc() {
+            namespaces.push(Namespace::Ipc);
+        }
+        namespaces
+    }
+}
+
+/// Lowers a plan and puts everything together. `held` are the plan's descriptors, in its order.
+fn assemble(
+    plan: Plan,
+    held: Vec<OwnedFd>,
+    mut descriptors: Vec<(OwnedFd, u32)>,
+    secrets: &Secrets,
+    identity: &Identity,
+) -> Result<Prepared, StartFailure> {
+    let calls = plan.calls()?;
+    let bytes = call::encode(&calls, secrets, false)?;
+    let failed = create("the stage's table cannot be made");
+    let table = nix::sys::memfd::memfd_create(c"podlet table", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+        .map_err(|errno| failed(errno.into()))?;
+    let mut file = fs::File::from(table);
+    file.write_all(&bytes).map_err(&failed)?;
+    descriptors.extend(held.into_iter().zip(FIRST_DESCRIPTOR..));
+    let clone_flags = plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
+    let second = plan.steps.contains(&crate::plan::Step::CloneSecond);
+    let user = LinuxUser {
+        uid: identity.uid.into(),
+        gid: identity.gid.into(),
+        supplemental_groups: identity.groups.iter().map(|group| i64::from(*group)).collect(),
+    };
+    Ok(Prepared { plan, table: file.into(), descriptors, clone_flags, second, user, notices: Vec::new() })
+}
+
+/// The cgroup of a container that runs, for a supervisor that takes over.
+pub fn container_cgroup(context: &PodContext<'_>, container: &str) -> Cgroup {
+    Cgroup::of_container(context.uid(), container)
+}
+
+/// What a failed step of the stage means to a user: `exec: "x": executable file not found in $PATH`.
+pub fn explain_failure(prepared: &Prepared, entry: u32, errno: i32) -> StartFailure {
+    failure(StartStage::Run, program::explain(&prepared.plan, prepared.table.as_fd(), entry, errno))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What all containers of a pod share on the machine: its cgroups, the files of /etc, /dev/shm, its volumes. Made before the
+//! sandbox, found in place by a supervisor that takes over, taken away at the end.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+
+use nix::mount::{MntFlags, umount2};
+
+use super::super::cgroup::{Cgroup, Layout};
+use super::super::machine::Machine;
+use super::super::{device, rootfs};
+use super::{PodContext, StartFailure, create, failure};
+use crate::plan::resources;
+use crate::pod::input::StartStage;
+use crate::{network, volume};
+
+/// Makes the pod's cgroups with its limits, its directories, /dev/shm and volumes. Called once a pod, and again (finding all
+/// in place) by a supervisor that takes over. The message is for the event FailedMount or FailedCreatePodContainer.
+pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, StartFailure> {
+    let uid = context.uid();
+    let cgroup = Cgroup::of_pod(uid);
+    cgroup.create().map_err(create("the pod's cgroup cannot be made"))?;
+    cgroup.limit(&resources::of_pod(context.pod)).map_err(create("the pod's cgroup refuses its limits"))?;
+    device::restrict(context.pod, &cgroup).map_err(create("the pod's cgroup refuses its device rules"))?;
+    rootfs::make_directory(&context.root_at(), 0o700).map_err(create("the pod's directory cannot be made"))?;
+    // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).
+    let files = context.files();
+    rootfs::make_directory(&files, 0o755).map_err(create("the pod's directory cannot be made"))?;
+    volume::tmpfs(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
+    write_files(context)?;
+    if !context.spec().host_ipc() {
+        let shm = context.shm();
+        rootfs::make_directory(&shm, 0o777).map_err(create("the pod's /dev/shm cannot be made"))?;
+        volume::tmpfs(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
+    }
+    volume::prepare(context.paths, context.pod, context.objects, Machine::get().memory)
+        .map_err(|message| failure(StartStage::Config, message))?;
+    Ok(cgroup)
+}
+
+/// A file of podlet's own that containers see; rewritten in place, so that those which have it mounted see the change.
+pub(super) fn write_file(path: &std::path::Path, text: &str, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+pub(super) fn write_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
+    let names = context.names().map_err(|message| failure(StartStage::Config, message))?;
+    let files = context.files();
+    let failed = create("the pod's /etc files cannot be written");
+    write_file(&files.join("hostname"), &format!("{}\n", names.kernel), 0o644).map_err(&failed)?;
+    let machine = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let behind = fs::read_to_string(network::BEHIND_THE_STUB).ok();
+    let resolver = network::resolver(context.pod, &machine, behind.as_deref());
+    write_file(&files.join("resolv.conf"), &resolver.text, 0o644).map_err(&failed)
+}
+
+/// Written at each container start, as a kubelet does: what a container changed in it is lost.
+pub(super) fn write_hosts(context: &PodContext<'_>, names: &network::Names) -> io::Result<()> {
+    let machine = if context.spec().host_network() {
+        fs::read_to_string("/etc/hosts").unwrap_or_default()
+    } else {
+        String::new()
+    };
+    let status = context.pod.status.as_ref();
+    let addresses: Vec<String> =
+        status.iter().flat_map(|status| status.pod_ips.iter().flatten()).map(|ip| ip.ip.clone()).collect();
+    write_file(&context.files().join("hosts"), &network::hosts(context.pod, names, &addresses, &machine), 0o644)
+}
+
+/// What a user should know of the pod's name resolution and cgroups, a line each.
+pub fn notices(context: &PodContext<'_>) -> Vec<String> {
+    let machine = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let behind = fs::read_to_string(network::BEHIND_THE_STUB).ok();
+    let mut notices = network::resolver(context.pod, &machine, behind.as_deref()).notices;
+    notices.extend(Layout::of_machine().notices.iter().cloned());
+    notices
+}
+
+/// Takes away all that `prepare_pod` made and what instances left; called when nothing of the pod runs.
+pub fn tear_down(context: &PodContext<'_>) -> io::Result<()> {
+    let state = context.paths.pod_state(context.uid());
+    let mut mounts = vec![context.files(), context.shm()];
+    for volume in context.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+        if volume.host_path.is_none()
+            && let Ok(source) = volume::source(context.paths, context.uid(), volume)
+        {
+            mounts.push(source.path);
+        }
+    }
+    for mount in mounts.iter().filter(|path| volume::is_mount_point(path)) {
+        umount2(mount, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;
+    }
+    if let Ok(containers) = fs::read_dir(state.join("containers")) {
+        for instance in
+            containers.flatten().flat_map(|entry| fs::read_dir(entry.path()).into_iter().flatten().flatten())
+        {
+            rootfs::remove(&instance.path())?;
+        }
+    }
+    for name in ["containers", "volumes", "etc", "shm", "root"] {
+        match fs::remove_dir_all(state.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Cgroup::of_pod(context.uid()).remove()
+}
