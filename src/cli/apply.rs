@@ -3,10 +3,10 @@
 
 mod change;
 mod pod;
+mod rehearsal;
 pub mod wait;
 
 use clap::{Args, ValueEnum};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,8 +16,10 @@ use super::files::FileWords;
 use super::line::Everywhere;
 use super::print::wire;
 use super::resource::Kind;
-use super::{Caller, Failure, duration, print, stored};
-use crate::manifest::Object;
+use super::{Caller, Failure, duration, print, require, stored};
+use crate::linux::privilege::Work;
+use crate::manifest::field::FieldError;
+use crate::manifest::{Object, update};
 use crate::supervisor::launch::Choices;
 
 /// The words of `apply`.
@@ -116,9 +118,13 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
             "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,name,yaml"
         )));
     }
+    if words.dry_run == Some(DryRun::Server) {
+        let loaded = words.files.judge(everywhere, output, caller)?;
+        return rehearsal::on_the_server(&loaded.objects, words.replace, output, caller);
+    }
     let loaded = words.files.load(everywhere, output == "json", caller)?;
-    if let Some(dry_run @ (DryRun::Client | DryRun::Server)) = words.dry_run {
-        return rehearse(&loaded.objects, dry_run, output, caller);
+    if words.dry_run == Some(DryRun::Client) {
+        return rehearsal::on_the_client(&loaded.objects, output, caller);
     }
     let choices = choices(&words.choices, words.files.seccomp_default(), words.trace, everywhere);
     let pods = all(&loaded.objects, words.replace, &choices, output, caller)?;
@@ -137,21 +143,22 @@ pub fn all(
     output: &str,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<Applied>, Failure> {
-    if objects.iter().any(|object| matches!(object, Object::Pod(_))) {
-        pod::may_start()?;
-    }
+    let pods = objects.iter().any(|object| matches!(object, Object::Pod(_)));
+    require(if pods { Work::Pods } else { Work::Objects }, caller)?;
     let mut pods = Vec::new();
     let mut shown = Vec::new();
     for object in objects {
         let (outcome, value) = match object {
             Object::ConfigMap(map) => {
                 let mut map = (**map).clone();
-                let outcome = store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, caller)?;
+                let outcome =
+                    store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, update::config_map, replace, caller)?;
                 (outcome, wire::config_map(&map))
             }
             Object::Secret(secret) => {
                 let mut secret = (**secret).clone();
-                let outcome = store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, caller)?;
+                let outcome =
+                    store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, update::secret, replace, caller)?;
                 (outcome, wire::secret(&secret))
             }
             Object::Pod(pod) => {
@@ -177,6 +184,7 @@ pub fn all(
     Ok(pods)
 }
 
+/// One object as it is, several as a List.
 fn show(mut values: Vec<serde_json::Value>, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
     if values.is_empty() {
         return Ok(());
@@ -188,45 +196,6 @@ fn show(mut values: Vec<serde_json::Value>, output: &str, caller: &mut Caller<'_
         _ => {}
     }
     Ok(())
-}
-
-fn rehearse(objects: &[Object], dry_run: DryRun, output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let note = if dry_run == DryRun::Server { "(server dry run)" } else { "(dry run)" };
-    let mut shown = Vec::new();
-    for object in objects {
-        let name = object.metadata().name.as_deref().unwrap_or_default();
-        let namespace = object.metadata().namespace.as_deref().unwrap_or("default");
-        let full_name = format!("{}/{name}", object.kind().to_lowercase());
-        let (there, same, value) = match object {
-            Object::ConfigMap(map) => {
-                let old: Option<ConfigMap> = stored::find(&caller.paths, Kind::ConfigMap, namespace, name)?;
-                let same = old.as_ref().is_some_and(|old| same_object(old, &**map));
-                (old.is_some(), same, wire::config_map(map))
-            }
-            Object::Secret(secret) => {
-                let old: Option<Secret> = stored::find(&caller.paths, Kind::Secret, namespace, name)?;
-                let same = old.as_ref().is_some_and(|old| same_object(old, &**secret));
-                (old.is_some(), same, wire::secret(secret))
-            }
-            Object::Pod(pod) => {
-                let old = pod::manifest(&caller.paths, namespace, name)?;
-                let same = old.as_ref().is_some_and(|old| change::compare(old, pod) == change::Change::None);
-                (old.is_some(), same, wire::pod(pod))
-            }
-        };
-        let outcome = match (there, same) {
-            (false, _) => Outcome::Created,
-            (true, true) => Outcome::Unchanged,
-            (true, false) => Outcome::Configured,
-        };
-        match output {
-            "" => caller.print(&format!("{full_name} {} {note}\n", outcome.word()))?,
-            "name" => caller.print(&format!("{full_name}\n"))?,
-            _ => shown.push(value),
-        }
-    }
-    show(shown, output, caller)?;
-    Ok(0)
 }
 
 /// Whether two objects are the same but for what podlet itself writes into metadata.
@@ -246,31 +215,43 @@ fn store<T: Serialize + DeserializeOwned>(
     kind: Kind,
     object: &mut T,
     metadata: impl Fn(&mut T) -> &mut ObjectMeta,
+    refusal: impl Fn(&T, &T) -> Vec<FieldError>,
+    replace: bool,
     caller: &Caller<'_>,
 ) -> Result<Outcome, Failure> {
     let of_new = metadata(object);
     let name = of_new.name.clone().unwrap_or_default();
     let namespace = of_new.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let old: Option<T> = stored::find(&caller.paths, kind, &namespace, &name)?;
-    let outcome = match old {
-        None => {
+    let outcome = match &old {
+        None => Outcome::Created,
+        Some(old) if same_object(old, object) => Outcome::Unchanged,
+        Some(old) => match refusal(object, old) {
+            errors if errors.is_empty() => Outcome::Configured,
+            _ if replace => Outcome::Replaced,
+            errors => {
+                let invalid = change::invalid(kind.name(), &name, &errors);
+                let text = format!("{invalid}\nTo put the new one in its place: podlet apply --replace");
+                return Err(Failure::Text(text));
+            }
+        },
+    };
+    match old {
+        Some(mut old) if outcome != Outcome::Replaced => {
+            let of_old = metadata(&mut old).clone();
+            let of_new = metadata(object);
+            (of_new.creation_timestamp, of_new.uid) = (of_old.creation_timestamp, of_old.uid);
+        }
+        _ => {
             // To the second, as the API server has it.
             let now = jiff::Timestamp::from_second(caller.now().as_second()).unwrap_or_default();
             metadata(object).creation_timestamp = Some(Time(now));
             metadata(object).uid = Some(new_uid()?);
-            Outcome::Created
         }
-        Some(mut old) => {
-            let same = same_object(&old, object);
-            let of_old = metadata(&mut old).clone();
-            let of_new = metadata(object);
-            (of_new.creation_timestamp, of_new.uid) = (of_old.creation_timestamp, of_old.uid);
-            if same {
-                return Ok(Outcome::Unchanged);
-            }
-            Outcome::Configured
-        }
-    };
+    }
+    if outcome == Outcome::Unchanged {
+        return Ok(outcome);
+    }
     stored::store(&caller.paths, kind, &namespace, &name, object)?;
     Ok(outcome)
 }

@@ -88,6 +88,11 @@ impl Object {
     pub fn name(&self) -> &str {
         self.wire.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
     }
+
+    /// `metadata.namespace`.
+    pub fn namespace(&self) -> &str {
+        self.wire.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+    }
 }
 
 /// Kept state that cannot be read is the server's failure, as far as a user of kubectl's words goes.

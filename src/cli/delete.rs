@@ -31,6 +31,9 @@ pub struct Words {
     /// All of the type.
     #[arg(long)]
     pub all: bool,
+    /// In every namespace; with --all or a selector.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
     /// Those with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
@@ -161,14 +164,18 @@ fn chosen(
             Wanted::Named(_) if words.all || words.selector.is_some() => {
                 return Err(Failure::error("name cannot be provided when a selector is specified"));
             }
+            Wanted::Named(_) if words.all_namespaces => {
+                return Err(Failure::error("a resource cannot be retrieved by name across all namespaces"));
+            }
             Wanted::All(_) if !words.all && words.selector.is_none() => {
                 return Err(Failure::error("resource(s) were provided, but no name was specified"));
             }
             Wanted::All(kinds) => {
                 for kind in kinds {
                     let selector = Selector::parse(kind, words.selector.as_deref(), None)?;
-                    let found = ask::list(&caller.paths, kind, Some(&namespace), &selector)?;
-                    objects.extend(found.iter().map(|o| (kind, namespace.clone(), o.name().to_owned())));
+                    let within = (!words.all_namespaces).then_some(namespace.as_str());
+                    let found = ask::list(&caller.paths, kind, within, &selector)?;
+                    objects.extend(found.iter().map(|o| (kind, o.namespace().to_owned(), o.name().to_owned())));
                 }
                 if objects.is_empty() {
                     caller.print("No resources found\n")?;

@@ -45,11 +45,42 @@ impl FileWords {
     /// Reads, defaults and validates all of them; says what is wrong with each before anything is started. With `status` the
     /// Status goes to stdout as JSON.
     pub fn load(&self, everywhere: &Everywhere, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+        load(&self.names()?, everywhere, &self.allow_unsupported, status, caller)
+    }
+
+    fn names(&self) -> Result<Vec<PathBuf>, Failure> {
         let names: Vec<PathBuf> = self.files.iter().chain(&self.filenames).cloned().collect();
         if names.is_empty() {
             return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
         }
-        load(&names, everywhere, &self.allow_unsupported, status, caller)
+        match names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
+            Some(missing) => {
+                Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())))
+            }
+            None => Ok(names),
+        }
+    }
+
+    /// The API server's verdict alone, for `apply --dry-run=server`: what podlet itself does not carry out is let pass. What
+    /// is refused is told, and its Status goes to stdout where the output is json or yaml.
+    pub fn judge(&self, everywhere: &Everywhere, output: &str, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+        let names = self.names()?;
+        let sources = manifest::read_sources(&names).map_err(|e| Failure::Error(e.to_string()))?;
+        let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
+        match manifest::dry_run(&sources, &options) {
+            Ok(loaded) if loaded.objects.is_empty() => Err(Failure::error("no objects passed to apply")),
+            Ok(loaded) => {
+                loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+                Ok(loaded)
+            }
+            Err(rejected) => {
+                if output == "yaml" {
+                    let value = serde_json::to_value(&rejected.status).unwrap_or_default();
+                    super::print::yaml(&value, caller.out)?;
+                }
+                reject(&rejected, output == "json", caller)
+            }
+        }
     }
 }
 

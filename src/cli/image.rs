@@ -1,72 +1,81 @@
 //! `podlet image`: fills and looks at the image store.
 
-use std::path::PathBuf;
+mod import;
+mod listing;
+mod removal;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Caller, Failure};
+use crate::image::{Record, Reference, Store};
+use crate::linux::privilege::Work;
 
 /// The words of `image`.
 #[derive(Subcommand, Debug)]
 pub enum Words {
-    /// Take an image into the store from a directory, a tar file or an OCI layout.
+    /// Take an image into the store from a directory, a tar file, an OCI layout or a docker save archive.
     #[command(after_help = "\
 Examples:
   podlet image import busybox.tar localhost/busybox:1
-  podlet image import ./rootfs localhost/mine:1 --entrypoint=/bin/app
+  podlet image import ./rootfs localhost/mine:1 --entrypoint=/bin/app --user=1000
+  docker save web:3 | podlet image import -
   podlet image import ./oci-layout")]
-    Import(Import),
+    Import(import::Words),
     /// List the images of the store.
     #[command(visible_alias = "list", after_help = "Examples:\n  podlet image ls\n  podlet image ls -o json")]
-    Ls(Ls),
+    Ls(listing::Ls),
     /// Remove images from the store.
     #[command(visible_alias = "remove", after_help = "Examples:\n  podlet image rm localhost/busybox:1")]
-    Rm(Rm),
-    /// Show what the store knows of an image, as JSON.
+    Rm(removal::Words),
+    /// Show all that the store knows of an image.
     #[command(after_help = "Examples:\n  podlet image inspect podlet.local/actor")]
-    Inspect(Inspect),
-}
-
-/// The words of `image import`.
-#[derive(Args, Debug)]
-pub struct Import {
-    /// A directory, a tar file, an OCI layout, or - for a tar on standard input.
-    #[arg(value_name = "SOURCE")]
-    pub source: PathBuf,
-    /// The name it gets; an OCI layout brings its own.
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
-}
-
-/// The words of `image ls`.
-#[derive(Args, Debug)]
-pub struct Ls {
-    /// json, yaml or name.
-    #[arg(short, long, value_name = "FORMAT")]
-    pub output: Option<String>,
-    /// Without the line of headings.
-    #[arg(long)]
-    pub no_headers: bool,
-}
-
-/// The words of `image rm`.
-#[derive(Args, Debug)]
-pub struct Rm {
-    /// Names or IDs.
-    #[arg(value_name = "IMAGE", required = true)]
-    pub images: Vec<String>,
-}
-
-/// The words of `image inspect`.
-#[derive(Args, Debug)]
-pub struct Inspect {
-    /// Names or IDs.
-    #[arg(value_name = "IMAGE", required = true)]
-    pub images: Vec<String>,
+    Inspect(listing::Inspect),
 }
 
 /// Does it.
 pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, caller);
-    Err(Failure::error("image is not carried out yet"))
+    let work = match &words {
+        Words::Import(_) | Words::Rm(_) => Work::Images,
+        Words::Ls(_) | Words::Inspect(_) => Work::State,
+    };
+    super::require(work, caller)?;
+    let store = Store::open(&caller.paths.images());
+    match words {
+        Words::Import(words) => import::run(words, &store, caller),
+        Words::Ls(words) => listing::list(&words, &store, caller),
+        Words::Rm(words) => removal::run(&words, &store, caller),
+        Words::Inspect(words) => listing::inspect(&words, &store, caller),
+    }
+}
+
+/// json, yaml or name, or nothing.
+fn check_output(output: &str, allowed: &[&str]) -> Result<(), Failure> {
+    if output.is_empty() || allowed.contains(&output) {
+        return Ok(());
+    }
+    Err(Failure::Error(format!(
+        "unable to match a printer suitable for the output format {output:?}, allowed formats are: {}",
+        allowed.join(",")
+    )))
+}
+
+/// The records that a word means: those of a name, else all names of the image with that ID or the beginning of one.
+fn records_of(word: &str, store: &Store) -> Result<Vec<Record>, Failure> {
+    let all = store.list().map_err(|error| Failure::Error(error.to_string()))?;
+    if let Ok(reference) = Reference::parse(word) {
+        let name = reference.to_string();
+        let named: Vec<Record> = all.iter().filter(|record| record.name == name).cloned().collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+    }
+    let hex = word.strip_prefix("sha256:").unwrap_or(word);
+    if hex.is_empty() || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    let found: Vec<Record> = all.into_iter().filter(|record| record.id.hex().starts_with(hex)).collect();
+    if found.windows(2).any(|pair| matches!(pair, [a, b] if a.id != b.id)) {
+        return Err(Failure::Error(format!("{word:?} is the beginning of several image IDs; give more of it")));
+    }
+    Ok(found)
 }

@@ -45,6 +45,7 @@ use clap::Parser;
 pub use caller::{Caller, Clock};
 pub use failure::Failure;
 
+use crate::linux::privilege::{self, Work};
 use crate::paths::Paths;
 use line::{Line, Verb};
 
@@ -87,11 +88,27 @@ pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -
     }
 }
 
+/// Says in one line what this user lacks for the work, before any file is made.
+fn require(work: Work, caller: &Caller<'_>) -> Result<(), Failure> {
+    match privilege::missing(work, &caller.paths) {
+        None => Ok(()),
+        Some(missing) => {
+            let (words, environment) = privilege::typed();
+            Err(Failure::Error(missing.line(&words, &environment)))
+        }
+    }
+}
+
 fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     if let Verb::Supervise(words) = line.verb {
         return supervise::run(words, &line.everywhere);
     }
     line.everywhere.start_tracing();
+    if let Verb::Get(_) | Verb::Describe(_) | Verb::Logs(_) | Verb::Exec(_) | Verb::Delete(_) | Verb::Events(_) =
+        line.verb
+    {
+        require(Work::State, caller)?;
+    }
     let everywhere = &line.everywhere;
     match line.verb {
         Verb::Apply(words) => apply::run(words, everywhere, caller),

@@ -26,6 +26,16 @@ impl Kind {
         }
     }
 
+    /// As a manifest has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Pod => "Pod",
+            Kind::ConfigMap => "ConfigMap",
+            Kind::Secret => "Secret",
+            Kind::Event => "Event",
+        }
+    }
+
     /// As the API server names it in messages: `pods "web" not found`.
     pub fn plural(self) -> &'static str {
         match self {

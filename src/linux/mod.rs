@@ -10,6 +10,7 @@ pub mod keeper;
 pub mod lower;
 pub mod machine;
 pub mod pidfd;
+pub mod privilege;
 pub mod process;
 pub mod program;
 pub mod programs;

@@ -1,11 +1,13 @@
-//! What may change when a manifest is applied to a pod that lives.
+//! What may change when a manifest is applied to an object that is there.
 //!
 //! `apply` asks with the new and the old pod, both as `load` gives them (without what podlet itself writes while the pod
 //! runs). Metadata, images, a lower `activeDeadlineSeconds`, more tolerations and fewer scheduling gates are taken;
 //! anything else is refused with the API server's words and its comparison of the two specs
-//! (`ValidatePodUpdate` of Kubernetes 1.36).
+//! (`ValidatePodUpdate` of Kubernetes 1.36). ConfigMaps and Secrets change freely unless they say `immutable`.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSchedulingGate, PodSpec, ResourceRequirements, Toleration};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, Pod, PodSchedulingGate, PodSpec, ResourceRequirements, Secret, Toleration,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 use std::collections::BTreeMap;
 
@@ -71,6 +73,43 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
         errors.forbidden(&path, format!("{UPDATABLE}\n{}", unified_diff(&before, &after)));
     }
     errors.0
+}
+
+/// The errors of changing one ConfigMap into another (`ValidateConfigMapUpdate`).
+pub fn config_map(new: &ConfigMap, old: &ConfigMap) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    if old.immutable == Some(true) {
+        stays(&mut errors, "immutable", new.immutable == Some(true));
+        stays(&mut errors, "data", filled(&new.data) == filled(&old.data));
+        stays(&mut errors, "binaryData", filled(&new.binary_data) == filled(&old.binary_data));
+    }
+    errors.0
+}
+
+/// The errors of changing one Secret into another (`ValidateSecretUpdate`). No value is shown.
+pub fn secret(new: &Secret, old: &Secret) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    if new.type_ != old.type_ {
+        let shown = Shown::json(&new.type_.as_deref().unwrap_or_default());
+        errors.invalid(&FieldPath::new("type"), shown, "field is immutable");
+    }
+    if old.immutable == Some(true) {
+        stays(&mut errors, "immutable", new.immutable == Some(true));
+        stays(&mut errors, "data", filled(&new.data) == filled(&old.data));
+    }
+    errors.0
+}
+
+/// A field of an immutable object.
+fn stays(errors: &mut Errors, field: &'static str, same: bool) {
+    if !same {
+        errors.forbidden(&FieldPath::new(field), "field is immutable when `immutable` is set");
+    }
+}
+
+/// Nothing and an empty map are the same.
+fn filled<V>(map: &Option<BTreeMap<String, V>>) -> Option<&BTreeMap<String, V>> {
+    map.as_ref().filter(|map| !map.is_empty())
 }
 
 fn annotation_changes(errors: &mut Errors, new: &Pod, old: &Pod) {
@@ -202,6 +241,35 @@ mod tests {
         assert_eq!(errors(json!({"activeDeadlineSeconds": 5}), json!({"activeDeadlineSeconds": 9})), none);
         assert_eq!(errors(json!({"tolerations": [{"key": "a", "operator": "Exists"}]}), json!({})), none);
         assert_eq!(errors(json!({}), json!({"nodeName": "here"})), none);
+    }
+
+    #[test]
+    fn immutable_objects() {
+        let map = |value: serde_json::Value| -> ConfigMap { serde_json::from_value(value).unwrap() };
+        let texts = |errors: Vec<FieldError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let none: Vec<String> = Vec::new();
+        let free = map(json!({"data": {"a": "1"}}));
+        let fixed = map(json!({"data": {"a": "1"}, "immutable": true}));
+        assert_eq!(texts(config_map(&map(json!({"data": {"a": "2"}})), &free)), none);
+        assert_eq!(texts(config_map(&fixed, &free)), none);
+        assert_eq!(
+            texts(config_map(&map(json!({"data": {"a": "1"}, "binaryData": {}, "immutable": true})), &fixed)),
+            none
+        );
+        assert_eq!(
+            texts(config_map(&map(json!({"data": {"a": "2"}, "binaryData": {"b": "eA=="}})), &fixed)),
+            ["immutable", "data", "binaryData"]
+                .map(|field| format!("{field}: Forbidden: field is immutable when `immutable` is set"))
+        );
+        let made = |value: serde_json::Value| -> Secret { serde_json::from_value(value).unwrap() };
+        let old = made(json!({"type": "Opaque", "data": {"a": "eA=="}, "immutable": true}));
+        assert_eq!(
+            texts(secret(&made(json!({"type": "kubernetes.io/tls", "data": {"a": "eQ=="}, "immutable": true})), &old)),
+            [
+                "type: Invalid value: \"kubernetes.io/tls\": field is immutable",
+                "data: Forbidden: field is immutable when `immutable` is set"
+            ]
+        );
     }
 
     #[test]

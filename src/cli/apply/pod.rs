@@ -16,18 +16,6 @@ use crate::supervisor::launch::{self, Choices, LaunchError};
 /// How often the pod under a name may turn out to be another one before this gives up.
 const TRIES: usize = 5;
 
-/// Says in one line what this user lacks, before any file is made.
-pub fn may_start() -> Result<(), Failure> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    Err(Failure::Error(format!(
-        "starting a pod needs root (namespaces, mounts and cgroups are made); type: sudo podlet {}",
-        words.join(" ")
-    )))
-}
-
 /// The manifest of the pod of this name as it was applied.
 pub fn manifest(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Pod>, Failure> {
     match kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))? {
@@ -102,8 +90,9 @@ fn onto(
             Ok(Some((Outcome::Restarted, launched.pod)))
         }
         _ if replace => end(caller),
-        (Change::Refused(why), _) => Err(Failure::Text(format!(
-            "The Pod {name:?} is invalid: {why}\nTo end the pod and set the new one going: podlet apply --replace"
+        (Change::Refused(errors), _) => Err(Failure::Text(format!(
+            "{}\nTo end the pod and set the new one going: podlet apply --replace",
+            super::change::invalid("Pod", name, &errors)
         ))),
         (Change::InPlace, Standing::Live) => change(pod, claim, caller).map(Some),
         (Change::InPlace, _) => Err(server(

@@ -1,0 +1,139 @@
+//! `podlet image ls` and `podlet image inspect`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::print::table::{Row, Shape, Table, columns};
+use super::super::{Caller, Failure, print};
+use super::{check_output, records_of};
+use crate::image::{ImageError, Record, Store};
+
+/// The words of `image ls`.
+#[derive(Args, Debug)]
+pub struct Ls {
+    /// wide, json, yaml or name.
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<String>,
+    /// Without the line of headings.
+    #[arg(long)]
+    no_headers: bool,
+}
+
+/// The words of `image inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// Names or IDs.
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// json or yaml.
+    #[arg(short, long, value_name = "FORMAT", default_value = "json")]
+    output: String,
+}
+
+fn failure(error: &ImageError) -> Failure {
+    Failure::Error(error.to_string())
+}
+
+/// Lists.
+pub fn list(words: &Ls, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let output = words.output.as_deref().unwrap_or_default();
+    check_output(output, &["json", "name", "wide", "yaml"])?;
+    let records = store.list().map_err(|error| failure(&error))?;
+    match output {
+        "json" | "yaml" => show(json!({ "images": records }), output, caller)?,
+        "name" => records.iter().try_for_each(|record| caller.print(&format!("{}\n", record.name)))?,
+        _ if records.is_empty() => caller.notice("No images in the store."),
+        _ => {
+            let rows = records.iter().map(|record| row(record, caller)).collect();
+            let table = Table { columns: columns(&["IMAGE", "TAG", "IMAGE ID", "AGE", "SIZE"], &["SOURCE"]), rows };
+            let shape = Shape { wide: output == "wide", no_headers: words.no_headers, ..Shape::default() };
+            caller.print(&table.print(&shape))?;
+        }
+    }
+    Ok(0)
+}
+
+fn row(record: &Record, caller: &Caller<'_>) -> Row {
+    /// As many digits of an ID as tell images apart, as crictl shows them.
+    const DIGITS: usize = 13;
+    let (repository, tag) = match record.reference() {
+        Ok(reference) => (reference.repository(), reference.tag.or(reference.digest).unwrap_or_default()),
+        Err(_) => (record.name.clone(), String::new()),
+    };
+    let age = match record.imported.parse::<jiff::Timestamp>() {
+        Ok(imported) => print::age::human(caller.now().duration_since(imported).as_secs()),
+        Err(_) => "<unknown>".to_owned(),
+    };
+    let id = record.id.hex().get(..DIGITS).unwrap_or_default().to_owned();
+    Row { cells: vec![repository, tag, id, age, size(record.size), record.source.clone()], ..Row::default() }
+}
+
+/// Three digits and a decimal unit: `4.27MB`, as container tools print sizes.
+fn size(bytes: u64) -> String {
+    let mut unit = "B";
+    let mut worth = 1u64;
+    for (next, scale) in [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000)] {
+        if bytes >= scale {
+            (unit, worth) = (next, scale);
+        }
+    }
+    let whole = bytes / worth;
+    let hundredths = bytes % worth * 100 / worth;
+    match whole {
+        _ if worth == 1 => format!("{bytes}B"),
+        0..=9 => format!("{whole}.{hundredths:02}{unit}"),
+        10..=99 => format!("{whole}.{}{unit}", hundredths / 10),
+        _ => format!("{whole}{unit}"),
+    }
+}
+
+/// Shows all that is known. A built-in image is made for it when it was not used before.
+pub fn inspect(words: &Inspect, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    check_output(&words.output, &["json", "yaml"])?;
+    let mut shown = Vec::new();
+    let mut failed = Vec::new();
+    for word in &words.images {
+        let name = records_of(word, store)?.first().map_or_else(|| word.clone(), |record| record.name.clone());
+        match store.inspect(&name) {
+            Ok(inspection) => shown.push(serde_json::to_value(&inspection).unwrap_or_default()),
+            Err(error) => failed.push(error),
+        }
+    }
+    if let (1, Some(one)) = (words.images.len(), shown.first()) {
+        show(one.clone(), &words.output, caller)?;
+    } else if !shown.is_empty() {
+        show(json!({ "images": shown }), &words.output, caller)?;
+    }
+    failed.iter().for_each(|error| caller.notice(&format!("error: {error}")));
+    if failed.is_empty() { Ok(0) } else { Err(Failure::Told) }
+}
+
+fn show(value: Value, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    if output == "yaml" {
+        print::yaml(&value, caller.out)?
+    } else {
+        print::json(&value, caller.out)?
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1_000, "1.00kB"),
+            (4_278_000, "4.27MB"),
+            (42_780_000, "42.7MB"),
+            (427_800_000, "427MB"),
+            (1_999_999_999, "1.99GB"),
+            (u64::MAX, "18446744TB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a user lacks for what was asked, in one line with the command that has it. The command line asks before any file
+//! is made or read; `doctor` shows the same list one by one. Changes nothing.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use super::machine::Machine;
+use crate::paths::Paths;
+use crate::plan::Capabilities;
+
+/// What somebody is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Start a pod.
+    Pods,
+    /// Take images into the store or out of it: their files have owners, device nodes and attributes of their own.
+    Images,
+    /// Look at or talk to what is there.
+    State,
+    /// Store ConfigMaps and Secrets.
+    Objects,
+}
+
+/// A capability that the work cannot do without, and for what (capabilities(7)).
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// `SYS_ADMIN`.
+    pub capability: &'static str,
+    /// For what it is needed.
+    pub purpose: &'static str,
+}
+
+const fn need(capability: &'static str, purpose: &'static str) -> Need {
+    Need { capability, purpose }
+}
+
+/// For starting a pod. Containers get none of them for it.
+pub const FOR_PODS: [Need; 11] = [
+    need("SYS_ADMIN", "namespaces, mounts and cgroups are made"),
+    need("NET_ADMIN", "the pod's own network is switched on"),
+    need("SYS_CHROOT", "mount namespaces are joined"),
+    need("MKNOD", "/dev of containers is furnished"),
+    need("CHOWN", "volumes and the container's pipes get their owners"),
+    need("DAC_OVERRIDE", "files of images belong to other users"),
+    need("FOWNER", "files of images belong to other users"),
+    need("SETUID", "containers run as their own users"),
+    need("SETGID", "containers run with their own groups"),
+    need("SETPCAP", "containers lose capabilities for good"),
+    need("KILL", "processes of other users are ended"),
+];
+
+/// For filling the image store.
+const FOR_IMAGES: [Need; 5] = [
+    need("CHOWN", "files of images belong to other users"),
+    need("DAC_OVERRIDE", "files of images belong to other users"),
+    need("FOWNER", "files of images belong to other users"),
+    need("MKNOD", "images hold device nodes and overlay's marks"),
+    need("SYS_ADMIN", "images hold trusted attributes"),
+];
+
+/// What is missing, for the one line that says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The user is not root.
+    Root {
+        /// Why root is needed.
+        why: String,
+    },
+    /// The user is root, but was given less: in a container, or by a service manager.
+    Capabilities {
+        /// Their names without `CAP_`.
+        names: Vec<&'static str>,
+        /// What the first is needed for.
+        why: &'static str,
+    },
+}
+
+/// What this process lacks; none when it can go on.
+pub fn missing(work: Work, paths: &Paths) -> Option<Missing> {
+    let root = geteuid().is_root();
+    let needs: &[Need] = match work {
+        Work::Pods => &FOR_PODS,
+        Work::Images => &FOR_IMAGES,
+        Work::State | Work::Objects => &[],
+    };
+    if root {
+        let lacking: Vec<&Need> = lacking(needs, Machine::get().capabilities).collect();
+        let why = lacking.first()?.purpose;
+        return Some(Missing::Capabilities { names: lacking.iter().map(|need| need.capability).collect(), why });
+    }
+    let why = match work {
+        Work::Pods => "starting a pod needs root (namespaces, mounts and cgroups are made)".to_owned(),
+        Work::Images => "the image store needs root (files of images belong to many users)".to_owned(),
+        Work::State => {
+            let closed = [&paths.run, &paths.state].into_iter().find(|path| !is_open(path))?;
+            format!("what podlet keeps in {} is another user's; looking at it needs root", closed.display())
+        }
+        Work::Objects => {
+            let closed = Some(&paths.state).filter(|path| !can_be_written(path))?;
+            format!("podlet keeps objects in {}, where only root may write", closed.display())
+        }
+    };
+    Some(Missing::Root { why })
+}
+
+/// Those of the needs that a set does not meet.
+pub fn lacking(needs: &[Need], has: Capabilities) -> impl Iterator<Item = &Need> {
+    needs.iter().filter(move |need| !has.has(need.capability))
+}
+
+/// Not there is open too: there is nothing to be kept from.
+fn is_open(path: &Path) -> bool {
+    access(path, AccessFlags::R_OK | AccessFlags::X_OK) != Err(nix::errno::Errno::EACCES)
+}
+
+/// The nearest directory that exists decides whether anything can be made below it.
+fn can_be_written(path: &Path) -> bool {
+    path.ancestors().find(|above| above.exists()).is_none_or(|found| access(found, AccessFlags::W_OK).is_ok())
+}
+
+impl Missing {
+    /// The one line. `words` is the command as typed, the program first; `environment` what of podlet's is set, which
+    /// sudo(8) would drop.
+    pub fn line(&self, words: &[String], environment: &[(String, String)]) -> String {
+        match self {
+            Missing::Root { why } => {
+                let mut command = vec!["sudo".to_owned()];
+                if !environment.is_empty() {
+                    command.push("env".to_owned());
+                    command.extend(environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
+                }
+                command.extend(words.iter().map(|word| quoted(word)));
+                format!("{why}; type: {}", command.join(" "))
+            }
+            Missing::Capabilities { names, why } => {
+                let list: Vec<String> = names.iter().map(|name| format!("CAP_{name}")).collect();
+                let list = list.join(", ");
+                format!(
+                    "this needs {list} ({why}); you are root without it: where this runs in a container, start that with \
+                     --privileged or --cap-add; where a service manager starts it, add it to CapabilityBoundingSet="
+                )
+            }
+        }
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The words of this process and what of podlet's is set in its environment, for [`Missing::line`].
+pub fn typed() -> (Vec<String>, Vec<(String, String)>) {
+    let text = |text: &OsStr| text.to_string_lossy().into_owned();
+    let words: Vec<String> = std::env::args_os().map(|word| text(&word)).collect();
+    let mut environment: Vec<(String, String)> = std::env::vars_os()
+        .map(|(name, value)| (text(&name), text(&value)))
+        .filter(|(name, _)| matches!(name.as_str(), "PODLET_RUN_DIR" | "PODLET_STATE_DIR" | "PODLET_LOG_DIR"))
+        .collect();
+    environment.sort();
+    (words, environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_line_can_be_typed_as_it_stands() {
+        let missing = Missing::Root { why: "starting a pod needs root".to_owned() };
+        assert_eq!(
+            missing.line(&words(&["podlet", "apply", "my pod's.yaml"]), &[]),
+            r"starting a pod needs root; type: sudo podlet apply 'my pod'\''s.yaml'"
+        );
+        let environment = [("PODLET_RUN_DIR".to_owned(), "/tmp/a b".to_owned())];
+        assert_eq!(
+            missing.line(&words(&["./podlet", "up", ""]), &environment),
+            "starting a pod needs root; type: sudo env PODLET_RUN_DIR='/tmp/a b' ./podlet up ''"
+        );
+    }
+
+    #[test]
+    fn a_root_with_less_is_told_what() {
+        let has = FOR_PODS
+            .iter()
+            .skip(1)
+            .fold(0, |all, need| all | Capabilities::by_name(need.capability).unwrap_or_default().0);
+        let names: Vec<&str> = lacking(&FOR_PODS, Capabilities(has)).map(|need| need.capability).collect();
+        assert_eq!(names, ["SYS_ADMIN"]);
+        let missing = Missing::Capabilities { names, why: "namespaces are made" };
+        assert!(missing.line(&[], &[]).starts_with("this needs CAP_SYS_ADMIN (namespaces are made); you are root"));
+    }
+}

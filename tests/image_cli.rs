@@ -1,0 +1,144 @@
+//! `podlet image` through the binary, as root: import with its words, list, inspect, remove, and what a pod's use forbids.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::podlet::{Podlet, text};
+use serde_json::Value;
+
+/// A root file system with one program.
+fn make_root(podlet: &Podlet) -> String {
+    let root = podlet.root.join("rootfs");
+    fs::create_dir_all(root.join("bin")).unwrap();
+    fs::write(root.join("bin/app"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(root.join("bin/app"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.display().to_string()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn an_image_comes_in_is_seen_and_goes() {
+    let podlet = Podlet::new();
+    let root = make_root(&podlet);
+    let words = [
+        "image",
+        "import",
+        &root,
+        "localhost/mine:1",
+        "--entrypoint=/bin/app",
+        r#"--cmd=["-v", "a b"]"#,
+        "--env=A=1",
+        "-e",
+        "B=2",
+        "--user=1000:2000",
+        "--workdir=/bin",
+        "--stop-signal=SIGQUIT",
+    ];
+    assert_eq!(podlet.succeed(&words), "localhost/mine:1 imported\n");
+
+    let seen = json(&podlet.succeed(&["image", "inspect", "localhost/mine:1"]));
+    let config = &seen["config"];
+    assert_eq!(config["Entrypoint"], serde_json::json!(["/bin/app"]));
+    assert_eq!(config["Cmd"], serde_json::json!(["-v", "a b"]));
+    assert!(config["Env"].as_array().unwrap().contains(&Value::from("B=2")), "{config}");
+    assert_eq!((&config["User"], &config["WorkingDir"]), (&Value::from("1000:2000"), &Value::from("/bin")));
+    assert_eq!(config["StopSignal"], "SIGQUIT");
+    let layer = seen["layerDirectories"][0].as_str().unwrap();
+    assert!(fs::metadata(format!("{layer}/bin/app")).is_ok(), "{layer}");
+
+    let listed = json(&podlet.succeed(&["image", "ls", "-o", "json"]));
+    assert_eq!(listed["images"][0]["name"], "localhost/mine:1");
+    assert_eq!(listed["images"][0]["id"], seen["id"]);
+    let table = podlet.succeed(&["image", "ls"]);
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["IMAGE", "TAG", "IMAGE", "ID", "AGE", "SIZE"]);
+    let id = seen["id"].as_str().unwrap().trim_start_matches("sha256:");
+    assert_eq!(lines[1][..3], ["localhost/mine", "1", &id[..13]]);
+    assert_eq!(podlet.succeed(&["image", "ls", "-o", "name"]), "localhost/mine:1\n");
+
+    // By the beginning of its ID, as it was listed.
+    let removed = podlet.succeed(&["image", "rm", &id[..13]]);
+    assert_eq!(removed, format!("localhost/mine:1 removed, with its files (sha256:{id})\n"));
+    assert!(fs::metadata(layer).is_err(), "the layer is still there");
+    let output = podlet.run(&["image", "ls"]);
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), "No images in the store.\n".to_owned()));
+    podlet.finish();
+}
+
+#[test]
+fn what_is_wrong_is_told_and_nothing_comes_in() {
+    let podlet = Podlet::new();
+    let root = make_root(&podlet);
+    let said = podlet.fail(&["image", "import", &root, "localhost/mine:1", "--cmd=sh -c true"]);
+    assert!(said.contains(r#"perhaps '["sh","-c","true"]' is meant"#), "{said}");
+    let said = podlet.fail(&["image", "import", &root, "localhost/mine:1", "--env=NOTHING"]);
+    assert!(said.contains("expected KEY=value"), "{said}");
+    let said = podlet.fail(&["image", "import", &root]);
+    assert!(said.contains("give a name as well"), "{said}");
+    let said = podlet.fail(&["image", "import", &root, "podlet.local/host"]);
+    assert!(said.contains("one of podlet's own images"), "{said}");
+    let said = podlet.fail(&["image", "rm", "localhost/none:1"]);
+    assert!(said.contains("localhost/none:1 is not in podlet's image store"), "{said}");
+    let said = podlet.fail(&["image", "ls", "-o", "xml"]);
+    assert!(said.contains("allowed formats are: json,name,wide,yaml"), "{said}");
+    assert_eq!(podlet.succeed(&["image", "ls", "-o", "name"]), "");
+    podlet.finish();
+}
+
+/// An image whose name a pod's manifest has is not taken from under it.
+#[test]
+fn an_image_in_use_stays() {
+    let podlet = Podlet::new();
+    let store = podlet::image::Store::open(&podlet.root.join("state/images"));
+    let image = busybox(&store);
+    podlet.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  - \
+         {name: app, image: 'localhost/busybox:1', command: [sleep, '1000']}\n",
+    );
+    let said = podlet.fail(&["image", "rm", "localhost/busybox:1"]);
+    assert!(said.contains("localhost/busybox:1 is in use by a pod; delete the pod first"), "{said}");
+    assert!(image.layers.iter().all(|layer| layer.is_dir()));
+    podlet.succeed(&["delete", "pod", "web", "--now"]);
+    podlet.succeed(&["image", "rm", "localhost/busybox:1"]);
+    assert!(image.layers.iter().all(|layer| !layer.exists()));
+    podlet.finish();
+}
+
+#[path = "common/image.rs"]
+mod images;
+use images::import_busybox as busybox;
+
+/// An ordinary user is told in one line what to type; nothing is made.
+#[test]
+fn an_ordinary_user_gets_one_line() {
+    use std::os::unix::process::CommandExt;
+    let podlet = Podlet::new();
+    let program = podlet.root.join("podlet");
+    fs::copy(common::podlet::PROGRAM, &program).unwrap();
+    let manifest = podlet.root.join("pod.yaml");
+    fs::write(
+        &manifest,
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - {name: a, image: podlet.local/actor}\n",
+    )
+    .unwrap();
+    let (program, manifest) = (program.display().to_string(), manifest.display().to_string());
+    for words in [vec!["apply", &manifest], vec!["image", "import", "/etc/hostname", "localhost/a:1"]] {
+        let mut command = podlet.command(&[]);
+        let environment: Vec<_> = command.get_envs().map(|(n, v)| (n.to_owned(), v.unwrap().to_owned())).collect();
+        command = std::process::Command::new(&program);
+        let output = command.args(&words).envs(environment).uid(65534).gid(65534).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("needs root") && said.contains("type: sudo env PODLET_LOG_DIR="), "{said}");
+        assert!(said.trim_end().ends_with(&format!("{program} {}", words.join(" "))), "{said}");
+    }
+    assert!(!podlet.root.join("state").exists() && !podlet.root.join("run").exists());
+    podlet.finish();
+}
