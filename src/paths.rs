@@ -32,6 +32,16 @@ impl Paths {
         }
     }
 
+    /// Those of the roots that nobody has moved: they are removed when nothing is in them any more, one that somebody named stays.
+    pub fn usual_roots(&self) -> Vec<&Path> {
+        let usual = [(&self.run, "/run/podlet"), (&self.state, "/var/lib/podlet"), (&self.logs, "/var/log/podlet")];
+        usual
+            .into_iter()
+            .filter(|(root, usual)| root.as_path() == Path::new(usual))
+            .map(|(root, _)| root.as_path())
+            .collect()
+    }
+
     /// Run state of one pod: control socket, journal, lock, traces. Mode 0700.
     pub fn pod_run(&self, uid: &str) -> PathBuf {
         self.run.join("pods").join(uid)

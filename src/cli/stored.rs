@@ -75,7 +75,14 @@ pub fn store(paths: &Paths, kind: Kind, namespace: &str, name: &str, object: &im
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mut tries = 0;
+    loop {
+        match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
+            // A parent was removed as empty just before it got its child.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
+            done => break done?,
+        }
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = directory.join(format!(".{name}.{}", std::process::id()));
     let written = (|| {
@@ -96,7 +103,14 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn remove(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Result<bool, Failure> {
     let path = paths.object(kind.plural(), namespace, name);
     match fs::remove_file(&path) {
-        Ok(()) => Ok(true),
+        Ok(()) => {
+            // The namespace's directory and the kind's, when this was the last in them; else the system refuses.
+            for directory in path.ancestors().skip(1).take(2) {
+                let _ = fs::remove_dir(directory);
+            }
+            let _ = paths.usual_roots().into_iter().map(fs::remove_dir).count();
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failure("remove", &path, &error)),
     }

@@ -126,10 +126,13 @@ pub struct Cgroup {
 }
 
 fn make(directory: &Path) -> io::Result<()> {
-    match fs::create_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(directory),
-        done => done,
+    let mut tries = 0;
+    loop {
+        match fs::create_dir_all(directory) {
+            // Between its making and that of what is below, another pod's end may have removed podlet's root as empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
+            done => return done,
+        }
     }
 }
 
@@ -323,6 +326,43 @@ impl Cgroup {
     pub fn remove(&self) -> io::Result<()> {
         self.directories.iter().try_for_each(|(_, directory)| remove_directory(directory))
     }
+
+    /// Takes what is in it (not below) out, to the root of the hierarchy, removes it, and podlet's root with it when nothing
+    /// else is in that. For the keeper's cgroup at the pod's end: nobody can remove the cgroup that he is in, and what is
+    /// taken out ends within milliseconds. Gone already is no error.
+    ///
+    /// In a cgroup namespace the root that is seen may be one that on v2 takes no processes (EBUSY, cgroups(7)): then it
+    /// stays, empty, until `delete` comes by.
+    pub fn vacate(&self) -> io::Result<()> {
+        let mut done = Ok(());
+        for (hierarchy, (_, directory)) in Layout::of_machine().hierarchies.iter().zip(&self.directories) {
+            let vacated = vacate_directory(directory, &hierarchy.mount);
+            // Refused where there are cgroups of other pods.
+            let _ = fs::remove_dir(hierarchy.mount.join(ROOT));
+            done = done.and(vacated);
+        }
+        done
+    }
+}
+
+fn vacate_directory(directory: &Path, root: &Path) -> io::Result<()> {
+    // More than once: the keeper may just be starting a supervisor.
+    for _ in 0..10 {
+        let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        if processes.is_empty() {
+            break;
+        }
+        for pid in processes.lines() {
+            let to = root.join("cgroup.procs");
+            match fs::OpenOptions::new().write(true).open(&to).and_then(|mut file| file.write_all(pid.as_bytes())) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", to.display()))),
+                Ok(()) => {}
+            }
+        }
+    }
+    remove_directory(directory)
 }
 
 fn oom_kills_in(text: &str) -> Option<u64> {

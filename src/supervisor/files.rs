@@ -37,7 +37,22 @@ pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<
 
 /// Makes a directory and its missing parents, mode 0700. That it exists already is no error.
 pub fn private_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let mut tries = 0;
+    loop {
+        match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+            // A parent was removed as empty by the end of another pod, just before it got its child.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
+            done => return done,
+        }
+    }
+}
+
+/// Removes directories in which nothing is, in this order; those with something in them stay.
+pub fn remove_empty(directories: &[&Path]) {
+    for directory in directories {
+        // ENOTEMPTY, EBUSY of a mount point, or gone: in each case there is nothing to be done.
+        let _ = std::fs::remove_dir(directory);
+    }
 }
 
 /// Removes a file; that it is gone already is no error.

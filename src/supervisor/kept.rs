@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition, PodStatus,
 };
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use super::client::{Client, ClientError};
 use super::clock;
 use super::files::{self, Durability};
 use super::state::Snapshot;
+use crate::linux::cgroup::Cgroup;
 use crate::paths::Paths;
 
 /// `kept.json`: the last published state of one pod.
@@ -253,27 +255,66 @@ fn forget_running(container: &mut ContainerStatus, why: &str) {
     });
 }
 
-/// The lock of one name, held while it is claimed, given up, or a pod of it is set going. Freed when dropped.
+/// The lock of one name, held while it is claimed, given up, or a pod of it is set going. Freed when dropped; when nobody
+/// has the name then, the lock's file and directory go with it.
 pub struct NameLock {
-    _lock: Flock<File>,
+    lock: Flock<File>,
+    /// The lock's file.
+    path: PathBuf,
+    /// The claim's.
+    name: PathBuf,
 }
 
 /// Waits for the lock of a name. Two `apply` of one pod at once: the second sees what the first has done.
 pub fn lock_name(paths: &Paths, namespace: &str, name: &str) -> Result<NameLock, KeptError> {
+    loop {
+        if let Some(lock) = try_lock_name(paths, namespace, name, FlockArg::LockExclusive)? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// `None`: another has it, or had it and has removed its file.
+fn try_lock_name(paths: &Paths, namespace: &str, name: &str, how: FlockArg) -> Result<Option<NameLock>, KeptError> {
     let path = paths.name_lock(namespace, name);
     if let Some(directory) = path.parent() {
         files::private_directory(directory).map_err(file_error("make", directory))?;
     }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(file_error("open", &path))?;
-    match Flock::lock(file, FlockArg::LockExclusive) {
-        Ok(lock) => Ok(NameLock { _lock: lock }),
+    let file = match File::options().create(true).truncate(false).write(true).mode(0o600).open(&path) {
+        Ok(file) => file,
+        // Its directory was removed as empty just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error("open", &path)(error)),
+    };
+    match Flock::lock(file, how) {
+        Ok(lock) => {
+            let lock = NameLock { lock, path, name: paths.name(namespace, name) };
+            Ok(lock.is_named().then_some(lock))
+        }
+        Err((_, Errno::EWOULDBLOCK | Errno::EINTR)) => Ok(None),
         Err((_, errno)) => Err(file_error("lock", &path)(errno.into())),
+    }
+}
+
+impl NameLock {
+    /// A lock on a file that was removed meanwhile keeps nobody out: others lock the new one.
+    fn is_named(&self) -> bool {
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        match (self.lock.metadata().map(identity), std::fs::metadata(&self.path).map(identity)) {
+            (Ok(locked), Ok(named)) => locked == named,
+            _ => false,
+        }
+    }
+}
+
+impl Drop for NameLock {
+    fn drop(&mut self) {
+        // Looked at under the lock: whoever claims the name holds it.
+        let unclaimed = matches!(self.name.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        if unclaimed && self.is_named() && files::remove_file(&self.path).is_ok() {
+            let directories: Vec<&Path> = self.path.ancestors().skip(1).take(2).collect();
+            files::remove_empty(&directories);
+        }
     }
 }
 
@@ -283,18 +324,39 @@ pub(super) fn claim(_lock: &NameLock, paths: &Paths, claim: &Claim) -> Result<()
     files::replace(&path, claim.uid.as_bytes(), Durability::Process).map_err(file_error("write", &path))
 }
 
-/// Removes all that is kept of a pod of which nothing runs: its name, its directories, its logs. What is gone already
-/// is no error. The name goes first: a pod half removed is no longer listed.
+/// Removes all of a pod of which nothing runs: its name, its directories, its logs, the keeper's cgroup. What is gone already
+/// is no error. The name goes first: a pod half removed is no longer listed; the run directory goes last: a supervisor that
+/// is killed in between is started again in it and goes on.
 pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     let name = paths.name(&claim.namespace, &claim.name);
     // The name may have been claimed by another pod since.
     if read_claim(&name)?.as_deref() == Some(claim.uid.as_str()) {
         files::remove_file(&name).map_err(file_error("remove", &name))?;
     }
+    // For the lock's file. Whoever holds it now removes it himself if the name is still free then.
+    drop(try_lock_name(paths, &claim.namespace, &claim.name, FlockArg::LockExclusiveNonblock)?);
     let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
-    for directory in [paths.pod_run(&claim.uid), paths.pod_state(&claim.uid), logs] {
+    for directory in [paths.pod_state(&claim.uid), logs] {
         files::remove_tree(&directory).map_err(file_error("remove", &directory))?;
     }
+    let run = paths.pod_run(&claim.uid);
+    remove_run(paths, &claim.uid).map_err(file_error("remove", &run))?;
+    let logs = paths.logs.join("pods");
+    files::remove_empty(&[&paths.state.join("pods"), &logs]);
+    files::remove_empty(&paths.usual_roots());
+    Ok(())
+}
+
+/// Removes a pod's run directory, and before it the keeper's cgroup, so that a pod of which no run directory is left has
+/// left nothing. The orders go first: without them nobody takes a half removed directory for that of a new pod.
+pub(super) fn remove_run(paths: &Paths, uid: &str) -> io::Result<()> {
+    if let Err(error) = Cgroup::of_keeper(uid).vacate() {
+        tracing::warn!("could not remove the keeper's cgroup: {error}");
+    }
+    files::remove_file(&paths.orders(uid))?;
+    files::remove_tree(&paths.pod_run(uid))?;
+    files::remove_empty(&[&paths.run.join("pods")]);
+    files::remove_empty(&paths.usual_roots());
     Ok(())
 }
 

@@ -276,9 +276,7 @@ fn log_tail(paths: &Paths, uid: &str) -> String {
 
 /// A launch that failed leaves nothing: its processes, all in the keeper's own cgroup, its files and its name.
 fn clear_failed(paths: &Paths, claim: &Claim) {
-    let cgroup = Cgroup::of_keeper(&claim.uid);
-    let _ = cgroup.kill();
-    let _ = cgroup.remove();
+    let _ = Cgroup::of_keeper(&claim.uid).kill();
     let _ = kept::remove(paths, claim);
 }
 

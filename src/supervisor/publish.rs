@@ -10,7 +10,7 @@ use super::clock;
 use super::control::Answer;
 use super::fault::{self, Point};
 use super::files::{self, Durability};
-use super::kept::{KEPT_VERSION, Kept};
+use super::kept::{self, KEPT_VERSION, Kept};
 use super::run::{Happening, Over};
 use super::state::{Snapshot, header};
 use crate::pod::effect::Action;
@@ -134,7 +134,7 @@ impl super::run::Supervisor {
         }
         fault::at(Point::Published);
         self.keep_history();
-        if let Err(error) = files::remove_tree(&self.world.paths().pod_run(self.world.uid())) {
+        if let Err(error) = kept::remove_run(self.world.paths(), self.world.uid()) {
             tracing::warn!("could not remove the run directory: {error}");
         }
         self.over = Some(Over::Ended);

@@ -95,6 +95,24 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     Ok(supervisor)
 }
 
+/// Whether the pod has ended for good, so that all that is left to do is to remove the run directory, which is done: a
+/// predecessor was killed between the last publication and that.
+pub fn has_ended(orders: &Orders) -> bool {
+    let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    if !kept::read(paths, uid).is_ok_and(|kept| kept.is_some_and(|kept| kept.ended)) {
+        return false;
+    }
+    for segment in segments(&paths.pod_run(uid)).unwrap_or_default() {
+        if let Err(error) = put_into_history(orders, segment) {
+            tracing::warn!("could not keep the journal: {error}");
+        }
+    }
+    if let Err(error) = kept::remove_run(paths, uid) {
+        tracing::warn!("could not remove the run directory: {error}");
+    }
+    true
+}
+
 /// One writer: the lock is held until this process ends, whatever ends it.
 fn lock(run_directory: &Path) -> io::Result<()> {
     match Flock::lock(File::open(run_directory)?, FlockArg::LockExclusiveNonblock) {

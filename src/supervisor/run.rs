@@ -24,7 +24,7 @@ use super::state::{Asked, Record, ReportName, State};
 use super::status_pipe::{Outcome, StatusPipe};
 use super::streams::SharedLog;
 use super::world::World;
-use super::{clock, diagnostics, publish, recover};
+use super::{clock, diagnostics, files, publish, recover};
 use crate::image::Image;
 use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
@@ -142,6 +142,8 @@ pub struct Supervisor {
     pub(super) over: Option<Over>,
 }
 
+/// The exit code after which the keeper ends, too.
+const WELL: u8 = 0;
 /// An exit code after which the keeper starts another supervisor.
 const BADLY: u8 = 1;
 
@@ -149,12 +151,20 @@ const BADLY: u8 = 1;
 pub fn supervise(run_directory: &Path) -> u8 {
     let orders = match Orders::read(run_directory) {
         Ok(orders) => orders,
+        // Killed while the run directory was being removed: the orders go first, and nothing else is to be done.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let _ = files::remove_tree(run_directory);
+            return WELL;
+        }
         Err(error) => {
             eprintln!("podlet: {error}");
             return BADLY;
         }
     };
     diagnostics::begin(&orders);
+    if recover::has_ended(&orders) {
+        return WELL;
+    }
     poison::watch(orders.paths.panics(&orders.uid));
     if let Some(point) = &orders.choices.fault_point {
         fault::arm(point, run_directory);
@@ -173,7 +183,7 @@ pub fn supervise(run_directory: &Path) -> u8 {
         supervisor.serve(happened).await
     });
     match over {
-        Ok(Over::Ended | Over::Removed) => 0,
+        Ok(Over::Ended | Over::Removed) => WELL,
         Ok(Over::Replaced) => BADLY,
         Err(error) => {
             tracing::error!("{error}");
@@ -231,7 +241,8 @@ impl Supervisor {
                 self.perform(asked).await;
             }
         }
-        if self.changed {
+        // Once it is over there is no place any more to write to.
+        if self.changed && self.over.is_none() {
             self.changed = false;
             self.rotate_journal();
             self.publish_change();
