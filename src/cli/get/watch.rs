@@ -159,8 +159,7 @@ enum Removed {
 }
 
 fn key(object: &Object) -> String {
-    let namespace = object.wire.pointer("/metadata/namespace").and_then(|n| n.as_str()).unwrap_or_default();
-    format!("{namespace}/{}", object.name())
+    format!("{}/{}", object.namespace(), object.name())
 }
 
 fn compare(
