@@ -57,8 +57,14 @@ impl Layout {
         for line in mounts.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
             let Some(mount) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
+            let read_only = left.split(' ').nth(5).is_some_and(|options| options.split(',').any(|one| one == "ro"));
             let mut right = right.split(' ');
             match (right.next(), right.nth(1)) {
+                // As in most containers: nothing can be made in it.
+                (Some("cgroup2" | "cgroup"), _) if read_only => layout.notices.push(format!(
+                    "{} is mounted read-only: podlet cannot use it for requests, limits and killing",
+                    mount.display()
+                )),
                 (Some("cgroup2"), _) => unified = unified.or(Some(mount)),
                 (Some("cgroup"), Some(options)) => {
                     legacy.push((mount, options.split(',').map(str::to_owned).collect()));
@@ -179,20 +185,25 @@ impl Cgroup {
         self.directories.iter().find(|(name, _)| *name == hierarchy).map(|(_, directory)| directory.as_path())
     }
 
-    /// Makes it, and on cgroup v2 hands the controllers down to it.
+    /// Makes it, and on cgroup v2 hands the controllers down to it from the mount on.
     pub fn create(&self) -> io::Result<()> {
         for (name, directory) in &self.directories {
             make(directory)?;
             if *name == "unified" && Layout::of_machine().unified_limits {
-                hand_down(directory);
+                let mut levels: Vec<&Path> = directory.ancestors().skip(1).take(2).collect();
+                levels.reverse();
+                levels.into_iter().for_each(hand_down);
             }
         }
         Ok(())
     }
 
-    /// Makes it anew: counters from zero, nothing charged. What an earlier instance left is killed first.
+    /// Makes it anew within the pod's: counters from zero, nothing charged. What an earlier instance left is killed first.
     pub fn create_fresh(&self) -> io::Result<()> {
-        for (_, directory) in &self.directories {
+        for (name, directory) in &self.directories {
+            if let ("unified", true, Some(pod)) = (*name, Layout::of_machine().unified_limits, directory.parent()) {
+                hand_down(pod);
+            }
             match fs::create_dir(directory) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     if fs::remove_dir(directory).is_err() {
@@ -208,7 +219,7 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Writes requests and limits.
+    /// Writes requests and limits, as far as the controllers were handed down ([`Cgroup::without_effect`]).
     pub fn limit(&self, limits: &Limits) -> io::Result<()> {
         let unified = Layout::of_machine().unified_limits;
         for (name, directory) in &self.directories {
@@ -231,20 +242,37 @@ impl Cgroup {
                     }
                 }
                 "unified" if unified => {
-                    put(&directory.join("cpu.weight"), &limits.cpu_weight().to_string())?;
+                    put_if_there(&directory.join("cpu.weight"), &limits.cpu_weight().to_string())?;
                     if let Some(quota) = limits.cpu_quota {
-                        put(&directory.join("cpu.max"), &format!("{quota} {CPU_PERIOD}"))?;
+                        put_if_there(&directory.join("cpu.max"), &format!("{quota} {CPU_PERIOD}"))?;
                     }
                     if let Some(bytes) = limits.memory {
-                        put(&directory.join("memory.max"), &bytes.to_string())?;
+                        put_if_there(&directory.join("memory.max"), &bytes.to_string())?;
                         // Kernels without swap accounting have no such file.
-                        let _ = put(&directory.join("memory.swap.max"), "0");
+                        put_if_there(&directory.join("memory.swap.max"), "0")?;
                     }
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// On cgroup v2, what of requests and limits has no effect in it, a line each; it must have been made.
+    pub fn without_effect(&self) -> Vec<String> {
+        let Some(directory) = self.directory("unified").filter(|_| Layout::of_machine().unified_limits) else {
+            return Vec::new();
+        };
+        let absent = [("cpu", "cpu.weight"), ("memory", "memory.max")].into_iter();
+        let absent = absent.filter(|(_, file)| !directory.join(file).exists());
+        let text = |(name, _): (&str, &str)| {
+            format!(
+                "the cgroup controller \"{name}\" cannot be handed down to {}: requests and limits of {name} are without \
+                 effect (a cgroup above it has processes of its own, or its cgroup.subtree_control may not be written)",
+                directory.display()
+            )
+        };
+        absent.map(text).collect()
     }
 
     /// On cgroup v2: when memory runs out, all processes of the container go together, as under a kubelet.
@@ -267,8 +295,11 @@ impl Cgroup {
 
     /// SIGKILLs everything in it and below, by `cgroup.kill` or the freezer loop, until it is empty.
     pub fn kill(&self) -> io::Result<()> {
+        self.kill_by(self.directory("unified").map(|directory| directory.join("cgroup.kill")).as_deref())
+    }
+
+    fn kill_by(&self, by_file: Option<&Path>) -> io::Result<()> {
         const PATIENCE: Duration = Duration::from_secs(10);
-        let by_file = self.directory("unified").map(|directory| directory.join("cgroup.kill"));
         let begun = Instant::now();
         let mut wait = Duration::from_micros(200);
         loop {
@@ -369,14 +400,22 @@ fn oom_kills_in(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Switches controllers on for the children of the levels above. A level with processes of its own refuses (EBUSY): then
-/// limits are without effect, which `limit` reports when it finds no file to write.
-fn hand_down(directory: &Path) {
-    let mut levels: Vec<&Path> = directory.ancestors().skip(1).take(3).collect();
-    levels.reverse();
-    for level in levels.into_iter().filter(|level| level.join("cgroup.subtree_control").exists()) {
+/// [`put`], unless there is no such file: the controller that has it was not handed down.
+fn put_if_there(path: &Path, value: &str) -> io::Result<()> {
+    match put(path, value) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Switches controllers on for the children of a cgroup. One with processes of its own refuses (EBUSY), but for the real
+/// root; what is below goes without then ([`Cgroup::without_effect`]).
+fn hand_down(level: &Path) {
+    let control = level.join("cgroup.subtree_control");
+    if put(&control, "+cpu +memory +pids").is_err() {
+        // The kernel takes all or none, and this machine may lack one.
         for controller in ["+cpu", "+memory", "+pids"] {
-            let _ = put(&level.join("cgroup.subtree_control"), controller);
+            let _ = put(&control, controller);
         }
     }
 }
@@ -421,6 +460,8 @@ fn remove_directory(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const HYBRID: &str = "\
@@ -450,8 +491,53 @@ mod tests {
         let modern = "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let modern = Layout::from_mounts(modern, true, |_| "cpuset cpu io memory hugetlb pids".into());
         assert_eq!((names(&modern), modern.is_unified(), modern.describe()), (vec!["unified"], true, "v2"));
+        let locked = "30 23 0:26 / /sys/fs/cgroup ro,nosuid shared:4 - cgroup2 cgroup rw\n";
+        let locked = Layout::from_mounts(locked, true, |_| "cpu memory".into());
+        assert!(locked.is_empty() && locked.notices.len() == 3, "{:?}", locked.notices);
         let none = Layout::from_mounts("", true, |_| String::new());
         assert!(none.is_empty() && none.notices.len() == 2);
+    }
+
+    #[test]
+    fn a_controller_that_is_not_handed_down_is_passed_over() {
+        let directory = std::env::temp_dir().join(format!("podlet-cgroup-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let file = directory.join("memory.max");
+        assert!(put(&file, "1").is_err());
+        put_if_there(&file, "1").unwrap();
+        fs::write(&file, "0").unwrap();
+        put_if_there(&file, "1").unwrap();
+        let written = fs::read_to_string(&file);
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(written.unwrap(), "1");
+    }
+
+    /// Where there is no `cgroup.kill`: with the freezer where one is mounted, else by signals alone; against a shell that
+    /// makes processes all the time.
+    #[test]
+    fn killing_without_the_kernels_file() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let legacy: String = mounts.lines().filter(|l| !l.contains(" - cgroup2 ")).map(|l| format!("{l}\n")).collect();
+        let layout = Layout::from_mounts(&legacy, true, |_| String::new());
+        let frozen = layout.hierarchies.iter().find(|h| h.name == "freezer");
+        let hierarchy = frozen.or(Layout::of_machine().hierarchies.first()).expect("a cgroup hierarchy is mounted");
+        let directory = hierarchy.mount.join(ROOT).join(format!("test-kill-{}", std::process::id()));
+        let cgroup = Cgroup { directories: vec![(hierarchy.name, directory)] };
+        cgroup.create().unwrap();
+        let script = "read go; while :; do sleep 100 & sleep 0.01; done";
+        let mut command = std::process::Command::new("/bin/busybox");
+        command.args(["sh", "-c", script]).stdin(std::process::Stdio::piped());
+        let mut shell = command.spawn().unwrap();
+        cgroup.add(i32::try_from(shell.id()).unwrap()).unwrap();
+        shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        while cgroup.processes().len() < 10 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let waiter = std::thread::spawn(move || shell.wait().unwrap());
+        cgroup.kill_by(None).unwrap();
+        assert!(!waiter.join().unwrap().success());
+        assert_eq!(cgroup.processes(), Vec::<i32>::new());
+        cgroup.remove().unwrap();
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A container's root file system: an overlay of the image's layers with a fresh writable layer, built as a detached mount
 //! that no namespace shows until the stage attaches it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,7 +29,7 @@ pub struct RootFs {
 
 /// Set once the state directory's file system has refused to be an upper layer.
 static UPPER_REFUSED: AtomicBool = AtomicBool::new(false);
-/// Set once the kernel has refused `lowerdir+` (before Linux 6.8).
+/// Set once the kernel has refused `lowerdir+` (before Linux 6.5).
 static NO_APPEND: AtomicBool = AtomicBool::new(false);
 
 fn c_path(path: &Path) -> io::Result<CString> {
@@ -89,51 +89,60 @@ fn overlay(layers: &[PathBuf], directory: &Path) -> io::Result<OwnedFd> {
         make_directory(&empty, 0o755)?;
         lower.push(&empty);
     }
-    if !NO_APPEND.load(Ordering::Relaxed) {
-        match configure(&lower, &upper, &work, true) {
-            Ok(mount) => return Ok(mount),
-            Err((true, error)) if error.raw_os_error() == Some(libc::EINVAL) => {
-                NO_APPEND.store(true, Ordering::Relaxed)
-            }
-            Err((_, error)) => return Err(error),
-        }
+    if NO_APPEND.load(Ordering::Relaxed) {
+        return configure_in_one(&lower, &upper, &work);
     }
-    configure(&lower, &upper, &work, false).map_err(|(_, error)| error)
+    match configure(&lower, &upper, &work) {
+        // Before Linux 6.5 a file system's options were looked at as late as at its creation, so that this EINVAL may be
+        // about `lowerdir+` as well as about the upper layer.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            let mount = configure_in_one(&lower, &upper, &work)?;
+            NO_APPEND.store(true, Ordering::Relaxed);
+            Ok(mount)
+        }
+        done => done,
+    }
 }
 
-/// One attempt; an error says whether it was `lowerdir+` itself that was refused.
-fn configure(lower: &[&Path], upper: &Path, work: &Path, append: bool) -> Result<OwnedFd, (bool, io::Error)> {
-    let plain = |error: io::Error| (false, error);
-    let context = fsopen(c"overlay").map_err(plain)?;
-    let context = context.as_fd();
+fn begin() -> io::Result<OwnedFd> {
+    let context = fsopen(c"overlay")?;
     // What mount(8) shows as the device.
-    fsconfig_string(context, c"source", c"overlay").map_err(plain)?;
-    if append {
-        for layer in lower {
-            fsconfig_string(context, c"lowerdir+", &c_path(layer).map_err(plain)?).map_err(|error| (true, error))?;
-        }
-    } else {
-        // In the one string a colon separates layers and a backslash escapes.
-        let mut joined: Vec<u8> = Vec::new();
-        for (index, layer) in lower.iter().enumerate() {
-            if index > 0 {
-                joined.push(b':');
-            }
-            for byte in layer.as_os_str().as_bytes() {
-                if matches!(byte, b':' | b'\\') {
-                    joined.push(b'\\');
-                }
-                joined.push(*byte);
-            }
-        }
-        let joined = CString::new(joined).map_err(|_| plain(io::Error::from_raw_os_error(libc::EINVAL)))?;
-        fsconfig_string(context, c"lowerdir", &joined).map_err(plain)?;
-    }
-    fsconfig_string(context, c"upperdir", &c_path(upper).map_err(plain)?).map_err(plain)?;
-    fsconfig_string(context, c"workdir", &c_path(work).map_err(plain)?).map_err(plain)?;
+    fsconfig_string(context.as_fd(), c"source", c"overlay")?;
+    Ok(context)
+}
+
+fn finish(context: &OwnedFd, upper: &CStr, work: &CStr) -> io::Result<OwnedFd> {
+    let context = context.as_fd();
+    fsconfig_string(context, c"upperdir", upper)?;
+    fsconfig_string(context, c"workdir", work)?;
     // No sync when it goes: the layer is thrown away with its instance (and could not be used again).
-    fsconfig_flag(context, c"volatile").map_err(plain)?;
-    fsmount(context, 0).map_err(plain)
+    fsconfig_flag(context, c"volatile")?;
+    fsmount(context, 0)
+}
+
+/// Layer by layer, Linux 6.5.
+fn configure(lower: &[&Path], upper: &Path, work: &Path) -> io::Result<OwnedFd> {
+    let context = begin()?;
+    for layer in lower {
+        fsconfig_string(context.as_fd(), c"lowerdir+", &c_path(layer)?)?;
+    }
+    finish(&context, &c_path(upper)?, &c_path(work)?)
+}
+
+/// All layers in one string, as before. It is bounded by a page and cannot hold a comma, so each is named by an open
+/// descriptor, whatever its path.
+fn configure_in_one(lower: &[&Path], upper: &Path, work: &Path) -> io::Result<OwnedFd> {
+    let open = |path: &Path| {
+        fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path).map(OwnedFd::from)
+    };
+    let name = |layer: &OwnedFd| format!("/proc/self/fd/{}", layer.as_raw_fd());
+    let text = |text: String| CString::new(text).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
+    let layers = lower.iter().map(|layer| open(layer)).collect::<io::Result<Vec<_>>>()?;
+    let (upper, work) = (open(upper)?, open(work)?);
+    let context = begin()?;
+    let joined = layers.iter().map(name).collect::<Vec<_>>().join(":");
+    fsconfig_string(context.as_fd(), c"lowerdir", &text(joined)?)?;
+    finish(&context, &text(name(&upper))?, &text(name(&work))?)
 }
 
 /// Removes what an instance's directory holds, mounts first. Gone already is no error.
@@ -146,5 +155,38 @@ pub fn remove(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn layers_in_one_string_whatever_their_names() {
+        // SAFETY: unshares this thread's mount namespace and its file system attributes; no pointers.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0, "this test needs root");
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        let root = std::env::temp_dir().join(format!("podlet-rootfs-{}", std::process::id()));
+        make_directory(&root, 0o755).unwrap();
+        mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+        let layer = |name: &str| {
+            fs::create_dir(root.join(name)).unwrap();
+            fs::write(root.join(name).join("file"), name).unwrap();
+            root.join(name)
+        };
+        let (below, above) = (layer("a:b,c\\d"), layer("top"));
+        for name in ["upper", "work"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        let made = configure_in_one(&[&above, &below], &root.join("upper"), &root.join("work")).unwrap();
+        let seen = fs::read_to_string(format!("/proc/self/fd/{}/file", made.as_raw_fd()));
+        drop(made);
+        umount2(&root, MntFlags::MNT_DETACH).unwrap();
+        fs::remove_dir(&root).unwrap();
+        assert_eq!(seen.unwrap(), "top");
     }
 }

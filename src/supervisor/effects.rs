@@ -79,7 +79,10 @@ impl Supervisor {
         let context = world.context(&pod);
         let prepared = container::prepare_pod(&context).and_then(|_| container::prepare_sandbox(&context));
         let result = match prepared {
-            Ok(prepared) => self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string()),
+            Ok(prepared) => {
+                container::notices(&context).iter().for_each(|notice| tracing::warn!("{notice}"));
+                self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string())
+            }
             Err(failure) => Err(failure.message),
         };
         if let Err(message) = result {

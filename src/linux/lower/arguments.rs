@@ -63,3 +63,8 @@ pub(super) fn flag_names<'a>(flags: impl Iterator<Item = (u64, &'a str)>) -> Arg
     }
     Argument::Named(value, if names.is_empty() { "0".into() } else { names.join("|") })
 }
+
+/// As strace(1) writes it: zero without a prefix.
+pub(super) fn hexadecimal(number: u32) -> String {
+    if number == 0 { "0".into() } else { format!("{number:#x}") }
+}

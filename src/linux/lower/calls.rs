@@ -128,7 +128,10 @@ impl Lowering<'_> {
         let low = u32::try_from(capabilities.0 & u64::from(u32::MAX)).unwrap_or_default();
         let high = u32::try_from(capabilities.0 >> 32).unwrap_or_default();
         let data: Vec<u8> = [low, low, 0, high, high, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let shown = format!("{{effective={0:#x}, permitted={0:#x}, inheritable=0}}", capabilities.0);
+        let names: Vec<String> =
+            capabilities.numbers().map(|number| format!("1<<{}", Capabilities::name(number))).collect();
+        let names = if names.is_empty() { "0".into() } else { names.join("|") };
+        let shown = format!("{{effective={names}, permitted={names}, inheritable=0}}");
         let header = Argument::Bytes(header, "{version=_LINUX_CAPABILITY_VERSION_3, pid=0}".into());
         self.push("capset", libc::SYS_capset, vec![header, Argument::Bytes(data, shown)]);
     }

@@ -12,7 +12,7 @@ use crate::plan::{
 mod arguments;
 mod calls;
 
-use arguments::{flag_names, here, mount_flags, named, namespace_flags, number, octal, text, words};
+use arguments::{flag_names, here, hexadecimal, mount_flags, named, namespace_flags, number, octal, text, words};
 
 /// Why a plan cannot be lowered: a fault of podlet's own.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl<'a> Lowering<'a> {
                 // Lowering it needs CAP_SYS_RESOURCE; without, the machine's own value stays.
                 self.write_file("/proc/self/oom_score_adj", &score.to_string(), Some(MayFail::Errno(libc::EACCES)));
             }
-            Step::SetUndumpable => self.prctl(libc::PR_SET_DUMPABLE, "PR_SET_DUMPABLE", number(0)),
+            Step::SetUndumpable => self.prctl(libc::PR_SET_DUMPABLE, "PR_SET_DUMPABLE", named(0, "SUID_DUMP_DISABLE")),
             Step::NewSessionKeyring => {
                 let join = Argument::Named(1, "KEYCTL_JOIN_SESSION_KEYRING".into());
                 self.push("keyctl", libc::SYS_keyctl, vec![join, Argument::Null]);
@@ -171,7 +171,8 @@ impl<'a> Lowering<'a> {
             Step::MakeDevice { path, mode, major, minor } => {
                 let shown = Argument::Named(u64::from(libc::S_IFCHR | mode), format!("S_IFCHR|0{mode:o}"));
                 let device = libc::makedev(*major, *minor);
-                let device = Argument::Named(device, format!("makedev({major:#x}, {minor:#x})"));
+                let device =
+                    Argument::Named(device, format!("makedev({}, {})", hexadecimal(*major), hexadecimal(*minor)));
                 self.push("mknodat", libc::SYS_mknodat, vec![here(), text(path), shown, device]);
             }
             Step::MakeLink { path, to } => {

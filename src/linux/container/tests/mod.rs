@@ -17,6 +17,7 @@ use super::*;
 use crate::image::{Config, Image};
 
 mod inside;
+mod trace;
 
 struct Shelf;
 
@@ -44,6 +45,11 @@ fn wait(pid: i32) -> i32 {
 
 /// Does what the keeper does: clones, places descriptors, executes the stage.
 fn spawn(prepared: &Prepared, directory: &Path) -> Child {
+    spawn_after(prepared, directory, None)
+}
+
+/// [`spawn`]; with a gate, the child waits for a byte from it before it executes the stage.
+fn spawn_after(prepared: &Prepared, directory: &Path, gate: Option<&OwnedFd>) -> Child {
     let stage = Tiny::Stage.open(directory).unwrap();
     let (status, status_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     // High numbers first, so that no dup2 meets a source.
@@ -51,6 +57,7 @@ fn spawn(prepared: &Prepared, directory: &Path) -> Child {
     let mut moves: Vec<(i32, i32)> = vec![(high(&prepared.table), 3), (high(&status_end), 4)];
     moves.extend(prepared.descriptors.iter().map(|(fd, number)| (high(fd), i32::try_from(*number).unwrap())));
     let stage_number = high(&stage);
+    let gate = gate.map(high);
     let mut arguments = [0u64; 11];
     arguments[0] = prepared.clone_flags;
     arguments[4] = libc::SIGCHLD as u64;
@@ -62,6 +69,10 @@ fn spawn(prepared: &Prepared, directory: &Path) -> Child {
         if pid == 0 {
             for (from, to) in &moves {
                 libc::dup2(*from, *to);
+            }
+            if let Some(gate) = gate {
+                let mut byte = 0u8;
+                libc::read(gate, (&raw mut byte).cast(), 1);
             }
             libc::syscall(
                 libc::SYS_execveat,
@@ -76,7 +87,7 @@ fn spawn(prepared: &Prepared, directory: &Path) -> Child {
         pid
     };
     assert!(pid > 0, "{}", io::Error::last_os_error());
-    for (number, _) in moves.into_iter().chain([(stage_number, 0)]) {
+    for (number, _) in moves.into_iter().chain([stage_number].into_iter().chain(gate).map(|n| (n, 0))) {
         // SAFETY: a duplicate made above.
         drop(unsafe { OwnedFd::from_raw_fd(number) });
     }
@@ -105,6 +116,7 @@ struct World {
     pause: Child,
     pidfd: OwnedFd,
     seccomp_default: SeccompDefault,
+    objects: Box<dyn Objects>,
 }
 
 const APPLETS: [&str; 24] = [
@@ -114,6 +126,11 @@ const APPLETS: [&str; 24] = [
 
 impl World {
     fn new(name: &str, spec: serde_json::Value) -> World {
+        let pod = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec});
+        World::of(name, serde_json::from_value(pod).unwrap(), Box::new(Shelf))
+    }
+
+    fn of(name: &str, mut pod: Pod, objects: Box<dyn Objects>) -> World {
         // SAFETY: unshares this thread's mount namespace and its file system attributes; no pointers.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0, "these tests need root");
         let none: Option<&str> = None;
@@ -136,11 +153,7 @@ impl World {
         fs::set_permissions(layer.join("bin/script"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(layer.join("bin/garbage"), "garbage").unwrap();
         fs::set_permissions(layer.join("bin/garbage"), fs::Permissions::from_mode(0o755)).unwrap();
-        let uid = format!("test-{}-{name}", std::process::id());
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {"name": "web", "namespace": "default", "uid": uid}, "spec": spec
-        }))
-        .unwrap();
+        pod.metadata.uid = Some(format!("test-{}-{name}", std::process::id()));
         let image = Image {
             reference: "localhost/busybox:1".into(),
             id: "sha256:0".into(),
@@ -149,8 +162,12 @@ impl World {
             binds: Vec::new(),
             size: 0,
         };
-        let context =
-            PodContext { pod: &pod, paths: &paths, seccomp_default: SeccompDefault::RuntimeDefault, objects: &Shelf };
+        let context = PodContext {
+            pod: &pod,
+            paths: &paths,
+            seccomp_default: SeccompDefault::RuntimeDefault,
+            objects: &*objects,
+        };
         prepare_pod(&context).unwrap();
         prepare_pod(&context).expect("a second time finds all in place");
         let prepared = prepare_sandbox(&context).unwrap();
@@ -158,11 +175,16 @@ impl World {
         assert_eq!(pause.failure().map(|(entry, errno)| explain_failure(&prepared, entry, errno)), None);
         // SAFETY: a child of this process that has not been waited for.
         let pidfd = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, pause.pid, 0) as i32) };
-        World { root, paths, pod, image, pause, pidfd, seccomp_default: SeccompDefault::RuntimeDefault }
+        World { root, paths, pod, image, pause, pidfd, seccomp_default: SeccompDefault::RuntimeDefault, objects }
     }
 
     fn context(&self) -> PodContext<'_> {
-        PodContext { pod: &self.pod, paths: &self.paths, seccomp_default: self.seccomp_default, objects: &Shelf }
+        PodContext {
+            pod: &self.pod,
+            paths: &self.paths,
+            seccomp_default: self.seccomp_default,
+            objects: &*self.objects,
+        }
     }
 
     fn container(&self) -> &Container {
