@@ -49,6 +49,11 @@ use crate::linux::privilege::{self, Work};
 use crate::paths::Paths;
 use line::{Line, Verb};
 
+/// The command line as clap knows it, for tests of the guide's transcripts.
+pub fn command() -> clap::Command {
+    <Line as clap::CommandFactory>::command()
+}
+
 /// Runs the verb that the process's words name.
 pub fn main() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout());
