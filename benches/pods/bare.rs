@@ -32,7 +32,7 @@ impl BarePod {
         argv.push(std::ptr::null());
         let environment = [std::ptr::null()];
 
-        let pause = clone3(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS)?;
+        let pause = clone3((libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64)?;
         if pause == 0 {
             // SAFETY: the child of a clone without CLONE_VM; pause(2) and _exit(2) only.
             unsafe {
@@ -40,11 +40,10 @@ impl BarePod {
                 libc::_exit(0);
             }
         }
-        // SAFETY: pidfd_open takes no pointers; the result is a new descriptor that nobody else owns.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(check(libc::syscall(libc::SYS_pidfd_open, pause, 0))? as i32) };
+        let pidfd = pidfd_open(pause)?;
         let mut pod = BarePod { pause, containers: Vec::new() };
         for _ in 0..containers {
-            let pid = clone3(libc::CLONE_NEWPID | libc::CLONE_NEWNS)?;
+            let pid = clone3((libc::CLONE_NEWPID | libc::CLONE_NEWNS) as u64)?;
             if pid == 0 {
                 // SAFETY: the child of a clone without CLONE_VM in a program with one thread; all pointers were made before.
                 unsafe { become_container(&root, &argv, &environment, pidfd.as_raw_fd(), output.as_raw_fd()) }
@@ -106,10 +105,17 @@ unsafe fn step(number: i32, result: libc::c_long) {
     }
 }
 
-fn clone3(flags: i32) -> io::Result<i32> {
+/// A pidfd of a child.
+pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes no pointers; the result is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(check(libc::syscall(libc::SYS_pidfd_open, pid, 0))? as i32) })
+}
+
+/// clone3(2) as fork(2) would be, with these namespaces.
+pub fn clone3(flags: u64) -> io::Result<i32> {
     // SAFETY: all zero is a valid clone_args.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.flags = flags as u64;
+    arguments.flags = flags;
     arguments.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: like fork(2): no CLONE_VM, no stack given; this program has one thread.
     check(unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, std::mem::size_of_val(&arguments)) })
@@ -120,7 +126,8 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn wait(pid: i32) {
+/// Waits for a child's end.
+pub fn wait(pid: i32) {
     // SAFETY: a null status is allowed; the pid is our own child.
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
 }

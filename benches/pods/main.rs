@@ -9,6 +9,7 @@ mod bare;
 mod figures;
 mod memory;
 mod peers;
+mod plan_alone;
 mod subject;
 
 use figures::{Figure, now};
@@ -28,6 +29,14 @@ fn main() {
 
     let bare_one = Figure::take("bare pod, 1 container", runs, || bare_start(&subject, &actor_root, 1));
     let bare_three = Figure::take("bare pod, 3 containers", runs, || bare_start(&subject, &actor_root, 3));
+    // The plan's mounts live in a mount namespace of this program's own.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("root");
+    let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
+    nix::mount::mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("root");
+    let plan_one =
+        Figure::take("podlet's plan alone, 1 container", runs, || plan_alone::start(&subject.root, &actor, 1));
+    let plan_three =
+        Figure::take("podlet's plan alone, 3 containers", runs, || plan_alone::start(&subject.root, &actor, 3));
     let one = Figure::take("**podlet apply**, 1 container", runs, || start(&subject, 1));
     let three = Figure::take("**podlet apply**, 3 containers (the last one)", runs, || start(&subject, 3));
     let (exec, delete, resident) = life(&subject, runs);
@@ -38,6 +47,8 @@ fn main() {
     println!("|---|---|---|---|---|---|---|");
     println!("{}", bare_one.row(Some(&bare_one)));
     println!("{}", bare_three.row(Some(&bare_three)));
+    println!("{}", plan_one.row(Some(&bare_one)));
+    println!("{}", plan_three.row(Some(&bare_three)));
     println!("{}", one.row(Some(&bare_one)));
     println!("{}", three.row(Some(&bare_three)));
     for figure in [&exec, &delete, &restart].into_iter().chain(&peers) {
