@@ -48,3 +48,11 @@ pub fn page() -> String {
     }
     page
 }
+
+#[test]
+fn each_rule_of_podlets_own_is_among_the_differences() {
+    let differences = std::fs::read_to_string(super::root().join("docs/differences.md")).unwrap();
+    for rule in RULES.iter().filter(|rule| rule.source.contains("podlet") || rule.text.contains("a kubelet")) {
+        assert!(differences.contains(rule.name), "docs/differences.md does not name {}: {}", rule.name, rule.text);
+    }
+}
