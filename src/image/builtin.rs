@@ -91,6 +91,22 @@ impl BuiltIn {
         }
     }
 
+    /// The same, nothing made.
+    pub fn look(self, store: &Store) -> Image {
+        let (name, key, config, binds) = match self {
+            BuiltIn::Actor => ("podlet.local/actor", ACTOR_KEY.to_owned(), actor_config(), Vec::new()),
+            BuiltIn::Host => {
+                let host = Host::look(Path::new("/"));
+                ("podlet.local/host", host.key(), host_config(), host.binds)
+            }
+        };
+        let record = super::store::parse(name).and_then(|reference| store.record(&reference));
+        match record {
+            Ok(record) if record.made_by.as_deref() == Some(&key) => store.image(record, binds),
+            _ => store.unmade(format!("{name}:latest"), config, binds),
+        }
+    }
+
     fn record(
         self,
         store: &Store,

@@ -119,6 +119,16 @@ impl Store {
         }
     }
 
+    /// The same without making anything: a built-in image that was not used yet is answered as it would be, its layer under
+    /// a name that says so. For plans that are only shown.
+    pub fn look(&self, name: &str) -> Result<Image, ImageError> {
+        let reference = parse(name)?;
+        match builtin::of(&reference) {
+            Some(which) => Ok(which.look(self)),
+            None => self.record(&reference).map(|record| self.image(record, Vec::new())),
+        }
+    }
+
     /// All images, by name.
     pub fn list(&self) -> Result<Vec<Record>, ImageError> {
         let mut records = Vec::new();
@@ -260,6 +270,12 @@ impl Store {
     fn repository(&self, reference: &Reference) -> PathBuf {
         let domain = if reference.domain.is_empty() { "_" } else { &reference.domain };
         self.root.join("names").join(domain).join(&reference.path)
+    }
+
+    /// A built-in image that is not made yet.
+    pub(super) fn unmade(&self, reference: String, config: Config, binds: Vec<(PathBuf, PathBuf)>) -> Image {
+        let layers = vec![self.root.join("layers/<made at first use>/fs")];
+        Image { reference, id: String::new(), config, layers, binds, size: 0 }
     }
 
     /// Where the record of a name is.

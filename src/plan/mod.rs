@@ -9,6 +9,7 @@
 use serde::Serialize;
 
 pub mod capability;
+mod chapter;
 pub mod command;
 pub mod container;
 pub mod credentials;
@@ -24,6 +25,7 @@ pub mod security;
 pub mod text;
 
 pub use capability::Capabilities;
+pub use chapter::Chapter;
 pub use text::{Secrets, Text};
 
 /// The first number of a descriptor that podlet hands to a stage; the same as the stage's own constant.

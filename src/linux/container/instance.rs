@@ -12,7 +12,7 @@ use super::super::{device, rootfs};
 use super::inputs::{
     arguments, container_inputs, find_program, own_stdio, resolve_identity, variables, working_directory,
 };
-use super::mounts::binds;
+use super::mounts::{Volumes, binds};
 use super::pod::{write_file, write_hosts};
 use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
 use crate::image::Image;
@@ -38,7 +38,7 @@ pub fn prepare_container(
     write_hosts(context, &names).map_err(create("the pod's /etc/hosts cannot be written"))?;
     write_file(&context.termination_log(&container.name, attempt), "", 0o666)
         .map_err(create("the termination message file cannot be made"))?;
-    let (binds, user_targets) = binds(context, container, attempt, image)?;
+    let (binds, user_targets) = binds(context, container, attempt, image, Volumes::Prepared)?;
     let directory = context.paths.container_state(context.uid(), &container.name, attempt);
     let root = rootfs::build(&image.layers, &directory).map_err(create("the root file system cannot be made"))?;
     let result = finish_container(

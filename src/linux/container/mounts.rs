@@ -1,12 +1,13 @@
 //! What is mounted into a container besides kernel file systems: the image's own, the pod's /etc files, /dev/shm, volumes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Volume};
 
 use super::super::resolve::shape_of;
-use super::{PodContext, StartFailure, create, failure};
+use super::{PodContext, StartFailure, failure};
 use crate::image::Image;
 use crate::plan::container::Bind;
 use crate::plan::paths::{clean, depth};
@@ -14,12 +15,42 @@ use crate::plan::{MountFlags, Propagation, Shape, security};
 use crate::pod::input::StartStage;
 use crate::volume;
 
+/// Whether the pod's volumes are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Volumes {
+    /// They are.
+    Prepared,
+    /// They would be made: for a plan that is only shown.
+    Planned,
+}
+
+/// Where a volume really is, links resolved, and what it is.
+fn place_of(source: &Path, volume: &Volume, volumes: Volumes) -> io::Result<(PathBuf, Shape)> {
+    let made = match volume.host_path.as_ref().map(|host| host.type_.as_deref().unwrap_or_default()) {
+        None | Some("DirectoryOrCreate") => Some(Shape::Directory),
+        Some("FileOrCreate") => Some(Shape::File),
+        Some(_) => None,
+    };
+    let looked = || -> io::Result<(PathBuf, Shape)> {
+        let path = fs::canonicalize(source)?;
+        let shape = shape_of(&fs::metadata(&path)?);
+        Ok((path, shape))
+    };
+    match (looked(), made) {
+        (Err(error), Some(shape)) if volumes == Volumes::Planned && error.kind() == io::ErrorKind::NotFound => {
+            Ok((source.to_owned(), shape))
+        }
+        (looked, _) => looked,
+    }
+}
+
 /// Everything that is mounted into a container besides kernel file systems: (in mount order, targets of the manifest).
 pub(super) fn binds(
     context: &PodContext<'_>,
     container: &Container,
     attempt: u32,
     image: &Image,
+    state: Volumes,
 ) -> Result<(Vec<Bind>, Vec<String>), StartFailure> {
     let config = |message: String| failure(StartStage::Config, message);
     let plain = |source: PathBuf, target: &str, shape: Shape| Bind {
@@ -43,7 +74,7 @@ pub(super) fn binds(
             config(format!("cannot find volume \"{}\" to mount into container \"{}\"", mount.name, container.name))
         })?;
         let source = volume::source(context.paths, context.uid(), volume).map_err(config)?;
-        let path = fs::canonicalize(&source.path).map_err(|error| {
+        let (path, shape) = place_of(&source.path, volume, state).map_err(|error| {
             config(format!(
                 "volume \"{}\" for \"{}\": {}: {error}",
                 mount.name,
@@ -51,7 +82,6 @@ pub(super) fn binds(
                 source.path.display()
             ))
         })?;
-        let found = fs::metadata(&path).map_err(create("a volume cannot be looked at"))?;
         let propagation = match mount.mount_propagation.as_deref() {
             None | Some("None") => Propagation::Private,
             Some("HostToContainer") => Propagation::Slave,
@@ -68,7 +98,7 @@ pub(super) fn binds(
             recursive: volume.host_path.is_some(),
             recursive_flags: matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible")),
             propagation,
-            ..plain(path, &mount.mount_path, shape_of(&found))
+            ..plain(path, &mount.mount_path, shape)
         };
         user_targets.push(bind.target.clone());
         mine.push(bind);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Container;
 use super::super::cgroup::Cgroup;
 use super::super::{program, rootfs};
 use super::inputs::{arguments, container_inputs, find_program, resolve_identity, variables, working_directory};
-use super::mounts::binds;
+use super::mounts::{Volumes, binds};
 use super::sandbox::sandbox_plan;
 use super::{PodContext, StartFailure};
 use crate::image::Image;
@@ -30,7 +30,7 @@ fn preview_container(context: &PodContext<'_>, container: &Container, image: &Im
     let layers = program::Layers(&image.layers);
     let identity = resolve_identity(context, container, image, &layers)?;
     let working_directory = working_directory(container, image)?;
-    let (binds, user_targets) = binds(context, container, 0, image)?;
+    let (binds, user_targets) = binds(context, container, 0, image, Volumes::Planned)?;
     let targets: Vec<&str> = binds.iter().map(|bind| bind.target.as_str()).collect();
     let program = find_program(&variables, words, &identity, &working_directory, &targets, container.tty, &layers)?;
     let cgroup = Cgroup::of_container(context.uid(), &container.name);
