@@ -1,15 +1,19 @@
 //! `podlet doctor`: what this machine can and cannot do, and what to do about it.
 
 use clap::Args;
+use serde_json::json;
 
-use super::{Caller, Failure};
+use super::{Caller, Failure, print};
+use crate::linux::doctor::{Finding, Verdict, examine, pods_can_run};
 
 /// The words of `doctor`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   podlet doctor
-  podlet doctor -o json")]
+  podlet doctor -o json
+
+Exit code: 0 when pods can run here, else 1.")]
 pub struct Words {
     /// json.
     #[arg(short, long, value_name = "FORMAT")]
@@ -18,6 +22,45 @@ pub struct Words {
 
 /// Looks and says.
 pub fn run(words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, caller);
-    Err(Failure::error("doctor is not carried out yet"))
+    let output = words.output.as_deref().unwrap_or_default();
+    if !matches!(output, "" | "json") {
+        return Err(Failure::Error(format!(
+            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json"
+        )));
+    }
+    let findings = examine(&caller.paths);
+    let can_run = pods_can_run(&findings);
+    if output == "json" {
+        print::json(&json!({ "podsCanRun": can_run, "findings": findings }), caller.out)?;
+    } else {
+        let colour = caller.colour && caller.out_terminal;
+        caller.print(&page(&findings, colour))?;
+    }
+    Ok(u8::from(!can_run))
+}
+
+/// A line a finding, what it means and what to do below it, and the sum at the end.
+fn page(findings: &[Finding], colour: bool) -> String {
+    let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for finding in findings {
+        let (word, shade) = match finding.verdict {
+            Verdict::Good => ("good   ", "\x1b[32m"),
+            Verdict::Lesser => ("lesser ", "\x1b[33m"),
+            Verdict::Missing => ("missing", "\x1b[31m"),
+        };
+        let word = if colour { format!("{shade}{word}\x1b[0m") } else { word.to_owned() };
+        text.push_str(&format!("{word}  {:width$}  {}\n", finding.subject, finding.found));
+        let indent = " ".repeat(7 + 2 + width + 2);
+        for more in [finding.means.as_ref(), finding.remedy.as_ref()].into_iter().flatten() {
+            text.push_str(&format!("{indent}{more}\n"));
+        }
+    }
+    let missing = findings.iter().filter(|finding| finding.verdict == Verdict::Missing).count();
+    text.push_str(&match missing {
+        0 => "\nPods can run here.\n".to_owned(),
+        1 => "\nPods cannot run here: one thing is missing.\n".to_owned(),
+        several => format!("\nPods cannot run here: {several} things are missing.\n"),
+    });
+    text
 }

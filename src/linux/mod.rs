@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod container;
 pub mod descriptors;
 pub mod device;
+pub mod doctor;
 pub mod keeper;
 pub mod lower;
 pub mod machine;

@@ -71,7 +71,9 @@ fn limits(what: &str, cgroup: &Cgroup, limits: &Limits, text: &mut String) {
     bounds.extend(limits.cpu_quota.map(|quota| format!("CPU at most {quota} us in each {} us", resources::CPU_PERIOD)));
     bounds.extend(limits.memory.map(|bytes| format!("memory at most {bytes} bytes")));
     let _ = writeln!(text, "  {what}: {}", bounds.join(", "));
-    places.iter().for_each(|place| drop(writeln!(text, "    {place}")));
+    for place in places {
+        let _ = writeln!(text, "    {place}");
+    }
 }
 
 /// One process.
@@ -121,14 +123,17 @@ fn process(plan: &Plan, shown: Calls, text: &mut String) -> Result<(), String> {
 /// The calls of a step. Of many alike (a bounding set has forty) the first and the last are shown; `-o json` has all.
 fn write_calls(calls: &[&Call], text: &mut String) {
     const ALIKE: usize = 5;
-    let mut write = |call: &Call| drop(writeln!(text, "         {call}"));
     match calls {
         [first, .., last] if calls.len() > ALIKE && calls.iter().all(|call| call.name == first.name) => {
-            write(first);
+            let _ = writeln!(text, "         {first}");
             let _ = writeln!(text, "         … {} more of {}", calls.len() - 2, first.name);
             let _ = writeln!(text, "         {last}");
         }
-        _ => calls.iter().for_each(|call| write(call)),
+        _ => {
+            for call in calls {
+                let _ = writeln!(text, "         {call}");
+            }
+        }
     }
 }
 
