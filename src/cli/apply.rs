@@ -20,6 +20,7 @@ use super::{Caller, Failure, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
+use crate::supervisor::kept::Claim;
 use crate::supervisor::launch::Choices;
 
 /// The words of `apply`.
@@ -108,6 +109,13 @@ pub struct Applied {
     pub namespace: String,
     /// The uid of the pod of that name now.
     pub uid: String,
+}
+
+impl Applied {
+    /// As what ends it knows it.
+    pub fn claim(&self) -> Claim {
+        Claim { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone() }
+    }
 }
 
 /// Applies.

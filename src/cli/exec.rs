@@ -1,10 +1,22 @@
 //! `podlet exec`: a command in a running container. The client owns the pipes or the pty; the supervisor only starts the
 //! process and reports its code.
 
+mod session;
+mod terminal;
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+
 use clap::Args;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::line::Everywhere;
-use super::{Caller, Failure};
+use super::logs::choose;
+use super::{Caller, Failure, ask, resource};
+use crate::supervisor::client::Client;
+use crate::supervisor::control::Request;
+use session::{End, Session};
+use terminal::Raw;
 
 /// The words of `exec`.
 #[derive(Args, Debug)]
@@ -38,6 +50,86 @@ pub struct Words {
 
 /// Runs a command.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let _ = (words, everywhere, caller);
-    Err(Failure::error("exec is not carried out yet"))
+    let name = match words.words.as_slice() {
+        [] => return Err(Failure::error("pod, type/name or --filename must be specified")),
+        [name] => resource::pod_name(name)?,
+        _ => {
+            return Err(Failure::error(
+                "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\n\
+                 See 'podlet exec -h' for help and examples",
+            ));
+        }
+    };
+    if words.command.is_empty() {
+        return Err(Failure::error("you must specify at least one command for the container"));
+    }
+    let pod = ask::pod(&caller.paths, everywhere.namespace(), &name)?.pod;
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::Error(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let container = container(&pod, words, caller)?;
+    let tty = wants_terminal(words, caller);
+    match session(&pod, &container, tty, words, caller)? {
+        End::Code(0) => Ok(0),
+        End::Code(code) => {
+            if !words.quiet {
+                caller.notice(&format!("command terminated with exit code {code}"));
+            }
+            // Exit codes have eight bits; a code that none can stand for is still no success.
+            Ok(u8::try_from(code).unwrap_or(1))
+        }
+        End::Signal(signal) => Ok(u8::try_from(128 + signal).unwrap_or(1)),
+        // The kubelet's words for a container of which nothing runs; others are podlet's own.
+        End::Refused(message) if message.starts_with("container not found") => {
+            Err(Failure::Error(format!("unable to upgrade connection: {message}")))
+        }
+        End::Refused(message) => Err(Failure::Error(message)),
+        End::Unknown => Err(Failure::error(
+            "the pod's supervisor was started anew while the command ran; how the command ended is not known",
+        )),
+    }
+}
+
+fn container(pod: &Pod, words: &Words, caller: &mut Caller<'_>) -> Result<String, Failure> {
+    match words.container.as_deref().filter(|name| !name.is_empty()) {
+        None => choose::default_container(pod, words.quiet, caller),
+        Some(name) if ask::container_names(pod).iter().any(|(there, _)| there == name) => Ok(name.to_owned()),
+        Some(name) => {
+            let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+            Err(Failure::bad_request(format!("container {name} is not valid for pod {pod_name}")))
+        }
+    }
+}
+
+/// A terminal is only made for one who has one to type on; kubectl's rule and words.
+fn wants_terminal(words: &Words, caller: &mut Caller<'_>) -> bool {
+    if !words.tty || !words.stdin {
+        return false;
+    }
+    let there = io::stdin().is_terminal();
+    if !there && !words.quiet {
+        caller.notice("Unable to use a TTY - input is not a terminal or the right kind of file");
+    }
+    there
+}
+
+fn session(pod: &Pod, container: &str, tty: bool, words: &Words, caller: &mut Caller<'_>) -> Result<End, Failure> {
+    let made = if tty { Session::over_terminal() } else { Session::over_pipes(words.stdin) };
+    let (session, ends) =
+        made.map_err(|error| Failure::Error(format!("could not make the command's streams: {error}")))?;
+    let talk = |error: crate::supervisor::client::ClientError| Failure::Error(error.to_string());
+    let client = Client::connect(&caller.paths, pod.metadata.uid.as_deref().unwrap_or_default()).map_err(talk)?;
+    let request = Request::Exec { container: container.to_owned(), command: words.command.clone(), tty };
+    client.send(&request, &[ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()]).map_err(talk)?;
+    // Theirs alone from here on, or their end would never be seen.
+    drop(ends);
+    let raw = if tty {
+        Some(Raw::take().map_err(|error| Failure::Error(format!("could not take the terminal: {error}")))?)
+    } else {
+        None
+    };
+    session.run(client, raw.as_ref(), caller)
 }

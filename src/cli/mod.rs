@@ -29,6 +29,7 @@ mod plan;
 pub mod print;
 mod resource;
 mod select;
+mod signals;
 mod stored;
 mod supervise;
 mod up;

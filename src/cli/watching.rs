@@ -34,23 +34,17 @@ pub struct Watch {
     paths: Paths,
     uid: String,
     client: Option<Client>,
-    told_still: bool,
 }
 
 impl Watch {
     /// Of the pod with this uid.
     pub fn start(paths: &Paths, uid: &str) -> Watch {
-        Watch { paths: paths.clone(), uid: uid.to_owned(), client: None, told_still: false }
+        Watch { paths: paths.clone(), uid: uid.to_owned(), client: None }
     }
 
     /// For poll(2): readable when there is something to be seen. None: look by [`Watch::next`] now.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.client.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Whether the last sight was [`Sight::Still`]: there is nothing to wait for.
-    pub fn is_still(&self) -> bool {
-        self.told_still
     }
 
     /// The next sight; waits for it. After a `Still` or `Gone` it is the same again.
@@ -89,16 +83,13 @@ impl Watch {
         }
     }
 
-    fn kept(&mut self) -> Result<Sight, Failure> {
+    fn kept(&self) -> Result<Sight, Failure> {
         let seen = kept::see(&self.paths, &self.uid).map_err(|e| kept_failure(&e))?;
         Ok(match seen {
             None => Sight::Gone,
             // It came back between the two looks.
             Some(seen) if seen.standing == Standing::Live => Sight::State(Box::new(seen.pod), seen.events),
-            Some(seen) => {
-                self.told_still = true;
-                Sight::Still(Box::new(seen))
-            }
+            Some(seen) => Sight::Still(Box::new(seen)),
         })
     }
 

@@ -19,4 +19,5 @@ pub mod resolve;
 pub mod rootfs;
 pub mod seccomp;
 pub mod syscall;
+pub mod terminal;
 pub mod watch;

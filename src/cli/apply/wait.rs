@@ -1,23 +1,31 @@
 //! `apply --wait`: until the pods are ready, or until it is known that they never will be.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use nix::sys::signal::Signal;
 
 use super::super::print::pod_row;
-use super::super::watching::{Sight, Watch};
+use super::super::signals::Told;
+use super::super::watching::{Sight, Watch, wait_readable};
 use super::super::{Caller, Failure};
 use super::Applied;
 
 /// So many back-offs in a row are taken for an answer.
 const BACKOFFS: u32 = 3;
+/// After Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// Waits for all of them, one after the other; the first that fails ends the wait.
 pub fn until_ready(pods: &[Applied], timeout: Option<Duration>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let deadline = timeout.filter(|t| !t.is_zero()).and_then(|t| Instant::now().checked_add(t));
+    // The pods stay as they are; only the wait ends.
+    let interrupt = Told::new(Signal::SIGINT as i32)
+        .map_err(|error| Failure::Error(format!("could not take up signals: {error}")))?;
     let mut code = 0;
     for pod in pods {
-        let verdict = wait_for(pod, deadline, caller)?;
+        let verdict = wait_for(pod, deadline, &interrupt, caller)?;
         let name = &pod.name;
         match verdict {
             Verdict::Ready => caller.print(&format!("pod/{name} is ready\n"))?,
@@ -29,6 +37,7 @@ pub fn until_ready(pods: &[Applied], timeout: Option<Duration>, caller: &mut Cal
             Verdict::Late => {
                 return Err(Failure::Error(format!("timed out waiting for the condition on pods/{name}")));
             }
+            Verdict::Interrupted => return Ok(INTERRUPTED),
             Verdict::Gone => return Err(Failure::Error(format!("pod/{name} was deleted while it was waited for"))),
         }
         caller.out.flush()?;
@@ -49,13 +58,26 @@ pub enum Verdict {
     Late,
     /// It was removed.
     Gone,
+    /// Ctrl-C.
+    Interrupted,
 }
 
-fn wait_for(applied: &Applied, deadline: Option<Instant>, caller: &mut Caller<'_>) -> Result<Verdict, Failure> {
+fn wait_for(
+    applied: &Applied,
+    deadline: Option<Instant>,
+    interrupt: &Told,
+    caller: &mut Caller<'_>,
+) -> Result<Verdict, Failure> {
     let mut watch = Watch::start(&caller.paths, &applied.uid);
     let mut line = String::new();
     loop {
-        let verdict = match watch.next_before(deadline)? {
+        if let Some(descriptor) = watch.descriptor() {
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            wait_readable(&[descriptor, interrupt.as_fd()], left);
+        }
+        let interrupted = interrupt.take() > 0;
+        let verdict = match if interrupted { None } else { watch.next_before(deadline)? } {
+            None if interrupted => Some(Verdict::Interrupted),
             None => Some(Verdict::Late),
             Some(Sight::Gone) => Some(Verdict::Gone),
             Some(Sight::State(pod, _)) => {

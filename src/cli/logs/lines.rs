@@ -83,6 +83,11 @@ impl Lines {
         Ok(flow)
     }
 
+    /// Whether a line has begun and not ended.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
     /// Ends a line that has begun, so that something else can be printed.
     pub fn finish(&mut self, caller: &mut Caller<'_>) -> io::Result<()> {
         if self.unfinished.take().is_some() { caller.print("\n") } else { Ok(()) }

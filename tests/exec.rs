@@ -1,0 +1,109 @@
+//! `podlet exec` through the program, with real pods: over pipes, over a terminal, and killed.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use common::podlet::{Podlet, container, processes_of, text, until};
+use nix::pty::{Winsize, openpty};
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: a, image: podlet.local/host, command: [sleep, '1000']}
+  - {name: b, image: podlet.local/actor, args: [sleep, forever]}
+";
+
+fn started() -> (Podlet, String) {
+    let podlet = Podlet::new();
+    podlet.apply(POD);
+    let pod =
+        podlet.wait("web", |pod| ["a", "b"].iter().all(|name| container(pod, name)["state"]["running"].is_object()));
+    let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
+    (podlet, uid)
+}
+
+#[test]
+fn output_errors_input_and_exit_codes_are_passed_on() {
+    let (podlet, uid) = started();
+    let before = processes_of(&uid).len();
+    let output = podlet.run(&["exec", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 42"]);
+    assert_eq!(output.status.code(), Some(42));
+    assert_eq!(text(&output.stdout), "out\n");
+    assert_eq!(
+        text(&output.stderr),
+        "Defaulted container \"a\" out of: a, b\nerr\ncommand terminated with exit code 42\n"
+    );
+    let output = podlet.run(&["exec", "web", "-c", "a", "--", "sh", "-c", "kill -TERM $$"]);
+    assert_eq!(output.status.code(), Some(128 + 15));
+
+    // Without -i there is nothing to be read; with it everything comes, in both directions at once.
+    assert_eq!(podlet.succeed(&["exec", "web", "-c", "a", "--", "cat"]), "");
+    let mut command = podlet.command(&["exec", "-i", "web", "-c", "a", "--", "cat"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = sent.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let mut received = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut received).unwrap();
+    writer.join().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(received == sent, "{} bytes came back of {}", received.len(), sent.len());
+
+    let refused = podlet.fail(&["exec", "web", "-c", "x", "--", "true"]);
+    assert_eq!(refused, "Error from server (BadRequest): container x is not valid for pod web\n");
+    let refused = podlet.fail(&["exec", "web", "-c", "a", "--", "no-such-program"]);
+    assert!(refused.contains("no-such-program"), "{refused}");
+    until("nothing of the commands is left", || processes_of(&uid).len() == before);
+    podlet.finish();
+}
+
+#[test]
+fn a_terminal_is_one_inside_and_has_the_callers_size() {
+    let (podlet, _) = started();
+    let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(&size, None).unwrap();
+    let before = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+    let mut command =
+        podlet.command(&["exec", "-it", "web", "-c", "a", "--", "sh", "-c", "stty size; read x; echo got $x"]);
+    let slave = || Stdio::from(pty.slave.try_clone().unwrap());
+    let mut child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+    let mut master = File::from(pty.master);
+    let mut seen = String::new();
+    let mut read_until = |wanted: &str, master: &mut File| {
+        let mut piece = [0; 4096];
+        while !seen.contains(wanted) {
+            let length = master.read(&mut piece).unwrap();
+            assert!(length > 0, "ended before {wanted:?}: {seen}");
+            seen.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+    };
+    read_until("33 101", &mut master);
+    master.write_all(b"hello\r").unwrap();
+    read_until("got hello", &mut master);
+    assert!(child.wait().unwrap().success());
+    let after = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+    assert_eq!(after.local_flags, before.local_flags, "the terminal is as it was");
+    podlet.finish();
+}
+
+#[test]
+fn a_killed_client_leaves_no_process() {
+    let (podlet, uid) = started();
+    let before = processes_of(&uid).len();
+    let mut command: Command = podlet.command(&["exec", "-i", "web", "-c", "a", "--", "sleep", "4321"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("the command runs", || processes_of(&uid).len() == before + 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the command is gone", || processes_of(&uid).len() == before);
+    podlet.finish();
+}
