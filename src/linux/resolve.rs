@@ -135,3 +135,6 @@ pub fn is_pipe_or_terminal(metadata: &std::fs::Metadata) -> bool {
     // Major 136 to 143 are pseudo-terminal slaves.
     kind.is_fifo() || (kind.is_char_device() && (136..=143).contains(&libc::major(metadata.rdev())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,9 +57,13 @@ pub fn about(layers: usize, directory: &Path) -> String {
 
 /// Builds the root file system of a new instance in `directory`.
 pub fn build(layers: &[PathBuf], directory: &Path) -> io::Result<RootFs> {
+    build_unless(&UPPER_REFUSED, layers, directory)
+}
+
+fn build_unless(upper_refused: &AtomicBool, layers: &[PathBuf], directory: &Path) -> io::Result<RootFs> {
     remove(directory)?;
     make_directory(directory, 0o700)?;
-    if !UPPER_REFUSED.load(Ordering::Relaxed) {
+    if !upper_refused.load(Ordering::Relaxed) {
         match overlay(layers, directory) {
             Ok(mount) => {
                 return Ok(RootFs { mount, about: about(layers.len(), directory), in_memory: false });
@@ -74,7 +78,7 @@ pub fn build(layers: &[PathBuf], directory: &Path) -> io::Result<RootFs> {
     let options = format!("mode=0700,size={TMPFS_SIZE}");
     mount(Some("tmpfs"), &memory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options.as_str()))?;
     let mount = overlay(layers, &memory)?;
-    UPPER_REFUSED.store(true, Ordering::Relaxed);
+    upper_refused.store(true, Ordering::Relaxed);
     let about = format!("overlay of {} layers, detached; upper layer in a tmpfs of {TMPFS_SIZE}", layers.len());
     Ok(RootFs { mount, about, in_memory: true })
 }
@@ -164,15 +168,60 @@ mod tests {
 
     use super::*;
 
+    /// An empty tmpfs in a mount namespace of this thread's own.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            // SAFETY: unshares this thread's mount namespace and its file system attributes; no pointers.
+            assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0, "this test needs root");
+            let none: Option<&str> = None;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            let root = std::env::temp_dir().join(format!("podlet-rootfs-{}-{name}", std::process::id()));
+            make_directory(&root, 0o755).unwrap();
+            mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+            Place(root)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_writable_layer_in_memory_where_the_state_directory_cannot_hold_one() {
+        let place = Place::new("upper");
+        for name in ["layer", "below", "upper", "work", "state"] {
+            fs::create_dir(place.0.join(name)).unwrap();
+        }
+        fs::write(place.0.join("layer/file"), "image").unwrap();
+        // An overlay cannot be the upper layer of another.
+        let path = |name: &str| place.0.join(name).display().to_string();
+        let options = format!("lowerdir={},upperdir={},workdir={}", path("below"), path("upper"), path("work"));
+        let state = place.0.join("state");
+        mount(Some("overlay"), &state, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        let (refused, directory) = (AtomicBool::new(false), state.join("c"));
+        for _ in 0..2 {
+            let root = build_unless(&refused, &[place.0.join("layer")], &directory).unwrap();
+            assert!(root.in_memory && root.about.contains("in a tmpfs of 512m"), "{}", root.about);
+            assert!(refused.load(Ordering::Relaxed));
+            let file = PathBuf::from(format!("/proc/self/fd/{}/file", root.mount.as_raw_fd()));
+            assert_eq!(fs::read_to_string(&file).unwrap(), "image");
+            fs::write(&file, "written").unwrap();
+            assert_eq!(fs::read_to_string(place.0.join("layer/file")).unwrap(), "image");
+        }
+        remove(&directory).unwrap();
+        assert!(!directory.exists());
+        umount2(&state, MntFlags::MNT_DETACH).unwrap();
+    }
+
     #[test]
     fn layers_in_one_string_whatever_their_names() {
-        // SAFETY: unshares this thread's mount namespace and its file system attributes; no pointers.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0, "this test needs root");
-        let none: Option<&str> = None;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-        let root = std::env::temp_dir().join(format!("podlet-rootfs-{}", std::process::id()));
-        make_directory(&root, 0o755).unwrap();
-        mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+        let place = Place::new("names");
+        let root = &place.0;
         let layer = |name: &str| {
             fs::create_dir(root.join(name)).unwrap();
             fs::write(root.join(name).join("file"), name).unwrap();
@@ -185,8 +234,6 @@ mod tests {
         let made = configure_in_one(&[&above, &below], &root.join("upper"), &root.join("work")).unwrap();
         let seen = fs::read_to_string(format!("/proc/self/fd/{}/file", made.as_raw_fd()));
         drop(made);
-        umount2(&root, MntFlags::MNT_DETACH).unwrap();
-        fs::remove_dir(&root).unwrap();
         assert_eq!(seen.unwrap(), "top");
     }
 }

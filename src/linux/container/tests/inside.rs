@@ -1,5 +1,7 @@
 //! What a container sees of itself from inside.
 
+use nix::mount::{MntFlags, umount2};
+
 use super::*;
 
 #[test]
@@ -120,6 +122,14 @@ fn a_read_only_root_with_writable_volumes() {
     assert!(text.contains("/host/t: Read-only file system"), "{text}");
 }
 
+/// The container's cgroup as it sees it: on cgroup v2 the root of a namespace of its own.
+fn shown_cgroup(world: &World) -> String {
+    if super::super::super::cgroup::Layout::of_machine().is_unified() {
+        return "0::/\n".to_owned();
+    }
+    format!("/podlet/pod{}/c\n", world.context().uid())
+}
+
 #[test]
 fn limits_and_the_oom_counter() {
     let script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; cat /proc/self/oom_score_adj; \
@@ -131,8 +141,10 @@ fn limits_and_the_oom_counter() {
     assert!(text.contains("25165824"), "{text}");
     let cgroup = container_cgroup(&world.context(), "c");
     assert!(cgroup.oom_kills() > 0, "{text}");
-    assert!(text.contains(&format!("podlet/pod{}/c", world.context().uid())), "{text}");
-    assert!(text.lines().any(|line| line == "997" || line == "999"), "{text}");
+    assert!(text.contains(&shown_cgroup(&world)), "{text}");
+    let score = crate::plan::resources::oom_score(&world.pod, world.container(), Machine::get().memory).to_string();
+    // Without CAP_SYS_RESOURCE the score cannot be lowered below the machine's own.
+    assert!(text.lines().any(|line| line == score || line == "997" || line == "999"), "{score} in {text}");
 }
 
 #[test]
@@ -206,7 +218,7 @@ fn exec_joins_the_container_and_nothing_else() {
     assert_eq!(code, 7, "{text}");
     let expected = "/started\nhush\n0\n1\n2\n3\nPPid:\t0\nCapEff:\t00000000a80425fb\nSeccomp:\t2\nsleep\n";
     assert!(text.starts_with(expected), "{text}");
-    assert!(text.contains(&format!("/podlet/pod{}/c\n", world.context().uid())), "{text}");
+    assert!(text.contains(&shown_cgroup(&world)), "{text}");
     let cgroup = container_cgroup(&world.context(), "c");
     assert!(cgroup.processes().contains(&first.pid));
     cgroup.kill().unwrap();
@@ -220,4 +232,99 @@ fn devices_of_the_machine_stay_shut() {
     let script = "cd /tmp; mknod kmsg c 1 11 && cat kmsg 2>&1; mknod null c 1 3 && echo x >null && echo fine";
     let text = output("devices", shell(script));
     assert_eq!(text, "cat: can't open 'kmsg': Operation not permitted\nfine\n");
+}
+
+#[test]
+fn mount_targets_behind_links_of_the_image() {
+    let outside = std::env::temp_dir().join(format!("podlet-plan-outside-{}", std::process::id()));
+    let escape = format!("../../../../..{}", outside.display());
+    let mut container = shell(
+        "echo a >/link/data/a; echo b >/escape/deep/data/b; cat /real/data/a /escape/deep/data/b; \
+        grep -cE ' (/real/data|/tmp/podlet[^ ]*/deep/data) ' /proc/self/mountinfo",
+    );
+    container["volumeMounts"] = json!([
+        {"name": "one", "mountPath": "/link/data"}, {"name": "two", "mountPath": "/escape/deep/data"}
+    ]);
+    let volumes = json!([{"name": "one", "emptyDir": {}}, {"name": "two", "emptyDir": {}}]);
+    let world = World::new("linked", json!({"containers": [container], "volumes": volumes}));
+    let layer = &world.image.layers[0];
+    fs::create_dir_all(layer.join("real")).unwrap();
+    fs::create_dir_all(layer.join(outside.strip_prefix("/").unwrap())).unwrap();
+    std::os::unix::fs::symlink("/real", layer.join("link")).unwrap();
+    std::os::unix::fs::symlink(&escape, layer.join("escape")).unwrap();
+    assert_eq!(world.run().unwrap(), (0, "a\nb\n2\n".to_owned()));
+    assert!(!outside.exists(), "a mount target was made on the machine");
+}
+
+#[test]
+fn read_only_with_and_without_what_is_mounted_below() {
+    for (name, recursive, expected) in [("shallow", "Disabled", "ro\n"), ("deep", "Enabled", "ro\nro below\n")] {
+        let host = std::env::temp_dir().join(format!("podlet-plan-{name}-{}", std::process::id()));
+        let script = "touch /host/x 2>/dev/null || echo ro; touch /host/below/x 2>/dev/null || echo ro below";
+        let mut container = shell(script);
+        container["volumeMounts"] =
+            json!([{"name": "host", "mountPath": "/host", "readOnly": true, "recursiveReadOnly": recursive}]);
+        let volumes = json!([{"name": "host", "hostPath": {"path": host}}]);
+        fs::create_dir_all(host.join("below")).unwrap();
+        let world = World::new(name, json!({"containers": [container], "volumes": volumes}));
+        let none: Option<&str> = None;
+        let below = host.join("below");
+        nix::mount::mount(Some("tmpfs"), &below, Some("tmpfs"), nix::mount::MsFlags::empty(), none).unwrap();
+        let outcome = world.run();
+        umount2(&below, MntFlags::MNT_DETACH).unwrap();
+        fs::remove_dir_all(&host).unwrap();
+        assert_eq!(outcome.unwrap(), (0, expected.to_owned()), "{recursive}");
+    }
+}
+
+#[test]
+fn a_volume_belongs_to_the_group_of_the_pod() {
+    let mut container =
+        shell("id -G; stat -c '%g %a' /data /config/; touch /data/x && stat -c %g /data/x; cat /config/colour");
+    container["securityContext"] = json!({"runAsUser": 1000});
+    container["volumeMounts"] =
+        json!([{"name": "data", "mountPath": "/data"}, {"name": "config", "mountPath": "/config"}]);
+    let volumes = json!([
+        {"name": "data", "emptyDir": {}}, {"name": "config", "configMap": {"name": "settings", "defaultMode": 256}}
+    ]);
+    let spec = json!({"securityContext": {"fsGroup": 88}, "containers": [container], "volumes": volumes});
+    let (code, text) = World::new("group", spec).run().unwrap();
+    assert_eq!((code, text.as_str()), (0, "1000 50 88\n88 2777\n88 2777\n88\nblue"));
+}
+
+#[test]
+fn an_exec_on_a_terminal_has_it_as_its_own() {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let world = World::new("terminal", json!({"containers": [shell("echo up; exec sleep 1000")]}));
+    let mut prepared = world.prepare(&writer).unwrap();
+    drop(writer);
+    let mut first = spawn(&prepared, &world.root.join("programs"));
+    prepared.descriptors.clear();
+    assert_eq!(first.failure(), None);
+    File::from(reader).read_exact(&mut [0; 3]).unwrap();
+    // SAFETY: a child of this process that has not been waited for.
+    let init = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, first.pid, 0) as i32) };
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let stdio = [pty.slave.as_fd(), pty.slave.as_fd(), pty.slave.as_fd()];
+    let script = "test -t 0 && echo terminal; echo own >/dev/tty; exit 4";
+    let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
+    let mut session =
+        prepare_exec(&world.context(), world.container(), &world.image, init.as_fd(), &command, true, stdio).unwrap();
+    let mut child = spawn(&session, &world.root.join("programs"));
+    session.descriptors.clear();
+    assert_eq!(child.failure().map(|(entry, errno)| explain_failure(&session, entry, errno)), None);
+    assert_eq!(wait(child.pid), 0);
+    assert_eq!(wait(second_of(&session)), 4);
+    // The slave is still open here, so that reading gives what was written and no end of file.
+    let mut seen = [0; 64];
+    let mut master = File::from(pty.master);
+    let mut text = String::new();
+    while !text.ends_with("own\r\n") {
+        let length = master.read(&mut seen).unwrap();
+        text.push_str(&String::from_utf8_lossy(&seen[..length]));
+    }
+    assert_eq!(text, "terminal\r\nown\r\n");
+    container_cgroup(&world.context(), "c").kill().unwrap();
+    assert_eq!(wait(first.pid), 137);
+    remove_instance(&world.context(), "c", 0).unwrap();
 }
