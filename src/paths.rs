@@ -77,6 +77,11 @@ impl Paths {
         self.pod_run(uid).join("panics")
     }
 
+    /// What stages recorded of their steps (`apply --trace`): a file a start.
+    pub fn traces(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("traces")
+    }
+
     /// The control socket of one pod's supervisor. Mode 0600.
     pub fn control_socket(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("control.sock")

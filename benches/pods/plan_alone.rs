@@ -42,8 +42,13 @@ pub fn start(root: &Path, image: &Image, containers: usize) -> f64 {
         "spec": {"containers": list}
     }))
     .expect("a pod");
-    let context =
-        PodContext { pod: &pod, paths: &paths, seccomp_default: SeccompDefault::RuntimeDefault, objects: &NoObjects };
+    let context = PodContext {
+        pod: &pod,
+        paths: &paths,
+        seccomp_default: SeccompDefault::RuntimeDefault,
+        objects: &NoObjects,
+        trace: false,
+    };
     let output_path = root.join("alone.out");
     let output: OwnedFd = std::fs::File::create(&output_path).expect("a file for the clocks").into();
     let null: OwnedFd = std::fs::File::open("/dev/null").expect("/dev/null").into();

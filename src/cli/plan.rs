@@ -106,7 +106,8 @@ fn plans<'a>(pod: &'a Pod, words: &Words, objects: &dyn Objects, caller: &Caller
             Failure::Error(format!("pod {name:?}, container {:?}: {error}{way}", container.name))
         })?);
     }
-    let context = PodContext { pod, paths: &caller.paths, seccomp_default: words.files.seccomp_default(), objects };
+    let context =
+        PodContext { pod, paths: &caller.paths, seccomp_default: words.files.seccomp_default(), objects, trace: false };
     let plans = preview(&context, &images)
         .map_err(|failure| Failure::Error(format!("pod {name:?} could not be started: {failure}")))?;
     Ok(Planned { pod, plans, notes: crate::linux::container::notices(&context) })

@@ -20,4 +20,5 @@ pub mod rootfs;
 pub mod seccomp;
 pub mod syscall;
 pub mod terminal;
+pub mod trace;
 pub mod watch;

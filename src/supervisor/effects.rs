@@ -266,6 +266,7 @@ impl Supervisor {
     /// The pipe has told all that it will.
     pub(super) fn let_go_of_status(&mut self, id: &EffectId) -> Option<Starting> {
         let starting = self.starting.remove(id)?;
+        self.write_trace(id, &starting);
         let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
         Some(starting)
     }

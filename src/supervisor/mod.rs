@@ -28,6 +28,7 @@ mod state;
 mod status_pipe;
 mod streams;
 mod termination;
+pub mod trace;
 mod world;
 
 pub use run::supervise;

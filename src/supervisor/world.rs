@@ -47,6 +47,7 @@ impl World {
             paths: &self.orders.paths,
             seccomp_default: self.orders.choices.seccomp_default,
             objects: &self.objects,
+            trace: self.orders.choices.trace,
         }
     }
 

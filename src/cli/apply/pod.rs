@@ -1,9 +1,12 @@
 //! One pod of `apply`: new, the same, changed, finished, on its way out, or left over from before a reboot.
 
+use std::io;
+
 use k8s_openapi::api::core::v1::Pod;
 
 use super::super::ask::kept_failure;
 use super::super::ending::{self, Way};
+use super::super::watching::{Sight, Watch};
 use super::super::{Caller, Failure};
 use super::change::{Change, compare};
 use super::{Applied, Outcome};
@@ -12,6 +15,7 @@ use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};
 use crate::supervisor::launch::{self, Choices, LaunchError};
+use crate::supervisor::trace;
 
 /// How often the pod under a name may turn out to be another one before this gives up.
 const TRIES: usize = 5;
@@ -117,8 +121,41 @@ fn change(pod: &Pod, claim: &Claim, caller: &mut Caller<'_>) -> Result<(Outcome,
     }
 }
 
-/// `apply --trace`: what the stages recorded of their steps.
+/// `apply --trace`: what the stages recorded of their steps, once each container has been started or is known not to be.
 pub fn print_trace(pods: &[Applied], caller: &mut Caller<'_>) -> Result<(), Failure> {
-    let _ = (pods, caller);
-    Err(Failure::error("--trace is not carried out yet"))
+    for applied in pods {
+        let mut watch = Watch::start(&caller.paths, &applied.uid);
+        loop {
+            match watch.next()? {
+                Sight::State(pod, _) if !is_begun(&pod) => {}
+                Sight::State(..) | Sight::Still(_) | Sight::Gone => break,
+            }
+        }
+        let directory = caller.paths.traces(&applied.uid);
+        match trace::read_all(&directory) {
+            Ok(traces) => traces.iter().try_for_each(|trace| caller.print(&format!("\n{trace}")))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => caller.notice(&format!(
+                "Note: no trace of pod/{}: it was set going without --trace, or is over already",
+                applied.name
+            )),
+            Err(error) => {
+                return Err(Failure::Error(format!("could not read the traces in {}: {error}", directory.display())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every container has been started once, or waits for another reason than being made.
+fn is_begun(pod: &Pod) -> bool {
+    let Some(statuses) = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()) else {
+        return false;
+    };
+    statuses.iter().all(|container| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        match (waiting, &container.state) {
+            (Some(waiting), _) => !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")),
+            (None, state) => state.is_some(),
+        }
+    })
 }

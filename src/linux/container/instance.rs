@@ -129,7 +129,7 @@ fn finish_container(
     for (descriptor, number) in stdio.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    let mut prepared = assemble(plan, held, descriptors, &found.secrets, &identity)?;
+    let mut prepared = assemble(plan, held, descriptors, &found.secrets, &identity, context.trace)?;
     if found.root.in_memory {
         prepared.notices.push(format!(
             "the file system of {} cannot hold a container's writable layer; it is in memory, at most {}",

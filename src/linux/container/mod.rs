@@ -65,6 +65,8 @@ pub struct PodContext<'a> {
     pub seccomp_default: SeccompDefault,
     /// ConfigMaps and Secrets.
     pub objects: &'a dyn Objects,
+    /// The stages record the result and times of each call: `apply --trace`.
+    pub trace: bool,
 }
 
 /// A process that is ready to be asked for.
@@ -193,9 +195,10 @@ fn assemble(
     mut descriptors: Vec<(OwnedFd, u32)>,
     secrets: &Secrets,
     identity: &Identity,
+    trace: bool,
 ) -> Result<Prepared, StartFailure> {
     let calls = plan.calls()?;
-    let bytes = call::encode(&calls, secrets, false)?;
+    let bytes = call::encode(&calls, secrets, trace)?;
     let failed = create("the stage's table cannot be made");
     let table = nix::sys::memfd::memfd_create(c"podlet table", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
         .map_err(|errno| failed(errno.into()))?;

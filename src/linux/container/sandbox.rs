@@ -30,7 +30,7 @@ pub fn prepare_sandbox(context: &PodContext<'_>) -> Result<Prepared, StartFailur
         descriptors.push((null().map_err(create("/dev/null"))?, number));
     }
     let identity = pause_identity();
-    assemble(plan, held, descriptors, &Secrets::default(), &identity)
+    assemble(plan, held, descriptors, &Secrets::default(), &identity, context.trace)
 }
 
 /// pause's user, as in the usual pause image: nobody's.

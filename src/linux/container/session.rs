@@ -70,5 +70,5 @@ pub fn prepare_exec(
     for (descriptor, number) in stdio.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    assemble(plan, held, descriptors, &secrets, &identity)
+    assemble(plan, held, descriptors, &secrets, &identity, false)
 }

@@ -167,6 +167,7 @@ impl World {
             paths: &paths,
             seccomp_default: SeccompDefault::RuntimeDefault,
             objects: &*objects,
+            trace: false,
         };
         prepare_pod(&context).unwrap();
         prepare_pod(&context).expect("a second time finds all in place");
@@ -184,6 +185,7 @@ impl World {
             paths: &self.paths,
             seccomp_default: self.seccomp_default,
             objects: &*self.objects,
+            trace: false,
         }
     }
 
