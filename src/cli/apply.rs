@@ -135,12 +135,16 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
         return rehearsal::on_the_client(&loaded.objects, output, caller);
     }
     let choices = choices(&words.choices, words.files.seccomp_default(), words.trace, everywhere);
+    let interrupt = if words.wait { Some(wait::interruptible()?) } else { None };
     let pods = all(&loaded.objects, words.replace, &choices, output, caller)?;
     caller.out.flush()?;
     if words.trace {
         pod::print_trace(&pods, caller)?;
     }
-    if words.wait { wait::until_ready(&pods, words.timeout, caller) } else { Ok(0) }
+    match interrupt {
+        Some(interrupt) => wait::until_ready(&pods, words.timeout, &interrupt, caller),
+        None => Ok(0),
+    }
 }
 
 /// Applies all objects in their order, says what became of each, and answers the pods among them.

@@ -17,15 +17,22 @@ const BACKOFFS: u32 = 3;
 /// After Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
+/// Ctrl-C from here on ends the wait, and nothing else: the pods stay as they are.
+pub fn interruptible() -> Result<Told, Failure> {
+    Told::new(Signal::SIGINT as i32).map_err(|error| Failure::Error(format!("could not take up signals: {error}")))
+}
+
 /// Waits for all of them, one after the other; the first that fails ends the wait.
-pub fn until_ready(pods: &[Applied], timeout: Option<Duration>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn until_ready(
+    pods: &[Applied],
+    timeout: Option<Duration>,
+    interrupt: &Told,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
     let deadline = timeout.filter(|t| !t.is_zero()).and_then(|t| Instant::now().checked_add(t));
-    // The pods stay as they are; only the wait ends.
-    let interrupt = Told::new(Signal::SIGINT as i32)
-        .map_err(|error| Failure::Error(format!("could not take up signals: {error}")))?;
     let mut code = 0;
     for pod in pods {
-        let verdict = wait_for(pod, deadline, &interrupt, caller)?;
+        let verdict = wait_for(pod, deadline, interrupt, caller)?;
         let name = &pod.name;
         match verdict {
             Verdict::Ready => caller.print(&format!("pod/{name} is ready\n"))?,
