@@ -63,12 +63,12 @@ impl Reader {
                     break;
                 }
                 // A line in several records counts once, from its first.
-                if let Some(record) = cri::parse(&line) {
-                    if !std::mem::replace(&mut in_line, !record.full) {
-                        starts.push_back((path.clone(), offset));
-                        if starts.len() > keep {
-                            starts.pop_front();
-                        }
+                if let Some(record) = cri::parse(&line)
+                    && !std::mem::replace(&mut in_line, !record.full)
+                {
+                    starts.push_back((path.clone(), offset));
+                    if starts.len() > keep {
+                        starts.pop_front();
                     }
                 }
                 offset += length as u64;
