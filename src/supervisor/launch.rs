@@ -51,6 +51,9 @@ pub struct Orders {
     pub paths: Paths,
     /// Which pod.
     pub uid: String,
+    /// A name for this setting going, and so for the keeper that came with it: it counts its reports anew.
+    #[serde(default)]
+    pub launch: String,
     /// See there.
     pub choices: Choices,
 }
@@ -183,6 +186,7 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
         boot_id: clock::boot_id(),
         paths: paths.clone(),
         uid: uid.to_owned(),
+        launch: new_uid()?,
         choices: choices.clone(),
     };
     let path = paths.orders(uid);

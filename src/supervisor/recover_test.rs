@@ -25,7 +25,8 @@ impl Place {
             trace: false,
             fault_point: None,
         };
-        let orders = Orders { version: 1, boot_id: clock::boot_id(), paths, uid: "u-1".into(), choices };
+        let orders =
+            Orders { version: 1, boot_id: clock::boot_id(), paths, uid: "u-1".into(), launch: String::new(), choices };
         files::private_directory(&orders.paths.pod_run("u-1")).unwrap();
         files::private_directory(&orders.paths.pod_state("u-1")).unwrap();
         let pod = serde_json::json!({

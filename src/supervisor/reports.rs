@@ -72,13 +72,14 @@ impl Supervisor {
                 None
             }
             Report::Exited { sequence, id, pid, code, status, wall, boot } => {
-                if self.state.report.as_ref().is_some_and(|last| last.sequence >= sequence) {
+                let launch = self.world.orders.launch.clone();
+                if self.state.report.as_ref().is_some_and(|last| last.launch == launch && last.sequence >= sequence) {
                     return Some(id);
                 }
                 tracing::debug!(sequence, id, pid, code, status, "exited");
                 let exit = if code == nix::libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) };
                 let at = Moment { boot: BootTime(boot), wall: WallTime(wall) };
-                let report = Some(ReportName { sequence, id: id.clone() });
+                let report = Some(ReportName { launch, sequence, id: id.clone() });
                 self.ended(&id, End { exit, at, report }).await;
                 Some(id)
             }

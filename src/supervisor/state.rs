@@ -82,6 +82,9 @@ impl From<&Effect> for Asked {
 /// One exit as the keeper reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportName {
+    /// The launch whose keeper gave the number: another keeper counts anew.
+    #[serde(default)]
+    pub launch: String,
     /// Rising; a number that was journalled is never told again.
     pub sequence: u64,
     /// The id of its spawn; empty for an orphan.
