@@ -15,13 +15,35 @@ pub struct ChoiceWords {
     /// For podlet's own tests.
     #[arg(long, hide = true)]
     fault_point: Option<String>,
+    /// For podlet's own tests: the first crash back-off, in milliseconds (lifecycle 4.4: 10 s).
+    #[arg(long, hide = true, value_name = "MILLISECONDS")]
+    crash_backoff_initial: Option<u64>,
+    /// The largest (300 s).
+    #[arg(long, hide = true, value_name = "MILLISECONDS")]
+    crash_backoff_max: Option<u64>,
+    /// A run longer than this clears it (600 s).
+    #[arg(long, hide = true, value_name = "MILLISECONDS")]
+    crash_backoff_reset: Option<u64>,
+}
+
+impl ChoiceWords {
+    fn settings(&self) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            backoff_initial_milliseconds: self.crash_backoff_initial.unwrap_or(usual.backoff_initial_milliseconds),
+            backoff_maximum_milliseconds: self.crash_backoff_max.unwrap_or(usual.backoff_maximum_milliseconds),
+            backoff_reset_milliseconds: self.crash_backoff_reset.unwrap_or(usual.backoff_reset_milliseconds),
+            node_name: node_name(),
+            host_ip: host_ip(),
+        }
+    }
 }
 
 /// The choices for a pod that is set going now.
 pub fn choices(words: &ChoiceWords, seccomp_default: SeccompDefault, trace: bool, everywhere: &Everywhere) -> Choices {
     let level = everywhere.level().unwrap_or(tracing::Level::INFO);
     Choices {
-        settings: Settings { node_name: node_name(), host_ip: host_ip(), ..Settings::default() },
+        settings: words.settings(),
         seccomp_default,
         log_level: level.as_str().to_lowercase(),
         trace,

@@ -40,9 +40,35 @@ pub fn signal(pidfd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
     }
 }
 
-/// How the process ended, once it was reaped by whoever is its parent (Linux 6.15, `PIDFD_GET_INFO` with
-/// `PIDFD_INFO_EXIT`). `None`: it lives, or is not reaped, or the kernel does not tell.
+/// How the process ended: while it is a zombie from /proc, once it was reaped by whoever is its parent from its pidfd (Linux
+/// 6.15, `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`). `None`: it lives, or the kernel does not tell.
 pub fn exit_status(pidfd: BorrowedFd<'_>) -> Option<Ended> {
+    // Reaped in between, it has a pidfd that tells.
+    status_of_zombie(pidfd).or_else(|| status_of_reaped(pidfd))
+}
+
+/// `exit_code` of proc_pid_stat(5), the last field, told to whoever may trace the process.
+fn status_of_zombie(pidfd: BorrowedFd<'_>) -> Option<Ended> {
+    let pid = super::process::pid_of(pidfd).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    super::process::still_alive(pidfd).ok()?;
+    // The name stands in parentheses and may hold blanks and parentheses itself.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if fields.first() != Some(&"Z") {
+        return None;
+    }
+    Some(decode(fields.last()?.parse().ok()?))
+}
+
+/// As wait(2) encodes it: the signal in the low seven bits, else the code above eight.
+fn decode(status: i32) -> Ended {
+    match status & 0x7f {
+        0 => Ended::Code((status >> 8) & 0xff),
+        signal => Ended::Signal(signal),
+    }
+}
+
+fn status_of_reaped(pidfd: BorrowedFd<'_>) -> Option<Ended> {
     // SAFETY: a structure of plain numbers, for which zeros are a value.
     let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
     info.mask = u64::from(libc::PIDFD_INFO_EXIT);
@@ -51,11 +77,7 @@ pub fn exit_status(pidfd: BorrowedFd<'_>) -> Option<Ended> {
     if result != 0 || info.mask & u64::from(libc::PIDFD_INFO_EXIT) == 0 {
         return None;
     }
-    // As wait(2) encodes it: the signal in the low seven bits, else the code above eight.
-    match info.exit_code & 0x7f {
-        0 => Some(Ended::Code((info.exit_code >> 8) & 0xff)),
-        signal => Some(Ended::Signal(signal)),
-    }
+    Some(decode(info.exit_code))
 }
 
 #[cfg(test)]
@@ -71,6 +93,11 @@ mod tests {
         let pidfd = open(i32::try_from(child.id()).unwrap()).unwrap();
         assert_eq!(exit_status(pidfd.as_fd()), None);
         signal(pidfd.as_fd(), libc::SIGTERM).unwrap();
+        // Readable at its end, before it is reaped.
+        let mut ends = [libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        // SAFETY: one structure, which lives during the call.
+        assert_eq!(unsafe { libc::poll(ends.as_mut_ptr(), 1, 10_000) }, 1);
+        assert_eq!(exit_status(pidfd.as_fd()), Some(Ended::Signal(libc::SIGTERM)));
         child.wait().unwrap();
         // Older kernels do not tell; those that do say the right thing.
         assert!(matches!(exit_status(pidfd.as_fd()), None | Some(Ended::Signal(libc::SIGTERM))));

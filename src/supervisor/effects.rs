@@ -163,7 +163,7 @@ impl Supervisor {
     }
 
     /// The image that was found for this container's latest start; after a re-apply with another image it is looked up anew.
-    fn image_of(&self, name: &str, spec: &Container) -> Result<Image, String> {
+    pub(super) fn image_of(&self, name: &str, spec: &Container) -> Result<Image, String> {
         match self.state.images.get(name) {
             Some((_, image)) => Ok(image.clone()),
             None => {

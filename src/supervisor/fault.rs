@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::pod::input::Fact;
+
 /// A place between two steps of the crash-only protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
@@ -90,13 +92,29 @@ pub fn parse(text: &str) -> Result<(Point, u32), String> {
         .ok_or_else(|| format!("--fault-point={text}: expected NAME:N with N from 1 and NAME one of {}", names()))
 }
 
-/// Makes the point active for this process, unless it has done its work already.
-pub fn arm(text: &str, run_directory: &Path) {
-    let fired = run_directory.join("fault-point-fired");
+/// Makes the point active for this process, unless it has done its work already, which a file in the pod's kept state tells:
+/// it stays when the pod has ended.
+pub fn arm(text: &str, directory: &Path) {
+    let fired = directory.join("fault-point-fired");
+    if let Some(instance) = text.strip_prefix(PANIC) {
+        let _ = PANICS_AT.set(instance.parse().unwrap_or(0));
+    }
     if let Ok((point, count)) = parse(text)
         && !fired.exists()
     {
         let _ = ARMED.set(Armed { point, left: AtomicU32::new(count), fired });
+    }
+}
+
+/// `--fault-point=panic:N`: the machine panics whenever it is told that a container's Nth instance has ended.
+const PANIC: &str = "panic:";
+
+static PANICS_AT: OnceLock<u32> = OnceLock::new();
+
+/// The machine is being told this.
+pub fn panic_if_asked(fact: &Fact) {
+    if let (Some(instance), Fact::ContainerExited { attempt, .. }) = (PANICS_AT.get(), fact) {
+        assert_ne!(*instance, attempt + 1, "a fault point asked for this");
     }
 }
 

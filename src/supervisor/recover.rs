@@ -363,6 +363,7 @@ impl Supervisor {
             let _ = self.keeper.forget(&report.id);
         }
         self.take_reports().await;
+        self.follow_starts(&asked_for);
         self.find_lost(&asked_for).await;
         let pending: Vec<Asked> =
             self.state.pending.iter().filter(|asked| !asked_for.contains(&asked.id.0)).cloned().collect();
@@ -399,11 +400,18 @@ impl Supervisor {
                 let _ = self.keeper.release(&tag);
                 continue;
             }
-            // Only a start that was asked for will be answered; another is begun anew and gets a new pipe.
-            if self.processes.contains_key(&id.0) {
-                let status = StatusPipe::new(descriptor);
-                self.follow_status(&id, &status);
-                self.starting.insert(id, Starting { prepared: None, status, failed: None });
+            // Not followed yet: of a start that was never asked for the pipe has ended too. One that has ended already is no
+            // child any more, and its exit is still to be read.
+            self.starting.insert(id, Starting { prepared: None, status: StatusPipe::new(descriptor), failed: None });
+        }
+    }
+
+    /// The starts that are under way tell how they go. Those that were never asked for are begun anew with another pipe.
+    fn follow_starts(&mut self, asked_for: &HashSet<&String>) {
+        self.starting.retain(|id, starting| starting.prepared.is_some() || asked_for.contains(&id.0));
+        for (id, starting) in &self.starting {
+            if starting.prepared.is_none() {
+                self.follow_status(id, &starting.status);
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
 use crate::linux::pidfd::{self, Ended};
 use crate::pod::effect::{Action, EffectId};
-use crate::pod::input::{Exit, Fact, StartStage, TerminationMessage};
+use crate::pod::input::{Exit, Fact, LinuxUser, StartStage, TerminationMessage};
 use crate::pod::time::{BootTime, Moment, WallTime};
 
 /// The end of a process, however it was learnt.
@@ -135,13 +135,24 @@ impl Supervisor {
                 self.tell(Fact::SandboxStarted { attempt, ips: Vec::new() }, clock::now(), None, None).await;
             }
             Some(Action::StartContainer { container, attempt }) => {
-                let user = starting.prepared.map(|prepared| prepared.user);
+                let user = match starting.prepared {
+                    Some(prepared) => Some(prepared.user),
+                    None => self.user_of(&container),
+                };
                 let id = container_id(self.world.uid(), &container, attempt);
                 let fact = Fact::ContainerStarted { container, attempt, id, user };
                 self.tell(fact, clock::now(), None, None).await;
             }
             _ => self.exec_started(&id.0),
         }
+    }
+
+    /// As whom a container runs whose start a predecessor prepared.
+    fn user_of(&self, name: &str) -> Option<LinuxUser> {
+        let pod = self.pod();
+        let spec = find_container(&pod, name)?;
+        let image = self.image_of(name, spec).ok()?;
+        container::user_of(&self.world.context(&pod), spec, &image).ok()
     }
 
     /// A child of the keeper's has ended.
@@ -220,24 +231,25 @@ impl Supervisor {
         {
             tracing::warn!(container, "the end of its log is still to be written: {error}");
         }
-        let oom_killed = self.clear_cgroup(container);
+        let pod = self.pod();
+        let oom_killed = self.cgroup_of(&pod, container).oom_kills() > 0;
         let message = self.termination_message(container, attempt);
         let fact =
             Fact::ContainerExited { container: container.to_owned(), attempt, exit: end.exit, oom_killed, message };
         self.remains.push((container.to_owned(), attempt));
         self.tell(fact, end.at, end.report, None).await;
+        // Not before: a supervisor that takes over in between must find the same counter.
+        self.clear_cgroup(container);
     }
 
     /// Ends what is left in a container's cgroup (with a shared PID namespace its children outlive it), and removes it, so
-    /// that the next instance counts from zero. Answers whether the memory controller killed something in it.
-    fn clear_cgroup(&mut self, container: &str) -> bool {
+    /// that the next instance counts from zero.
+    fn clear_cgroup(&mut self, container: &str) {
         let pod = self.pod();
         let cgroup = self.cgroup_of(&pod, container);
-        let oom_killed = cgroup.oom_kills() > 0;
         if let Err(error) = cgroup.kill().and_then(|()| cgroup.remove()) {
             tracing::warn!(container, "could not clear its cgroup: {error}");
         }
-        oom_killed
     }
 
     fn termination_message(&self, name: &str, attempt: u32) -> TerminationMessage {

@@ -167,7 +167,7 @@ pub fn supervise(run_directory: &Path) -> u8 {
     }
     poison::watch(orders.paths.panics(&orders.uid));
     if let Some(point) = &orders.choices.fault_point {
-        fault::arm(point, run_directory);
+        fault::arm(point, &orders.paths.pod_state(&orders.uid));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -295,7 +295,10 @@ impl Supervisor {
         }
         let input = Input { at, fact };
         let fact = input.fact.clone();
-        let record = poison::telling(&fact, || self.state.tell(input, report, image));
+        let record = poison::telling(&fact, || {
+            fault::panic_if_asked(&fact);
+            self.state.tell(input, report, image)
+        });
         fault::at(Point::Decided);
         self.append(&record).await;
         fault::at(Point::Journalled);

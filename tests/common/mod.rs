@@ -2,5 +2,6 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod kills;
 pub mod podlet;
 pub mod residue;

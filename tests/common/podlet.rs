@@ -117,7 +117,7 @@ impl Podlet {
 
     /// Deletes everything and compares the host with what it was.
     pub fn finish(mut self) {
-        self.succeed(&["delete", "pod", "--all", "-A", "--now"]);
+        self.succeed(&["delete", "pod", "--all", "--now"]);
         let guard = self.guard.take();
         fs::remove_dir_all(&self.root).expect("the test's directory can be removed: nothing is mounted in it");
         if let Some(guard) = guard {
@@ -130,7 +130,7 @@ impl Drop for Podlet {
     fn drop(&mut self) {
         // A failed test must not leave a pod to the next one. Its directories stay when asked for, to be looked at.
         if self.guard.is_some() {
-            let _ = self.command(&["delete", "pod", "--all", "-A", "--force"]).output();
+            let _ = self.command(&["delete", "pod", "--all", "--force"]).output();
             if std::env::var_os("PODLET_TEST_KEEP").is_none() {
                 let _ = fs::remove_dir_all(&self.root);
             }

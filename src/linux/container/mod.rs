@@ -16,13 +16,14 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::call::{self, EncodeError};
 use super::cgroup::Cgroup;
 use super::lower::{LowerError, clone_flag};
 use super::machine::Machine;
 use super::program;
+use crate::image::Image;
 use crate::network;
 use crate::paths::Paths;
 use crate::plan::container::PidNamespace;
@@ -188,6 +189,20 @@ impl PodSpecView<'_> {
     }
 }
 
+/// As whom a container runs, for a supervisor that takes over in the middle of its start.
+pub fn user_of(context: &PodContext<'_>, container: &Container, image: &Image) -> Result<LinuxUser, StartFailure> {
+    let layers = program::Layers(&image.layers);
+    inputs::resolve_identity(context, container, image, &layers).map(|identity| linux_user(&identity))
+}
+
+fn linux_user(identity: &Identity) -> LinuxUser {
+    LinuxUser {
+        uid: identity.uid.into(),
+        gid: identity.gid.into(),
+        supplemental_groups: identity.groups.iter().map(|group| i64::from(*group)).collect(),
+    }
+}
+
 /// Lowers a plan and puts everything together. `held` are the plan's descriptors, in its order.
 fn assemble(
     plan: Plan,
@@ -207,11 +222,7 @@ fn assemble(
     descriptors.extend(held.into_iter().zip(FIRST_DESCRIPTOR..));
     let clone_flags = plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
     let second = plan.steps.contains(&crate::plan::Step::CloneSecond);
-    let user = LinuxUser {
-        uid: identity.uid.into(),
-        gid: identity.gid.into(),
-        supplemental_groups: identity.groups.iter().map(|group| i64::from(*group)).collect(),
-    };
+    let user = linux_user(identity);
     Ok(Prepared { plan, table: file.into(), descriptors, clone_flags, second, user, notices: Vec::new() })
 }
 

@@ -1,0 +1,209 @@
+//! For tests that kill podlet's own processes: who they are, and what a pod's containers have left to compare.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::podlet::{Podlet, processes_of, until};
+
+/// One of podlet's processes in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The keeper's twin.
+    Guard,
+    /// The parent of everything.
+    Keeper,
+    /// podlet itself.
+    Supervisor,
+    /// The owner of the pod's namespaces.
+    Pause,
+}
+
+impl Part {
+    /// As ps shows it.
+    fn name(self) -> &'static str {
+        match self {
+            Part::Guard => "guard",
+            Part::Keeper => "keeper",
+            Part::Supervisor => "podlet",
+            Part::Pause => "pause",
+        }
+    }
+
+    /// Its pid, if it lives. A supervisor has executed podlet only a moment after it was made.
+    pub fn pid(self, uid: &str) -> Option<i32> {
+        let names = |pid: &i32| process_name(*pid).is_some_and(|name| name == self.name());
+        processes_of(uid).into_iter().find(names)
+    }
+
+    /// Waits until it lives.
+    pub fn wait(self, uid: &str) -> i32 {
+        let mut found = None;
+        until(&format!("a {} of {uid}", self.name()), || {
+            found = self.pid(uid);
+            found.is_some()
+        });
+        found.expect("found")
+    }
+}
+
+fn process_name(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (head, tail) = stat.rsplit_once(')')?;
+    // A zombie is of no use to anybody.
+    (!tail.trim_start().starts_with('Z')).then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
+}
+
+/// Sends a signal; a process that has just gone is no error.
+pub fn send(pid: i32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// `kill -9` of all of them at once: none sees the others' end.
+pub fn kill_at_once(uid: &str, parts: &[Part]) {
+    let pids: Vec<i32> = parts.iter().map(|part| part.wait(uid)).collect();
+    for pid in &pids {
+        send(*pid, Signal::SIGSTOP);
+    }
+    for pid in &pids {
+        send(*pid, Signal::SIGKILL);
+    }
+    for pid in pids {
+        until("the end of a killed process", || process_name(pid).is_none());
+    }
+}
+
+/// The pid of a container's program: the one process in its cgroup whose name is given and that is not podlet's.
+pub fn program(uid: &str, container: &str) -> i32 {
+    let ends = format!("/{container}");
+    let inside = |pid: &i32| {
+        let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        process_name(*pid).is_some() && cgroup.lines().any(|line| line.ends_with(&ends))
+    };
+    processes_of(uid).into_iter().find(inside).unwrap_or_else(|| panic!("{container} does not run"))
+}
+
+/// The pod's uid.
+pub fn uid(pod: &Value) -> String {
+    pod["metadata"]["uid"].as_str().expect("a uid").to_owned()
+}
+
+/// The file of one instance's log.
+pub fn log_file(podlet: &Podlet, pod: &str, uid: &str, container: &str, attempt: u64) -> PathBuf {
+    podlet.root.join(format!("logs/pods/default_{pod}_{uid}/{container}/{attempt}.log"))
+}
+
+/// What a container has written, out of its CRI log: `TIME STREAM F|P TEXT`.
+pub fn written(file: &Path) -> String {
+    let log = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut text = String::new();
+    for line in log.lines() {
+        let mut fields = line.splitn(4, ' ');
+        let (time, stream, tag) = (fields.next(), fields.next(), fields.next());
+        assert!(time.is_some_and(|time| time.contains('T')), "not a log line: {line:?}");
+        assert!(matches!(stream, Some("stdout" | "stderr")), "not a log line: {line:?}");
+        text.push_str(fields.next().unwrap_or_default());
+        if tag == Some("F") {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The actor's numbered lines: from 1 on, none missing, none doubled, none torn. Answers how many.
+pub fn numbered(text: &str, size: usize) -> usize {
+    for (line, expected) in text.lines().zip(1usize..) {
+        let number = line.split(' ').next().and_then(|number| number.parse().ok());
+        assert_eq!(number, Some(expected), "line {expected} is {line:?}");
+        assert_eq!(line.len(), size, "line {expected} is torn: {line:?}");
+    }
+    text.lines().count()
+}
+
+/// What the heartbeats of one file tell: the instances in the order in which they began, each with its beats.
+pub fn heartbeats(file: &Path) -> Vec<Vec<u64>> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut order = Vec::new();
+    let mut instances: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut last = "";
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [id, count, nanoseconds] = fields[..] else { panic!("not a beat: {line:?}") };
+        let beats = instances.entry(id).or_default();
+        if beats.is_empty() {
+            order.push(id);
+        } else {
+            assert_eq!(last, id, "two instances at once: {line:?}");
+        }
+        last = id;
+        beats.push(nanoseconds.parse().expect("nanoseconds"));
+        assert_eq!(count.parse(), Ok(beats.len()), "a beat is missing or doubled: {line:?}");
+    }
+    order.into_iter().map(|id| instances.remove(id).expect("known")).collect()
+}
+
+/// The longest time between two beats of an instance.
+pub fn longest_gap(beats: &[u64]) -> std::time::Duration {
+    let gaps = beats.windows(2).map(|pair| pair[1] - pair[0]);
+    std::time::Duration::from_nanos(gaps.max().unwrap_or(0))
+}
+
+/// A pod's status without what differs from run to run: times, ids.
+pub fn comparable(pod: &Value) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields.iter_mut() {
+                    let varies = key.ends_with("Time") || key.ends_with("At") || key == "containerID";
+                    if varies && !field.is_null() {
+                        *field = json!("…");
+                    }
+                    strip(field);
+                }
+            }
+            Value::Array(fields) => fields.iter_mut().for_each(strip),
+            Value::String(text) => {
+                // `back-off 10s restarting failed container=web pod=web_default(UID)`.
+                if let Some((before, rest)) = text.split_once('(')
+                    && let Some((inside, after)) = rest.split_once(')')
+                    && inside.len() == 36
+                {
+                    *text = format!("{before}(…){after}");
+                }
+            }
+            _ => {}
+        }
+    }
+    let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
+    let own: BTreeMap<&String, &Value> = annotations.filter(|(key, _)| key.starts_with("podlet.dev/")).collect();
+    let mut status = json!({ "own": own, "status": pod["status"] });
+    strip(&mut status);
+    status
+}
+
+/// The events of a pod as lines `TYPE REASON COUNT MESSAGE`, sorted.
+pub fn events(podlet: &Podlet, pod: &Value) -> Vec<String> {
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    let all: Value = serde_json::from_str(&podlet.succeed(&["events", "--for", &format!("pod/{name}"), "-o", "json"]))
+        .expect("events -o json prints JSON");
+    let uid = uid(pod);
+    let mut lines: Vec<String> = all["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|event| event["involvedObject"]["uid"] == *uid)
+        .map(|event| {
+            let text =
+                |field: &str| event[field].as_str().unwrap_or_default().replace(&uid, "UID").replace(name, "POD");
+            let count = event["count"].as_u64().unwrap_or(1);
+            let place = event["involvedObject"]["fieldPath"].as_str().unwrap_or_default();
+            format!("{} {} {count} {place} {}", text("type"), text("reason"), text("message"))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
