@@ -26,6 +26,7 @@ use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
 use super::{clock, kept};
+use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
 use crate::pod::effect::EffectId;
@@ -437,6 +438,10 @@ impl Supervisor {
             self.tell(fact, clock::now(), None, None).await;
         }
         if let Some(sandbox) = self.state.sandbox.clone().filter(|sandbox| !children.contains(&sandbox.id.0)) {
+            // It may live on, with nobody to tell of its end.
+            if let Err(error) = Cgroup::of_pause(self.world.uid()).kill() {
+                tracing::warn!("could not end what is left of a lost sandbox: {error}");
+            }
             self.tell(Fact::SandboxExited { attempt: sandbox.attempt }, clock::now(), None, None).await;
         }
     }
