@@ -138,8 +138,10 @@ fn keeper_twin_and_supervisor_are_killed_and_delete_clears_up() {
     podlet.apply(&telling_pod(&podlet, "web", "Never"));
     let uid = kills::uid(&podlet.wait("web", both_run));
     kills::kill_at_once(&uid, &[Part::Guard, Part::Keeper, Part::Supervisor]);
-    assert_one_instance(&podlet, "web");
+    // Nobody reads what `beat` writes any more: SIGPIPE. What does not write runs on.
+    let ender = kills::program(&uid, "ender");
     assert_eq!(podlet.pod("web")["metadata"]["uid"], *uid);
+    assert_eq!(kills::program(&uid, "ender"), ender);
     podlet.finish();
 }
 
@@ -174,5 +176,166 @@ fn pause_is_killed_and_the_sandbox_is_made_anew() {
     assert_eq!(exit_code(&pod, "ender"), Some(42), "{:#}", pod["status"]);
     assert_eq!(exit_code(&pod, "beat"), Some(0), "the actor ends with 0 at SIGTERM: {:#}", pod["status"]);
     assert_eq!(kills::heartbeats(&podlet.root.join("data/never")).len(), 1);
+    podlet.finish();
+}
+
+/// A pod with every kind of step: one container crashes and waits in its back-off, one runs on, one has ended.
+fn mixed_pod(podlet: &Podlet, name: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  restartPolicy: OnFailure
+  terminationGracePeriodSeconds: 2
+  containers:
+  - name: crash
+    image: podlet.local/actor
+    args: [heartbeat, /data/{name}, every=5ms, ",", log, "20", rate=10000/s, size=64, ",", sleep, 100ms, ",", exit, "3"]
+    volumeMounts: [{{name: data, mountPath: /data}}]
+  - name: steady
+    image: podlet.local/actor
+    args: [log, "200", rate=2000/s, size=64, ",", sleep, forever]
+  - name: done
+    image: podlet.local/actor
+    args: [print, done]
+  volumes:
+  - name: data
+    hostPath: {{path: {data}, type: DirectoryOrCreate}}
+"#,
+        data = podlet.root.join("data").display()
+    )
+}
+
+/// The first restart of `crash` comes at once, the second after so long that nothing more happens during the test.
+const LONG_BACKOFF: &str = "--crash-backoff-initial=600000";
+
+fn mixed_pod_rests(pod: &Value) -> bool {
+    container(pod, "crash")["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        && container(pod, "steady")["state"]["running"].is_object()
+        && container(pod, "done")["state"]["terminated"].is_object()
+}
+
+/// All that a user sees of a pod that rests: status, events, logs.
+fn seen(podlet: &Podlet, name: &str, wanted: fn(&Value) -> bool, logs: &[(&str, u64, usize)]) -> (Value, Vec<String>) {
+    let pod = podlet.wait(name, wanted);
+    let uid = kills::uid(&pod);
+    for (container, attempt, lines) in logs {
+        let file = kills::log_file(podlet, name, &uid, container, *attempt);
+        until(&format!("{lines} lines of {container}"), || kills::written(&file).lines().count() >= *lines);
+        let count = kills::numbered(&kills::written(&file), 64);
+        assert_eq!(count, *lines, "{name}: {container}");
+    }
+    (kills::comparable(&pod), kills::events(podlet, &pod))
+}
+
+#[test]
+fn a_supervisor_that_dies_at_any_point_leaves_the_pod_of_an_undisturbed_run() {
+    let podlet = Podlet::new();
+    const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
+    let apply = |name: &str, more: &[&str]| {
+        let mut words = vec![LONG_BACKOFF];
+        words.extend(more);
+        let output = podlet.try_apply(&mixed_pod(&podlet, name), &words);
+        assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
+    };
+    apply("undisturbed", &[]);
+    let expected = seen(&podlet, "undisturbed", mixed_pod_rests, &LOGS);
+    let (seed, budget) = (kills::seed(), kills::budget(12));
+    let cases = kills::sample(seed, budget);
+    println!("{} of {} points and times, seed {seed}: {cases:?}", cases.len(), kills::sample(seed, usize::MAX).len());
+    let mut fired = 0;
+    for (point, count) in &cases {
+        let name = format!("{}-{count}", point.name());
+        apply(&name, &[&format!("--fault-point={}:{count}", point.name())]);
+        assert_eq!(seen(&podlet, &name, mixed_pod_rests, &LOGS), expected, "{name}");
+        assert_eq!(kills::heartbeats(&podlet.root.join("data").join(&name)).len(), 2, "{name}: instances of crash");
+        let uid = kills::uid(&podlet.pod(&name));
+        fired += usize::from(podlet.root.join(format!("state/pods/{uid}/fault-point-fired")).exists());
+        podlet.succeed(&["delete", "pod", &name]);
+        assert_eq!(common::podlet::processes_of(&uid), Vec::<i32>::new(), "{name}: left after delete");
+    }
+    println!("{fired} of {} were reached before the delete", cases.len());
+    podlet.finish();
+}
+
+/// Over four pods, five each: a supervisor that keeps ending is started ever later, up to ten seconds.
+#[test]
+fn twenty_random_kills_during_a_crash_loop_change_nothing() {
+    let podlet = Podlet::new();
+    let names = ["storm-0", "storm-1", "storm-2", "storm-3"];
+    let mut uids = Vec::new();
+    for name in names {
+        let manifest = mixed_pod(&podlet, name).replace("OnFailure", "Always").replace("\"200\"", "\"4000\"");
+        let output = podlet.try_apply(&manifest, &["--crash-backoff-initial=100", "--crash-backoff-max=200"]);
+        assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+        uids.push(kills::uid(&podlet.pod(name)));
+    }
+    let seed = kills::seed();
+    println!("seed {seed}");
+    let mut random = kills::Random::new(seed);
+    for uid in uids.iter().cycle().take(20) {
+        let pid = Part::Supervisor.wait(uid);
+        std::thread::sleep(Duration::from_millis(random.below(150)));
+        kills::send(pid, Signal::SIGKILL);
+        until("the end of the supervisor", || Part::Supervisor.pid(uid) != Some(pid));
+    }
+    for (name, uid) in names.into_iter().zip(&uids) {
+        let restarts = container(&podlet.pod(name), "crash")["restartCount"].as_u64().unwrap();
+        // It goes on after the last kill.
+        let pod = podlet.wait(name, |pod| container(pod, "crash")["restartCount"].as_u64() > Some(restarts + 1));
+        let crash = container(&pod, "crash");
+        assert_eq!(crash["lastState"]["terminated"]["exitCode"], 3, "{crash:#}");
+        assert_eq!(container(&pod, "steady")["restartCount"], 0);
+        let log = kills::log_file(&podlet, name, uid, "steady", 0);
+        until("all lines", || kills::written(&log).lines().count() >= 4000);
+        assert_eq!(kills::numbered(&kills::written(&log), 64), 4000);
+        // Each instance was started once.
+        let file = podlet.root.join("data").join(name);
+        let count = || container(&podlet.pod(name), "crash")["restartCount"].as_u64().unwrap();
+        let (least, instances, most) = (count(), kills::heartbeats(&file).len() as u64, count() + 2);
+        assert!(least <= instances && instances <= most, "{name}: {instances} instances, {least} to {most} starts");
+    }
+    podlet.finish();
+}
+
+#[test]
+fn an_input_at_which_the_machine_panics_is_set_aside_and_named() {
+    let podlet = Podlet::new();
+    let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF, "--fault-point=panic:2"]);
+    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    let note = |pod: &Value| pod["metadata"]["annotations"]["podlet.dev/set-aside"].as_str().map(str::to_owned);
+    let pod = podlet.wait("web", |pod| note(pod).is_some());
+    let note = note(&pod).unwrap();
+    assert!(note.contains("\"container\":\"crash\"") && note.contains("a fault point asked for this"), "{note}");
+    assert!(container(&pod, "steady")["state"]["running"].is_object(), "{:#}", pod["status"]);
+    assert_eq!(container(&pod, "done")["state"]["terminated"]["exitCode"], 0);
+    podlet.finish();
+}
+
+#[test]
+fn a_torn_last_line_of_the_journal_is_cut_off() {
+    let podlet = Podlet::new();
+    let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF]);
+    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    let pod = podlet.wait("web", mixed_pod_rests);
+    let (uid, before) = (kills::uid(&pod), kills::comparable(&pod));
+    let pid = Part::Supervisor.wait(&uid);
+    kills::send(pid, Signal::SIGSTOP);
+    let run = podlet.root.join("run/pods").join(&uid);
+    let journal = std::fs::read_dir(&run).unwrap().flatten().map(|entry| entry.path());
+    let journal = journal.filter(|path| path.file_stem().is_some_and(|stem| stem == "journal")).max().unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    let half = whole.len() - whole.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() / 2;
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().append(true).open(&journal).unwrap();
+    file.write_all(&whole[last..half]).unwrap();
+    kills::send(pid, Signal::SIGKILL);
+    until("another supervisor", || Part::Supervisor.pid(&uid).is_some_and(|other| other != pid));
+    assert_eq!(kills::comparable(&podlet.wait("web", mixed_pod_rests)), before);
+    let log = std::fs::read_to_string(run.join("supervisor.log")).unwrap();
+    assert!(log.contains("last line was cut off"), "{log}");
     podlet.finish();
 }

@@ -22,24 +22,27 @@ pub struct Way {
     pub force: bool,
 }
 
+/// How often to look again at a pod that ends by itself between one look and the next.
+const LOOKS: u32 = 5;
+
 /// Asks for the pod's end. What has ended already, or did not survive a reboot, is removed here and now.
 pub fn ask(paths: &Paths, claim: &Claim, way: Way) -> Result<(), Failure> {
-    match request(paths, claim, way) {
-        Ok(()) => return Ok(()),
-        Err(ClientError::NotRunning | ClientError::HungUp) => {}
-        Err(error) => return Err(server(error.to_string())),
-    }
-    match kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))? {
-        None => Ok(()),
-        Some(seen) => match seen.standing {
-            Standing::Live => request(paths, claim, way).map_err(|error| server(error.to_string())),
-            Standing::Ended => remove(paths, claim),
-            // Somebody has to find out what is left of it and clear that away: a supervisor can.
+    let mut looks = 0;
+    loop {
+        match request(paths, claim, way) {
+            Ok(()) => return Ok(()),
+            Err(ClientError::NotRunning | ClientError::HungUp) if looks < LOOKS => looks += 1,
+            Err(error) => return Err(server(error.to_string())),
+        }
+        let Some(seen) = kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))? else { return Ok(()) };
+        match seen.standing {
+            Standing::Live => {}
+            Standing::Ended => return remove(paths, claim),
+            // Somebody has to find out what is left of it and clear that away: a supervisor can. The pod may end by that.
             Standing::Rebooted | Standing::Unattended => {
                 launch::relaunch(paths, &claim.uid, &choices::usual()).map_err(|error| server(error.to_string()))?;
-                request(paths, claim, way).map_err(|error| server(error.to_string()))
             }
-        },
+        }
     }
 }
 

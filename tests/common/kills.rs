@@ -8,6 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use podlet::supervisor::fault::Point;
+
 use super::podlet::{Podlet, processes_of, until};
 
 /// One of podlet's processes in a pod.
@@ -154,7 +156,7 @@ pub fn longest_gap(beats: &[u64]) -> std::time::Duration {
 
 /// A pod's status without what differs from run to run: times, ids.
 pub fn comparable(pod: &Value) -> Value {
-    fn strip(value: &mut Value) {
+    fn strip(value: &mut Value, name: &str) {
         match value {
             Value::Object(fields) => {
                 for (key, field) in fields.iter_mut() {
@@ -162,11 +164,12 @@ pub fn comparable(pod: &Value) -> Value {
                     if varies && !field.is_null() {
                         *field = json!("…");
                     }
-                    strip(field);
+                    strip(field, name);
                 }
             }
-            Value::Array(fields) => fields.iter_mut().for_each(strip),
+            Value::Array(fields) => fields.iter_mut().for_each(|field| strip(field, name)),
             Value::String(text) => {
+                *text = text.replace(name, "POD");
                 // `back-off 10s restarting failed container=web pod=web_default(UID)`.
                 if let Some((before, rest)) = text.split_once('(')
                     && let Some((inside, after)) = rest.split_once(')')
@@ -181,7 +184,7 @@ pub fn comparable(pod: &Value) -> Value {
     let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
     let own: BTreeMap<&String, &Value> = annotations.filter(|(key, _)| key.starts_with("podlet.dev/")).collect();
     let mut status = json!({ "own": own, "status": pod["status"] });
-    strip(&mut status);
+    strip(&mut status, pod["metadata"]["name"].as_str().expect("a name"));
     status
 }
 
@@ -206,4 +209,55 @@ pub fn events(podlet: &Podlet, pod: &Value) -> Vec<String> {
         .collect();
     lines.sort();
     lines
+}
+
+/// Numbers that only look random: the same from the same seed (splitmix64).
+pub struct Random(u64);
+
+impl Random {
+    /// From a seed.
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// From 0 to below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// `PODLET_TEST_SEED`, or another one at each run; the test prints it.
+pub fn seed() -> u64 {
+    let given = std::env::var("PODLET_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
+    given.unwrap_or_else(clock)
+}
+
+/// How many cases of a sweep are tried: `PODLET_TEST_BUDGET` (a number, or `all`), else what is usual.
+pub fn budget(usual: usize) -> usize {
+    match std::env::var("PODLET_TEST_BUDGET").as_deref() {
+        Ok("all") => usize::MAX,
+        Ok(number) => number.parse().unwrap_or(usual),
+        Err(_) => usual,
+    }
+}
+
+/// Fault points with the number of the time at which they strike: each point at its first times, or so many of them. The
+/// point of no return comes once; what comes with each fact comes often.
+pub fn sample(seed: u64, budget: usize) -> Vec<(Point, u32)> {
+    let mut all: Vec<(Point, u32)> =
+        (1..=12).flat_map(|count| Point::ALL.into_iter().map(move |point| (point, count))).collect();
+    if budget >= all.len() {
+        return all;
+    }
+    let mut random = Random::new(seed);
+    let mut chosen = Vec::new();
+    while chosen.len() < budget {
+        chosen.push(all.swap_remove(random.below(all.len() as u64) as usize));
+    }
+    chosen
 }

@@ -1,0 +1,103 @@
+//! The rules of time held against the clock with real containers: the numbers that a user waits for. The lower bounds are
+//! exact, the upper ones leave room for a busy machine but not for another constant.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::kills;
+use common::podlet::{Podlet, container, until};
+
+fn manifest(podlet: &Podlet, name: &str, arguments: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers:
+  - name: main
+    image: podlet.local/actor
+    args: [heartbeat, /data/{name}, every=20ms, ",", {arguments}]
+    volumeMounts: [{{name: data, mountPath: /data}}]
+  volumes:
+  - name: data
+    hostPath: {{path: {data}, type: DirectoryOrCreate}}
+"#,
+        data = podlet.root.join("data").display()
+    )
+}
+
+/// The times between an instance's last beat and the next one's first: not shorter than the container was away.
+fn pauses(podlet: &Podlet, name: &str) -> Vec<Duration> {
+    let instances = kills::heartbeats(&podlet.root.join("data").join(name));
+    let pairs = instances.windows(2).map(|pair| pair[1][0] - pair[0].last().unwrap());
+    pairs.map(Duration::from_nanos).collect()
+}
+
+fn between(pause: Duration, least: u64, most: u64) {
+    let (least, most) = (Duration::from_millis(least), Duration::from_millis(most));
+    assert!(least <= pause && pause < most, "{pause:?} is not between {least:?} and {most:?}");
+}
+
+/// Rules R-4.4 a, c and d: 0, 10, 20 … s from the exit by default; doubled up to the maximum, forgotten after a long run.
+#[test]
+fn restarts_wait_as_long_as_their_back_off_says() {
+    let podlet = Podlet::new();
+    podlet.apply(&manifest(&podlet, "usual", r#"sleep, 30ms, ",", exit, "1""#));
+    let apply = |name: &str, run: &str, words: &[&str]| {
+        let output = podlet.try_apply(&manifest(&podlet, name, &format!(r#"sleep, {run}, ",", exit, "1""#)), words);
+        assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
+    };
+    apply("short", "30ms", &["--crash-backoff-initial=1000", "--crash-backoff-max=3000"]);
+    apply("long-run", "1500ms", &["--crash-backoff-initial=60000", "--crash-backoff-reset=1000"]);
+
+    until("four restarts of the short series", || pauses(&podlet, "short").len() >= 4);
+    for (pause, (least, most)) in
+        pauses(&podlet, "short").into_iter().zip([(0, 900), (1000, 1900), (2000, 2900), (3000, 3900)])
+    {
+        between(pause, least, most);
+    }
+    // Each run is longer than what clears the back-off: the wait of a minute never comes.
+    until("three restarts after long runs", || pauses(&podlet, "long-run").len() >= 3);
+    for pause in pauses(&podlet, "long-run") {
+        between(pause, 0, 30_000);
+    }
+    until("three restarts of the usual series", || pauses(&podlet, "usual").len() >= 3);
+    for (pause, (least, most)) in
+        pauses(&podlet, "usual").into_iter().zip([(0, 5_000), (10_000, 15_000), (20_000, 29_000)])
+    {
+        between(pause, least, most);
+    }
+    let pod = podlet.wait("usual", |pod| container(pod, "main")["restartCount"] == 3);
+    assert_eq!(container(&pod, "main")["lastState"]["terminated"]["exitCode"], 1);
+    podlet.finish();
+}
+
+/// Rule R-8.2: however short the grace period, two seconds pass between SIGTERM and SIGKILL.
+#[test]
+fn the_shortest_grace_period_is_two_seconds() {
+    let podlet = Podlet::new();
+    podlet.apply(&manifest(&podlet, "deaf", r#""on", TERM, ignore, ",", sleep, forever"#));
+    let file = podlet.root.join("data/deaf");
+    podlet.wait("deaf", |pod| container(pod, "main")["state"]["running"].is_object());
+    until("the first beat", || !kills::heartbeats(&file).is_empty());
+    let before = monotonic();
+    let begun = Instant::now();
+    podlet.succeed(&["delete", "pod", "deaf", "--grace-period=1"]);
+    let took = begun.elapsed();
+    let beats = kills::heartbeats(&file).concat();
+    let lived = Duration::from_nanos(beats.last().unwrap().saturating_sub(before));
+    assert!(took >= Duration::from_secs(2), "gone after {took:?}");
+    // The last beat is up to 20 ms before the end.
+    between(lived, 1_900, 4_000);
+    podlet.finish();
+}
+
+/// CLOCK_MONOTONIC, which the heartbeats tell.
+fn monotonic() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}
