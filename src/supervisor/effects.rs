@@ -263,12 +263,17 @@ impl Supervisor {
         });
     }
 
-    /// The pipe has told all that it will.
-    pub(super) fn let_go_of_status(&mut self, id: &EffectId) -> Option<Starting> {
+    /// A start is over, well or badly. Its pipe stays in the keeper's hands until that is in the journal.
+    pub(super) fn end_start(&mut self, id: &EffectId) -> Option<Starting> {
         let starting = self.starting.remove(id)?;
         self.write_trace(id, &starting);
-        let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
         Some(starting)
+    }
+
+    /// The pipe has told all that it will, and that is in the journal: before, a supervisor that takes over would be left
+    /// without an answer to the start.
+    pub(super) fn release_status(&self, id: &EffectId) {
+        let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
     }
 
     fn signal_container(&self, container: &str, attempt: u32, signal: &str) {

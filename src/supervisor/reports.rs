@@ -96,7 +96,7 @@ impl Supervisor {
 
     async fn not_spawned(&mut self, id: &EffectId, message: String) {
         let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
-        self.let_go_of_status(id);
+        self.end_start(id);
         match action {
             Some(Action::StartSandbox { attempt }) => {
                 self.tell(Fact::SandboxFailed { attempt, message }, clock::now(), None, None).await;
@@ -108,6 +108,7 @@ impl Supervisor {
             }
             _ => self.exec_failed(&id.0, message),
         }
+        self.release_status(id);
     }
 
     /// A stage has told how it went: the program runs, or the exit of the stage will tell the rest.
@@ -128,7 +129,7 @@ impl Supervisor {
     }
 
     async fn started(&mut self, id: &EffectId) {
-        let Some(starting) = self.let_go_of_status(id) else { return };
+        let Some(starting) = self.end_start(id) else { return };
         let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
         match action {
             Some(Action::StartSandbox { attempt }) => {
@@ -145,6 +146,7 @@ impl Supervisor {
             }
             _ => self.exec_started(&id.0),
         }
+        self.release_status(id);
     }
 
     /// As whom a container runs whose start a predecessor prepared.
@@ -166,9 +168,10 @@ impl Supervisor {
                 starting.failed = Some((entry, errno));
             }
             if starting.failed.is_some() {
-                let starting = self.let_go_of_status(&effect);
+                let starting = self.end_start(&effect);
                 self.processes.remove(id);
-                return self.start_failed(&effect, starting, end).await;
+                self.start_failed(&effect, starting, end).await;
+                return self.release_status(&effect);
             }
             self.started(&effect).await;
         }
