@@ -138,7 +138,7 @@ fn the_same_attacker_catches_one_who_enters_the_pid_namespace_first() {
         let pid = common::podlet::processes_of(uid)
             .into_iter()
             .find(|pid| {
-                fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.contains("attacker"))
+                fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with("/programs/"))
             })
             .unwrap();
         for _ in 0..EXECS {
