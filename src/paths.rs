@@ -72,6 +72,11 @@ impl Paths {
         self.pod_run(uid).join("supervisor.log")
     }
 
+    /// What the starts of a pod's containers had to say to the user, a line each.
+    pub fn notices(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("notices")
+    }
+
     /// Inputs that made a supervisor panic, a line each.
     pub fn panics(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("panics")

@@ -6,6 +6,8 @@ mod pod;
 mod rehearsal;
 pub mod wait;
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
@@ -20,6 +22,7 @@ use super::{Caller, Failure, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
+use crate::supervisor::NOTICES;
 use crate::supervisor::kept::Claim;
 use crate::supervisor::launch::Choices;
 
@@ -159,6 +162,7 @@ pub fn all(
     require(if pods { Work::Pods } else { Work::Objects }, caller)?;
     let mut pods = Vec::new();
     let mut shown = Vec::new();
+    let mut told = BTreeSet::new();
     for object in objects {
         let (outcome, value) = match object {
             Object::ConfigMap(map) => {
@@ -178,6 +182,14 @@ pub fn all(
                 let text = |field: &Option<String>| field.clone().unwrap_or_default();
                 let metadata = &published.metadata;
                 let (name, namespace, uid) = (text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
+                let notices =
+                    metadata.annotations.as_ref().and_then(|all| all.get(NOTICES)).cloned().unwrap_or_default();
+                for line in notices.lines().filter(|_| outcome != Outcome::Unchanged) {
+                    // Once a call, however many pods it is said of.
+                    if told.insert(line.to_owned()) {
+                        caller.notice(&format!("Note: {line}"));
+                    }
+                }
                 pods.push(Applied { name, namespace, uid });
                 (outcome, wire::pod(&published))
             }

@@ -51,12 +51,22 @@ pub enum Request {
     /// A process in a running container; its stdin, stdout and stderr (or one pty's slave, three times) come with the
     /// packet. Answers: `ExecStarted`, then `ExecEnded`.
     Exec {
+        /// Named by the client (letters, digits, dashes; at most 64), so that it can ask for it again; empty: it never will.
+        /// One that is known already is not run a second time.
+        #[serde(default)]
+        id: String,
         /// Which container.
         container: String,
         /// The command, not empty.
         command: Vec<String>,
         /// The descriptors are a terminal: it becomes the controlling one.
         tty: bool,
+    },
+    /// Takes up an exec whose supervisor has died: the answers go on here. `Refused` when it is not known: the supervisor died
+    /// before it was made, or it was not taken up in time.
+    ExecResume {
+        /// As in `Exec`.
+        id: String,
     },
     /// Ends the exec of this connection (the client is going away) with a signal.
     ExecSignal {

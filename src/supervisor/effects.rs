@@ -221,6 +221,7 @@ impl Supervisor {
 
     /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it.
     pub(super) async fn spawn(&mut self, id: &EffectId, prepared: Prepared, more: &[(OwnedFd, u32)]) -> io::Result<()> {
+        self.notice(&prepared.notices);
         if self.keeper_lost {
             return Err(io::Error::other(
                 "the pod's keeper and its twin were killed; delete the pod and apply it again",

@@ -1,47 +1,83 @@
 //! `exec`: a further process in a running container. The client owns its pipes or terminal and copies; the supervisor asks
 //! the keeper for the process and reports its code. When the client's connection ends, so does what it was running.
 //!
-//! The ids of these spawns (`exec/<time>/<number>`) are no effects of the machine, which knows nothing of them.
+//! An exec survives its supervisor: the keeper knows it by the id that the client has given it, the code of one that has
+//! ended is in the journal, and the client connects again and asks ([`super::exec_session`]). One whose client does not
+//! come back in time is killed.
+//!
+//! The ids of these spawns (`exec/<the client's>`) are no effects of the machine, which knows nothing of them.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::clock;
 use super::control::Answer;
-use super::run::Supervisor;
+use super::run::{Happening, Supervisor};
 use super::world::find_container;
 use crate::linux::container::{self, Prepared};
 use crate::linux::pidfd;
 use crate::pod::effect::EffectId;
 use crate::pod::input::Exit;
 
-/// One exec of one client.
+/// Before the client's id.
+const TAG: &str = "exec/";
+
+/// How long clients have to come back after their supervisor's death.
+const RETURN: Duration = Duration::from_secs(10);
+
+/// One exec.
 #[derive(Debug, Default)]
 pub struct Exec {
-    connection: u64,
+    /// Its client's; none when that has not come back (yet).
+    connection: Option<u64>,
     /// Known when the keeper has made it.
     pid: Option<i32>,
+    /// Its program runs.
+    started: bool,
+}
+
+/// Whether a spawn is an exec.
+pub fn is_exec(id: &str) -> bool {
+    id.starts_with(TAG)
+}
+
+/// As a shell has it: 128 + n by signal n.
+pub fn exit_code(exit: Exit) -> i32 {
+    match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128 + signal,
+    }
+}
+
+/// The id of a spawn for the id that a client has given; it becomes a name of the keeper's, which holds 120 bytes.
+fn spawn_id(given: &str) -> Option<String> {
+    let fits = (1..=64).contains(&given.len()) && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| format!("{TAG}{given}"))
 }
 
 impl Supervisor {
     pub(super) async fn exec(
         &mut self,
         connection: u64,
-        name: &str,
-        command: &[String],
-        tty: bool,
+        given: &str,
+        what: (&str, &[String], bool),
         descriptors: Vec<OwnedFd>,
     ) {
-        match self.prepare_exec(name, command, tty, descriptors) {
+        // Boot time makes it an id that no predecessor of this supervisor has used.
+        let id = spawn_id(given).unwrap_or_else(|| format!("{TAG}{}-{connection}", clock::now().boot.0));
+        // Asked for again, since the answer was lost with a predecessor.
+        if self.take_up(connection, &id) {
+            return;
+        }
+        match self.prepare_exec(what, descriptors) {
             Ok(prepared) => {
-                // Boot time makes it an id that no predecessor of this supervisor has used.
-                let id = EffectId(format!("exec/{}/{connection}", clock::now().boot.0));
-                self.execs.insert(id.0.clone(), Exec { connection, pid: None });
-                if let Err(error) = self.spawn(&id, prepared, &[]).await {
-                    self.exec_failed(&id.0, format!("could not ask the keeper for a process: {error}"));
+                self.execs.insert(id.clone(), Exec { connection: Some(connection), ..Exec::default() });
+                if let Err(error) = self.spawn(&EffectId(id.clone()), prepared, &[]).await {
+                    self.exec_failed(&id, format!("could not ask the keeper for a process: {error}"));
                 }
             }
             Err(message) => self.connections.answer(connection, &Answer::Refused { message }),
@@ -50,9 +86,7 @@ impl Supervisor {
 
     fn prepare_exec(
         &self,
-        name: &str,
-        command: &[String],
-        tty: bool,
+        (name, command, tty): (&str, &[String], bool),
         descriptors: Vec<OwnedFd>,
     ) -> Result<Prepared, String> {
         let pod = self.pod();
@@ -72,6 +106,45 @@ impl Supervisor {
             .map_err(|failure| failure.message)
     }
 
+    /// A client whose supervisor died asks this one.
+    pub(super) fn resume_exec(&mut self, connection: u64, given: &str) {
+        if !spawn_id(given).is_some_and(|id| self.take_up(connection, &id)) {
+            let message = format!("no exec {given} is known: it was never begun, or nobody asked for it in time");
+            self.connections.answer(connection, &Answer::Refused { message });
+        }
+    }
+
+    /// Answers what is known of an exec, and from here on answers this client; false when nothing is known.
+    fn take_up(&mut self, connection: u64, id: &str) -> bool {
+        if let Some((_, code)) = self.state.exec_codes.iter().find(|(ended, _)| ended == id) {
+            self.connections.answer(connection, &Answer::ExecEnded { code: *code });
+            return true;
+        }
+        let Some(exec) = self.execs.get_mut(id) else { return false };
+        exec.connection = Some(connection);
+        if exec.started {
+            self.connections.answer(connection, &Answer::ExecStarted { pid: exec.pid.unwrap_or(0) });
+        }
+        true
+    }
+
+    /// Takes over what a predecessor's clients are running, and waits for them.
+    pub(super) fn adopt_execs(&mut self, children: &[(String, i32)]) {
+        for (id, pid) in children.iter().filter(|(id, _)| is_exec(id)) {
+            let started = !self.starting.contains_key(&EffectId(id.clone()));
+            let exec = self.execs.entry(id.clone()).or_default();
+            exec.pid = Some(*pid);
+            exec.started |= started;
+        }
+        if !self.execs.is_empty() {
+            let happenings = self.happenings.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(RETURN).await;
+                let _ = happenings.send(Happening::ExecsUnclaimed);
+            });
+        }
+    }
+
     pub(super) fn exec_spawned(&mut self, id: &str, pid: i32) {
         if let Some(exec) = self.execs.get_mut(id) {
             exec.pid = Some(pid);
@@ -79,29 +152,27 @@ impl Supervisor {
     }
 
     pub(super) fn exec_started(&mut self, id: &str) {
-        if let Some(exec) = self.execs.get(id) {
-            self.connections.answer(exec.connection, &Answer::ExecStarted { pid: exec.pid.unwrap_or(0) });
+        let Some(exec) = self.execs.get_mut(id) else { return };
+        exec.started = true;
+        if let Some(connection) = exec.connection {
+            self.connections.answer(connection, &Answer::ExecStarted { pid: exec.pid.unwrap_or(0) });
         }
     }
 
     pub(super) fn exec_failed(&mut self, id: &str, message: String) {
-        if let Some(exec) = self.execs.remove(id) {
-            self.connections.answer(exec.connection, &Answer::Refused { message });
+        if let Some(connection) = self.execs.remove(id).and_then(|exec| exec.connection) {
+            self.connections.answer(connection, &Answer::Refused { message });
         }
     }
 
-    pub(super) fn exec_ended(&mut self, id: &str, exit: Exit) {
-        if let Some(exec) = self.execs.remove(id) {
-            let code = match exit {
-                Exit::Code(code) => code,
-                Exit::Signal(signal) => 128 + signal,
-            };
-            self.connections.answer(exec.connection, &Answer::ExecEnded { code });
+    pub(super) fn exec_ended(&mut self, id: &str, code: i32) {
+        if let Some(connection) = self.execs.remove(id).and_then(|exec| exec.connection) {
+            self.connections.answer(connection, &Answer::ExecEnded { code });
         }
     }
 
     pub(super) fn signal_exec(&mut self, connection: u64, signal: i32) {
-        for (id, _) in self.execs.iter().filter(|(_, exec)| exec.connection == connection) {
+        for (id, _) in self.execs.iter().filter(|(_, exec)| exec.connection == Some(connection)) {
             if let Some(pidfd) = self.processes.get(id)
                 && let Err(error) = pidfd::signal(pidfd.as_fd(), signal)
             {
@@ -110,8 +181,17 @@ impl Supervisor {
         }
     }
 
-    /// Kills what this client was running: its process, and the session that it leads.
+    /// The client is gone: what it was running is killed.
     pub(super) fn end_exec(&mut self, connection: u64) {
+        self.end_execs_of(Some(connection));
+    }
+
+    pub(super) fn end_unclaimed_execs(&mut self) {
+        self.end_execs_of(None);
+    }
+
+    /// Kills processes, and the sessions that they lead.
+    fn end_execs_of(&mut self, connection: Option<u64>) {
         let ids: Vec<String> =
             self.execs.iter().filter(|(_, exec)| exec.connection == connection).map(|(id, _)| id.clone()).collect();
         for id in ids {
@@ -123,5 +203,20 @@ impl Supervisor {
             }
             let _ = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_clients_give_are_names_of_spawns_or_nothing() {
+        assert_eq!(spawn_id("a-1").as_deref(), Some("exec/a-1"));
+        for given in ["", "a/b", "\0", &"x".repeat(65)] {
+            assert_eq!(spawn_id(given), None);
+        }
+        assert!(is_exec("exec/a-1") && !is_exec("start/exec/1"));
+        assert_eq!((exit_code(Exit::Code(3)), exit_code(Exit::Signal(9))), (3, 137));
     }
 }

@@ -11,6 +11,7 @@ pub mod cri;
 mod diagnostics;
 mod effects;
 mod exec;
+pub mod exec_session;
 pub mod fault;
 mod files;
 mod journal;
@@ -31,5 +32,6 @@ mod termination;
 pub mod trace;
 mod world;
 
+pub use publish::NOTICES;
 pub use run::supervise;
 pub use world::KeptObjects;

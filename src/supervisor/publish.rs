@@ -13,6 +13,7 @@ use super::files::{self, Durability};
 use super::kept::{self, KEPT_VERSION, Kept};
 use super::run::{Happening, Over};
 use super::state::{Snapshot, header};
+use crate::linux::container;
 use crate::pod::effect::Action;
 
 /// How long changes are gathered before `kept.json` is written: a start makes half a dozen within a few milliseconds, and
@@ -37,7 +38,35 @@ pub struct Publication {
     durable: Option<u64>,
 }
 
+/// The annotation that holds what a user should know of how the pod runs on this machine, a line each. `apply` prints it.
+pub const NOTICES: &str = "podlet.dev/notices";
+
 impl super::run::Supervisor {
+    /// What is to be said of this pod on this machine. What its containers' starts have to say comes with them.
+    pub(super) fn find_notices(&mut self) {
+        let pod = self.pod();
+        self.notices.extend(container::notices(&self.world.context(&pod)));
+        let path = self.world.paths().notices(self.world.uid());
+        // Said by a start that a predecessor has seen.
+        let earlier = std::fs::read_to_string(&path).unwrap_or_default();
+        self.notices.extend(earlier.lines().map(str::to_owned));
+    }
+
+    /// A start has something to say.
+    pub(super) fn notice(&mut self, lines: &[String]) {
+        let before = self.notices.len();
+        self.notices.extend(lines.iter().cloned());
+        if self.notices.len() == before {
+            return;
+        }
+        let text: Vec<&str> = self.notices.iter().map(String::as_str).collect();
+        let path = self.world.paths().notices(self.world.uid());
+        if let Err(error) = files::replace(&path, text.join("\n").as_bytes(), Durability::Process) {
+            tracing::warn!("could not write {}: {error}", path.display());
+        }
+        self.changed = true;
+    }
+
     /// The pod as shown: the machine's, with what only podlet knows in annotations.
     pub(super) fn shown(&self) -> Pod {
         let mut pod = self.state.machine.pod();
@@ -55,6 +84,10 @@ impl super::run::Supervisor {
             let failures: Vec<String> =
                 self.log_failures.iter().map(|(container, message)| format!("{container}: {message}")).collect();
             notes.insert("podlet.dev/log-not-written".to_owned(), failures.join("\n"));
+        }
+        if !self.notices.is_empty() {
+            let lines: Vec<&str> = self.notices.iter().map(String::as_str).collect();
+            notes.insert(NOTICES.to_owned(), lines.join("\n"));
         }
         if self.keeper_lost {
             let text = "keeper and twin were killed: what runs goes on, nothing can be started; delete the pod and apply it again";

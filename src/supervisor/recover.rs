@@ -2,7 +2,7 @@
 //! keeper holds and with what runs, and what was asked for but not answered is carried out. A pod that was just applied is
 //! the case in which there is nothing to fold.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +25,7 @@ use super::server::{self, Connections};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
-use super::{clock, kept};
+use super::{clock, exec, kept};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
@@ -82,12 +82,14 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         happenings,
         changed: true,
         publication: Publication::default(),
+        notices: BTreeSet::new(),
         over: None,
         world,
     };
     if supervisor.keeper.starts() > 1 {
         tracing::info!(starts = supervisor.keeper.starts(), last = ?supervisor.keeper.last_end(), "taking over");
     }
+    supervisor.find_notices();
     if found.rebooted {
         supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
     } else {
@@ -397,7 +399,9 @@ impl Supervisor {
         for (tag, descriptor) in held {
             let Some(id) = tag.strip_prefix(super::effects::STATUS_TAG) else { continue };
             let id = EffectId(id.to_owned());
-            if !self.state.is_pending(&id) {
+            // An exec's end may be among the reports already.
+            let exec = exec::is_exec(&id.0);
+            if !self.state.is_pending(&id) && !exec {
                 let _ = self.keeper.release(&tag);
                 continue;
             }
@@ -446,9 +450,10 @@ impl Supervisor {
         }
     }
 
-    /// Ends processes that nobody asks for any more: execs, whose clients are gone with the predecessor.
+    /// Ends processes that nobody asks for any more, but for execs: their clients may come back.
     fn end_strangers(&mut self, children: &[(String, i32)]) {
-        for (id, _) in children {
+        self.adopt_execs(children);
+        for (id, _) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
             let known = self.state.is_pending(&EffectId(id.clone()))
                 || self.state.containers.values().any(|running| running.id.0 == *id)
                 || self.state.sandbox.as_ref().is_some_and(|running| running.id.0 == *id);

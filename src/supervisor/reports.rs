@@ -12,7 +12,7 @@ use super::run::{Starting, Supervisor, watch_process};
 use super::state::{Record, ReportName};
 use super::status_pipe::Outcome;
 use super::world::find_container;
-use super::{clock, streams, termination};
+use super::{clock, exec, streams, termination};
 use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
 use crate::linux::pidfd::{self, Ended};
@@ -183,12 +183,17 @@ impl Supervisor {
         if let Some((container, running)) = container.map(|(name, running)| (name.clone(), running.clone())) {
             return self.container_ended(&container, running.attempt, end).await;
         }
-        self.exec_ended(id, end.exit);
+        let code = exec::is_exec(id).then(|| exec::exit_code(end.exit));
         if let Some(report) = end.report {
-            let record = Record::Taken { report };
-            self.append(&record).await;
-            self.state.note(&record);
+            self.note_taken(report, code).await;
         }
+        self.exec_ended(id, exec::exit_code(end.exit));
+    }
+
+    async fn note_taken(&mut self, report: ReportName, code: Option<i32>) {
+        let record = Record::Taken { report, code };
+        self.append(&record).await;
+        self.state.note(&record);
     }
 
     async fn start_failed(&mut self, id: &EffectId, starting: Option<Starting>, end: End) {
@@ -220,9 +225,7 @@ impl Supervisor {
             _ => {
                 self.exec_failed(&id.0, failure.message);
                 if let Some(report) = end.report {
-                    let record = Record::Taken { report };
-                    self.append(&record).await;
-                    self.state.note(&record);
+                    self.note_taken(report, None).await;
                 }
             }
         }

@@ -31,9 +31,10 @@ impl Supervisor {
                 let answer = self.apply(*pod).await;
                 self.connections.answer(connection, &answer);
             }
-            Request::Exec { container, command, tty } => {
-                self.exec(connection, &container, &command, tty, descriptors).await;
+            Request::Exec { id, container, command, tty } => {
+                self.exec(connection, &id, (&container, &command, tty), descriptors).await;
             }
+            Request::ExecResume { id } => self.resume_exec(connection, &id),
             Request::ExecSignal { signal } => self.signal_exec(connection, signal),
             #[allow(unreachable_patterns)]
             other => self.connections.answer(connection, &server::unknown(&other)),

@@ -2,7 +2,7 @@
 //! machine is told, what it asks for is carried out, those who watch are told. Everything that must survive this process
 //! is in the journal, in the keeper's hands, or in the kernel's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -84,6 +84,8 @@ pub enum Happening {
     },
     /// Something that did not work is to be tried again.
     Again(Asked),
+    /// Clients of a predecessor's execs have had their time to come back.
+    ExecsUnclaimed,
     /// A signal came for this process itself.
     Signal(i32),
     /// What was published may be older than what is.
@@ -139,6 +141,8 @@ pub struct Supervisor {
     /// The machine was told something since those who watch were told.
     pub(super) changed: bool,
     pub(super) publication: publish::Publication,
+    /// What a user should know of how the pod runs here, a line each.
+    pub(super) notices: BTreeSet<String>,
     pub(super) over: Option<Over>,
 }
 
@@ -272,6 +276,7 @@ impl Supervisor {
             }
             Happening::Disconnected { connection } => self.hang_up(connection),
             Happening::ProcessEnded { id } => self.process_ended(&id).await,
+            Happening::ExecsUnclaimed => self.end_unclaimed_execs(),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {
                 tracing::info!(number, "ending on a signal; the keeper starts another supervisor");

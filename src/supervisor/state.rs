@@ -1,6 +1,6 @@
 //! What a supervisor knows, and the records of which that is the fold. Pure: the same records make the same state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub enum Record {
     Taken {
         /// Which.
         report: ReportName,
+        /// An exec's exit code: its client may ask for it after this supervisor's death.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
     },
     /// An effect that no fact answers was carried out.
     Done {
@@ -128,7 +131,13 @@ pub struct State {
     pub report: Option<ReportName>,
     /// Facts that the machine was not told.
     pub set_aside: Vec<SetAside>,
+    /// The codes of the latest execs by the ids of their spawns, for clients that lost their supervisor meanwhile.
+    #[serde(default)]
+    pub exec_codes: VecDeque<(String, i32)>,
 }
+
+/// How many ended execs are remembered.
+const EXEC_CODES: usize = 64;
 
 /// A record that a machine of this version decides otherwise about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +157,7 @@ impl State {
             sandbox: None,
             report: None,
             set_aside: Vec::new(),
+            exec_codes: VecDeque::new(),
         };
         state.ask(&effects);
         (state, record)
@@ -195,7 +205,15 @@ impl State {
     pub fn note(&mut self, record: &Record) {
         match record {
             Record::Admitted { .. } | Record::Told { .. } => {}
-            Record::Taken { report } => self.report = Some(report.clone()),
+            Record::Taken { report, code } => {
+                self.report = Some(report.clone());
+                if let Some(code) = code {
+                    self.exec_codes.push_back((report.id.clone(), *code));
+                    if self.exec_codes.len() > EXEC_CODES {
+                        self.exec_codes.pop_front();
+                    }
+                }
+            }
             Record::Done { id } => {
                 self.pending.retain(|asked| asked.id != *id);
             }

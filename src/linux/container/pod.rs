@@ -73,11 +73,18 @@ pub(super) fn write_hosts(context: &PodContext<'_>, names: &network::Names) -> i
     write_file(&context.files().join("hosts"), &network::hosts(context.pod, names, &addresses, &machine), 0o644)
 }
 
-/// What a user should know of the pod's name resolution and cgroups, a line each; asked once a pod, after [`prepare_pod`].
+/// What a user should know of the pod's network, name resolution and cgroups, a line each; asked after [`prepare_pod`].
 pub fn notices(context: &PodContext<'_>) -> Vec<String> {
     let machine = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let behind = fs::read_to_string(network::BEHIND_THE_STUB).ok();
     let mut notices = network::resolver(context.pod, &machine, behind.as_deref()).notices;
+    if !context.spec().host_network() {
+        notices.push(
+            "a pod without hostNetwork has loopback only: it reaches nothing outside and nothing reaches it yet; \
+             hostNetwork: true gives it the machine's network"
+                .to_owned(),
+        );
+    }
     notices.extend(Layout::of_machine().notices.iter().cloned());
     notices.extend(Cgroup::of_pod(context.uid()).without_effect());
     notices
