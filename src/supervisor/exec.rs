@@ -122,9 +122,7 @@ impl Supervisor {
         }
         let Some(exec) = self.execs.get_mut(id) else { return false };
         exec.connection = Some(connection);
-        if exec.started {
-            self.connections.answer(connection, &Answer::ExecStarted { pid: exec.pid.unwrap_or(0) });
-        }
+        self.tell_started(id);
         true
     }
 
@@ -133,7 +131,8 @@ impl Supervisor {
         for (id, pid) in children.iter().filter(|(id, _)| is_exec(id)) {
             let started = !self.starting.contains_key(&EffectId(id.clone()));
             let exec = self.execs.entry(id.clone()).or_default();
-            exec.pid = Some(*pid);
+            // Before that the keeper may not know yet which process the stage has made.
+            exec.pid = exec.pid.or(started.then_some(*pid));
             exec.started |= started;
         }
         if !self.execs.is_empty() {
@@ -149,13 +148,21 @@ impl Supervisor {
         if let Some(exec) = self.execs.get_mut(id) {
             exec.pid = Some(pid);
         }
+        self.tell_started(id);
     }
 
     pub(super) fn exec_started(&mut self, id: &str) {
-        let Some(exec) = self.execs.get_mut(id) else { return };
-        exec.started = true;
-        if let Some(connection) = exec.connection {
-            self.connections.answer(connection, &Answer::ExecStarted { pid: exec.pid.unwrap_or(0) });
+        if let Some(exec) = self.execs.get_mut(id) {
+            exec.started = true;
+        }
+        self.tell_started(id);
+    }
+
+    /// The program runs when its stage's status pipe has closed, and has a pid when the keeper has reported it: either may
+    /// come first.
+    fn tell_started(&mut self, id: &str) {
+        if let Some(Exec { connection: Some(connection), pid: Some(pid), started: true }) = self.execs.get(id) {
+            self.connections.answer(*connection, &Answer::ExecStarted { pid: *pid });
         }
     }
 
