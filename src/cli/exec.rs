@@ -5,7 +5,6 @@ mod session;
 mod terminal;
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
@@ -13,8 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::line::Everywhere;
 use super::logs::choose;
 use super::{Caller, Failure, ask, resource};
-use crate::supervisor::client::Client;
-use crate::supervisor::control::Request;
+use crate::supervisor::exec_session::ExecSession;
 use session::{End, Session};
 use terminal::Raw;
 
@@ -121,15 +119,12 @@ fn session(pod: &Pod, container: &str, tty: bool, words: &Words, caller: &mut Ca
     let (session, ends) =
         made.map_err(|error| Failure::Error(format!("could not make the command's streams: {error}")))?;
     let talk = |error: crate::supervisor::client::ClientError| Failure::Error(error.to_string());
-    let client = Client::connect(&caller.paths, pod.metadata.uid.as_deref().unwrap_or_default()).map_err(talk)?;
-    let request = Request::Exec { container: container.to_owned(), command: words.command.clone(), tty };
-    client.send(&request, &[ends[0].as_fd(), ends[1].as_fd(), ends[2].as_fd()]).map_err(talk)?;
-    // Theirs alone from here on, or their end would never be seen.
-    drop(ends);
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let running = ExecSession::start(&caller.paths, uid, container, &words.command, tty, ends).map_err(talk)?;
     let raw = if tty {
         Some(Raw::take().map_err(|error| Failure::Error(format!("could not take the terminal: {error}")))?)
     } else {
         None
     };
-    session.run(client, raw.as_ref(), caller)
+    session.run(running, raw.as_ref(), caller)
 }

@@ -80,7 +80,7 @@ impl Supervisor {
         let prepared = container::prepare_pod(&context).and_then(|_| container::prepare_sandbox(&context));
         let result = match prepared {
             Ok(prepared) => {
-                container::notices(&context).iter().for_each(|notice| tracing::warn!("{notice}"));
+                self.notice(&container::notices(&context));
                 self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string())
             }
             Err(failure) => Err(failure.message),

@@ -27,6 +27,8 @@ pub enum Step {
         /// As the host sees it.
         pid: i32,
     },
+    /// The supervisor died and its successor was asked; [`Step::Started`] comes again, or the end.
+    Resumed,
     /// It has ended: its exit code, 128 + n by signal n.
     Ended(i32),
 }
@@ -68,21 +70,23 @@ impl ExecSession {
         self.client.send(&self.request, &stdio)
     }
 
-    /// Waits for what happens next. A supervisor that dies meanwhile is waited for; [`ClientError::Refused`] says why the
-    /// program could not be started, [`ClientError::NotRunning`] and [`ClientError::HungUp`] that the pod has ended.
+    /// Waits for what happens next; when this descriptor is readable it does not wait, but for a supervisor that died.
+    /// [`ClientError::Refused`] says why the program could not be started, [`ClientError::NotRunning`] and
+    /// [`ClientError::HungUp`] that the pod has ended meanwhile.
     pub fn next(&mut self) -> Result<Step, ClientError> {
         loop {
             match self.client.receive() {
                 Ok(Answer::ExecStarted { pid }) => {
-                    // After a successor's first answer once more.
-                    if self.stdio.take().is_some() {
-                        return Ok(Step::Started { pid });
-                    }
+                    self.stdio = None;
+                    return Ok(Step::Started { pid });
                 }
                 Ok(Answer::ExecEnded { code }) => return Ok(Step::Ended(code)),
                 Ok(Answer::Refused { message }) => return Err(ClientError::Refused(message)),
                 Ok(other) => tracing::debug!("passed over {}", other.name()),
-                Err(ClientError::HungUp) => self.resume()?,
+                Err(ClientError::HungUp) => {
+                    self.resume()?;
+                    return Ok(Step::Resumed);
+                }
                 Err(error) => return Err(error),
             }
         }

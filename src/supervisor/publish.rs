@@ -13,7 +13,6 @@ use super::files::{self, Durability};
 use super::kept::{self, KEPT_VERSION, Kept};
 use super::run::{Happening, Over};
 use super::state::{Snapshot, header};
-use crate::linux::container;
 use crate::pod::effect::Action;
 
 /// How long changes are gathered before `kept.json` is written: a start makes half a dozen within a few milliseconds, and
@@ -42,13 +41,9 @@ pub struct Publication {
 pub const NOTICES: &str = "podlet.dev/notices";
 
 impl super::run::Supervisor {
-    /// What is to be said of this pod on this machine. What its containers' starts have to say comes with them.
-    pub(super) fn find_notices(&mut self) {
-        let pod = self.pod();
-        self.notices.extend(container::notices(&self.world.context(&pod)));
-        let path = self.world.paths().notices(self.world.uid());
-        // Said by a start that a predecessor has seen.
-        let earlier = std::fs::read_to_string(&path).unwrap_or_default();
+    /// What the starts that predecessors have seen had to say.
+    pub(super) fn read_notices(&mut self) {
+        let earlier = std::fs::read_to_string(self.world.paths().notices(self.world.uid())).unwrap_or_default();
         self.notices.extend(earlier.lines().map(str::to_owned));
     }
 

@@ -89,7 +89,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     if supervisor.keeper.starts() > 1 {
         tracing::info!(starts = supervisor.keeper.starts(), last = ?supervisor.keeper.last_end(), "taking over");
     }
-    supervisor.find_notices();
+    supervisor.read_notices();
     if found.rebooted {
         supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
     } else {

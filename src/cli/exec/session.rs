@@ -15,8 +15,8 @@ use nix::unistd::{pipe2, read, write};
 use super::super::{Caller, Failure};
 use super::terminal::Raw;
 use crate::linux::terminal;
-use crate::supervisor::client::{Client, ClientError};
-use crate::supervisor::control::Answer;
+use crate::supervisor::client::ClientError;
+use crate::supervisor::exec_session::{ExecSession, Step};
 
 /// Copied at once.
 const PIECE: usize = 64 * 1024;
@@ -86,8 +86,8 @@ impl Session {
         Ok((Session { input, outputs, tty: true }, slaves))
     }
 
-    /// Copies until the end. The process's ends must have been sent and closed.
-    pub fn run(mut self, client: Client, raw: Option<&Raw>, caller: &mut Caller<'_>) -> Result<End, Failure> {
+    /// Copies until the end.
+    pub fn run(mut self, client: ExecSession, raw: Option<&Raw>, caller: &mut Caller<'_>) -> Result<End, Failure> {
         let mut client = Some(client);
         let mut code = None;
         let mut last_output = Instant::now();
@@ -101,18 +101,17 @@ impl Session {
                     self.resize();
                 }
             }
-            if let Some(answered) = client.as_ref().filter(|_| ready.client) {
-                match answered.receive() {
-                    Ok(Answer::ExecStarted { .. }) => {}
-                    Ok(Answer::ExecEnded { code: ended }) => {
+            if let Some(answered) = client.as_mut().filter(|_| ready.client) {
+                match answered.next() {
+                    Ok(Step::Started { .. } | Step::Resumed) => {}
+                    Ok(Step::Ended(ended)) => {
                         (code, last_output) = (Some(ended), Instant::now());
                         client = None;
                         self.input = None;
                     }
-                    Ok(Answer::Refused { message }) => return Ok(End::Refused(message)),
-                    Ok(other) => tracing::debug!("passed over {}", other.name()),
-                    // The process runs on: it is the keeper's child. What it says still comes.
-                    Err(ClientError::HungUp) => client = None,
+                    Err(ClientError::Refused(message)) => return Ok(End::Refused(message)),
+                    // No supervisor came back: the pod has ended. What the process has said still comes.
+                    Err(ClientError::HungUp | ClientError::NotRunning) => client = None,
                     Err(error) => return Err(Failure::Error(error.to_string())),
                 }
             }
@@ -136,7 +135,7 @@ impl Session {
     }
 
     /// Waits until something can be done.
-    fn wait(&self, client: Option<&Client>, raw: Option<&Raw>, ending: bool) -> Result<Ready, Failure> {
+    fn wait(&self, client: Option<&ExecSession>, raw: Option<&Raw>, ending: bool) -> Result<Ready, Failure> {
         let stdin = io::stdin();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut polled = Vec::new();
