@@ -41,7 +41,7 @@ fn kill_supervisor(uid: &str) {
 
 fn end(session: &mut ExecSession) -> i32 {
     loop {
-        if let Step::Ended(code) = session.next().unwrap() {
+        if let Step::Ended(code) = session.step().unwrap() {
             return code;
         }
     }
@@ -62,7 +62,7 @@ fn an_exec_survives_its_supervisor() {
         let null: OwnedFd = fs::File::open("/dev/null").unwrap().into();
         let mut session =
             ExecSession::start(&paths, uid, "a", &command, false, [stdin.into(), stdout.into(), null]).unwrap();
-        assert!(matches!(session.next().unwrap(), Step::Started { pid } if pid > 0));
+        assert!(matches!(session.step().unwrap(), Step::Started { pid } if pid > 0));
         into.write_all(b"one\n").unwrap();
         let mut line = [0; 4];
         from.read_exact(&mut line).unwrap();
@@ -92,6 +92,6 @@ fn an_exec_survives_its_supervisor() {
     let null = || -> OwnedFd { fs::File::options().read(true).write(true).open("/dev/null").unwrap().into() };
     let mut session =
         ExecSession::start(&paths, uid, "a", &["/no/such".to_owned()], false, [null(), null(), null()]).unwrap();
-    assert!(matches!(session.next(), Err(ClientError::Refused(message)) if message.contains("/no/such")));
+    assert!(matches!(session.step(), Err(ClientError::Refused(message)) if message.contains("/no/such")));
     podlet.finish();
 }

@@ -5,7 +5,7 @@
 //! ```ignore
 //! let mut session = ExecSession::start(&paths, uid, "web", &command, false, [stdin, stdout, stderr])?;
 //! loop { // poll(2) on the session beside the caller's own descriptors
-//!     if let Step::Ended(code) = session.next()? { break code }
+//!     if let Step::Ended(code) = session.step()? { break code }
 //! }
 //! ```
 
@@ -73,7 +73,7 @@ impl ExecSession {
     /// Waits for what happens next; when this descriptor is readable it does not wait, but for a supervisor that died.
     /// [`ClientError::Refused`] says why the program could not be started, [`ClientError::NotRunning`] and
     /// [`ClientError::HungUp`] that the pod has ended meanwhile.
-    pub fn next(&mut self) -> Result<Step, ClientError> {
+    pub fn step(&mut self) -> Result<Step, ClientError> {
         loop {
             match self.client.receive() {
                 Ok(Answer::ExecStarted { pid }) => {
@@ -117,7 +117,7 @@ impl ExecSession {
 }
 
 impl AsFd for ExecSession {
-    /// For poll(2): readable when [`ExecSession::next`] has something to say, or must connect again.
+    /// For poll(2): readable when [`ExecSession::step`] has something to say, or must connect again.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.client.as_fd()
     }

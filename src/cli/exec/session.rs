@@ -102,7 +102,7 @@ impl Session {
                 }
             }
             if let Some(answered) = client.as_mut().filter(|_| ready.client) {
-                match answered.next() {
+                match answered.step() {
                     Ok(Step::Started { .. } | Step::Resumed) => {}
                     Ok(Step::Ended(ended)) => {
                         (code, last_output) = (Some(ended), Instant::now());
