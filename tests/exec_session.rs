@@ -25,8 +25,8 @@ fn supervisor(uid: &str) -> i32 {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         read("cgroup").contains(&format!("keeper{uid}")) && read("cmdline").contains("supervise")
     };
-    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    all.filter(is).next().unwrap_or(0)
+    let mut all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    all.find(is).unwrap_or(0)
 }
 
 fn kill_supervisor(uid: &str) {
