@@ -27,8 +27,9 @@ fn main() {
         .expect("the actor's image");
     let actor_root = actor.layers.last().expect("the actor's layer").clone();
 
-    let bare_one = Figure::take("bare pod, 1 container", runs, || bare_start(&subject, &actor_root, 1));
-    let bare_three = Figure::take("bare pod, 3 containers", runs, || bare_start(&subject, &actor_root, 3));
+    let bare_root = bare_root(&subject, &actor_root);
+    let bare_one = Figure::take("bare pod, 1 container", runs, || bare_start(&subject, &bare_root, 1));
+    let bare_three = Figure::take("bare pod, 3 containers", runs, || bare_start(&subject, &bare_root, 3));
     // The plan's mounts live in a mount namespace of this program's own.
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("root");
     let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
@@ -59,6 +60,16 @@ fn main() {
     for process in &resident {
         println!("| {} | {} | {} |", process.name, process.pss, process.private);
     }
+}
+
+/// The actor's program in a tree that has the mount points a pod made by hand needs.
+fn bare_root(subject: &Subject, actor: &std::path::Path) -> std::path::PathBuf {
+    let root = subject.root.join("bare");
+    for directory in ["proc", "dev", "sys"] {
+        std::fs::create_dir_all(root.join(directory)).expect("a mount point");
+    }
+    std::fs::copy(actor.join("actor"), root.join("actor")).expect("the actor's program");
+    root
 }
 
 /// From just before the first clone to the last container's first clock reading.
