@@ -289,7 +289,7 @@ fn every_manifest_runs_as_planned() {
         }
         for pod in pods {
             let name = file.file_stem().unwrap().to_str().unwrap();
-            let world = World::of(name, pod, Box::new(kept.clone()));
+            let world = World::of(&format!("traced-{name}"), pod, Box::new(kept.clone()));
             let store = Store::open(&world.root.join("images"));
             let spec = world.pod.spec.clone().unwrap();
             for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
