@@ -242,7 +242,7 @@ fn a_supervisor_that_dies_at_any_point_leaves_the_pod_of_an_undisturbed_run() {
     };
     apply("undisturbed", &[]);
     let expected = seen(&podlet, "undisturbed", mixed_pod_rests, &LOGS);
-    let (seed, budget) = (kills::seed(), kills::budget(12));
+    let (seed, budget) = (kills::seed(), kills::budget(6));
     let cases = kills::sample(seed, budget);
     println!("{} of {} points and times, seed {seed}: {cases:?}", cases.len(), kills::sample(seed, usize::MAX).len());
     let mut fired = 0;
