@@ -1,5 +1,5 @@
 //! What is shown is what is run: strace(1) of a stage, call by call, against [`Plan::calls`], which `podlet plan -o json`
-//! prints. For the sandbox and every container of every pod in `manifests/`, and for a further process in a container.
+//! prints. For every container of every pod in `manifests/`; the sandbox and exec are not traced yet.
 
 use std::collections::BTreeMap;
 use std::io::Write;
