@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::choices::{ChoiceWords, choices};
+use super::everywhere::Everywhere;
 use super::files::FileWords;
-use super::line::Everywhere;
 use super::print::wire;
 use super::resource::Kind;
 use super::{Caller, Failure, duration, print, require, stored};

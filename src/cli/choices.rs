@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use clap::Args;
 
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use crate::linux::container::SeccompDefault;
 use crate::pod::machine::Settings;
 use crate::supervisor::launch::Choices;

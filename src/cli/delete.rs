@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::ending::Way;
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::resource::{self, Kind, Wanted};
 use super::select::Selector;
 use super::{Caller, Failure, ask, duration, ending, stored};

@@ -3,11 +3,10 @@
 use clap::Args;
 
 use super::ask::{self, Object, Typed};
-use super::get::nothing;
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::print::describe;
 use super::resource::{self, Wanted};
-use super::select::Selector;
+use super::select::{self, Selector};
 use super::{Caller, Failure};
 
 /// The words of `describe`.
@@ -55,7 +54,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
                 found.extend(ask::list(&caller.paths, *kind, namespace, &selector)?);
             }
             if found.is_empty() {
-                caller.notice(&nothing(namespace));
+                caller.notice(&select::nothing(namespace));
             }
         }
     }

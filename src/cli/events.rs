@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
 
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::lookout::{Lookout, News, Scope};
 use super::print::columns::Widths;
 use super::print::event_row;

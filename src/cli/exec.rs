@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::logs::choose;
 use super::{Caller, Failure, ask, resource};
 use crate::supervisor::exec_session::ExecSession;

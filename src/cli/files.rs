@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::resource::Kind;
 use super::{Caller, Failure};
 use crate::linux::container::SeccompDefault;

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::ask::{self, Object, Typed};
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::print::table::{Shape, Table};
 use super::print::{event_row, object_row, pod_row};
 use super::resource::{self, Kind, Wanted};
@@ -125,17 +125,9 @@ fn all(
     let with_kind = kinds.len() > 1 || words.resources.iter().any(|word| word == "all");
     print_objects(words, &found, output, with_kind, false, caller)?;
     if empty && matches!(output, Output::Table | Output::Wide) && !words.ignore_not_found {
-        caller.notice(&nothing(namespace));
+        caller.notice(&select::nothing(namespace));
     }
     Ok(0)
-}
-
-/// What kubectl says when a list is empty.
-pub fn nothing(namespace: Option<&str>) -> String {
-    match namespace {
-        Some(namespace) => format!("No resources found in {namespace} namespace."),
-        None => "No resources found".to_owned(),
-    }
 }
 
 fn named(

@@ -11,10 +11,10 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 use super::resource::{self, Kind};
 use super::select::Selector;
-use super::{Caller, Failure, ask, duration, get};
+use super::{Caller, Failure, ask, duration, select};
 use files::Reader;
 use follow::Follower;
 use lines::{Lines, Shape, Share};
@@ -206,7 +206,7 @@ fn selected(selector: &str, namespace: &str, caller: &mut Caller<'_>) -> Result<
         }
     }
     if pods.is_empty() {
-        caller.notice(&get::nothing(Some(namespace)));
+        caller.notice(&select::nothing(Some(namespace)));
     }
     Ok(pods)
 }

@@ -17,6 +17,7 @@ mod doctor;
 mod duration;
 mod ending;
 mod events;
+mod everywhere;
 mod exec;
 mod failure;
 mod files;

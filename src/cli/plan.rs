@@ -9,8 +9,8 @@ use clap::Args;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde_json::{Value, json};
 
+use super::everywhere::Everywhere;
 use super::files::FileWords;
-use super::line::Everywhere;
 use super::resource::Kind;
 use super::{Caller, Failure, print, stored};
 use crate::image::{Image, ImageError, Store};

@@ -281,6 +281,14 @@ fn less(a: Option<&Value>, b: Option<&Value>) -> bool {
     }
 }
 
+/// What kubectl says when a list is empty.
+pub fn nothing(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("No resources found in {namespace} namespace."),
+        None => "No resources found".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::Failure;
-use super::line::Everywhere;
+use super::everywhere::Everywhere;
 
 /// The words of `supervise`; the supervisor reads them itself.
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::ask::{self, Object};
 use super::super::directories::Directories;
-use super::super::line::Everywhere;
+use super::super::everywhere::Everywhere;
 use super::super::lookout::{Lookout, News, Scope};
 use super::super::print::columns::Widths;
 use super::super::resource::{Kind, Wanted};
