@@ -67,27 +67,34 @@ pub struct Heartbeat {
     file: File,
     every: Duration,
     id: String,
+    began: Instant,
 }
 
 impl Heartbeat {
-    /// The id of an instance is drawn by the kernel unless given.
+    /// The id of an instance is drawn by the kernel unless given. The first beat is written here: an instance shows itself
+    /// however soon its end comes.
     pub fn open(path: &str, every: Duration, id: Option<String>) -> Result<Heartbeat, String> {
         let drawn = || std::fs::read_to_string("/proc/sys/kernel/random/uuid").map(|text| text.trim().to_owned());
         let id = id.map_or_else(drawn, Ok).map_err(|error| format!("could not draw an id: {error}"))?;
         let file = OpenOptions::new().append(true).create(true).open(path);
         let file = file.map_err(|error| format!("could not open {path}: {error}"))?;
-        Ok(Heartbeat { file, every, id })
+        let mut heart = Heartbeat { file, every, id, began: Instant::now() };
+        heart.write(1);
+        Ok(heart)
     }
 
     /// For ever.
     pub fn beat(mut self) {
-        let began = Instant::now();
-        for count in 1u32.. {
-            // One write(2) a line: with O_APPEND lines of several instances do not mix.
-            if let Err(error) = self.file.write_all(format!("{} {count} {}\n", self.id, monotonic()).as_bytes()) {
-                crate::complain(&format!("heartbeat: {error}"));
-            }
-            thread::sleep((self.every * count).saturating_sub(began.elapsed()));
+        for count in 2u32.. {
+            thread::sleep((self.every * (count - 1)).saturating_sub(self.began.elapsed()));
+            self.write(count);
+        }
+    }
+
+    fn write(&mut self, count: u32) {
+        // One write(2) a line: with O_APPEND lines of several instances do not mix.
+        if let Err(error) = self.file.write_all(format!("{} {count} {}\n", self.id, monotonic()).as_bytes()) {
+            crate::complain(&format!("heartbeat: {error}"));
         }
     }
 }

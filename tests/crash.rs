@@ -260,6 +260,29 @@ fn a_supervisor_that_dies_at_any_point_leaves_the_pod_of_an_undisturbed_run() {
     podlet.finish();
 }
 
+/// Its exit is the first thing that the next supervisor hears of, and what follows from that is begun once: a second start of
+/// the same instance would take the first one's log and kill it.
+#[test]
+fn a_container_that_ends_while_no_supervisor_looks_is_started_again_once() {
+    let podlet = Podlet::new();
+    const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
+    for name in ["undisturbed", "web"] {
+        let output = podlet.try_apply(&mixed_pod(&podlet, name).replace("100ms", "500ms"), &[LONG_BACKOFF]);
+        assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
+    }
+    let running = |pod: &Value| container(pod, "crash")["state"]["running"].is_object();
+    let uid = kills::uid(&podlet.wait("web", running));
+    let pid = Part::Supervisor.wait(&uid);
+    kills::send(pid, Signal::SIGSTOP);
+    let crash = kills::program(&uid, "crash");
+    until("the end of crash", || !std::path::Path::new(&format!("/proc/{crash}")).exists());
+    kills::send(pid, Signal::SIGKILL);
+    let expected = seen(&podlet, "undisturbed", mixed_pod_rests, &LOGS);
+    assert_eq!(seen(&podlet, "web", mixed_pod_rests, &LOGS), expected);
+    assert_eq!(kills::heartbeats(&podlet.root.join("data/web")).len(), 2);
+    podlet.finish();
+}
+
 /// Over four pods, five each: a supervisor that keeps ending is started ever later, up to ten seconds.
 #[test]
 fn twenty_random_kills_during_a_crash_loop_change_nothing() {

@@ -17,9 +17,6 @@ pub struct Sandbox {
     pub ips: Vec<String>,
     /// When it stood.
     pub stood: Option<BootTime>,
-    /// How often in a row the pod's volumes could not be set up for it.
-    #[serde(default)]
-    pub mounts_failed: u32,
 }
 
 /// What is known of the newest sandbox.
@@ -49,7 +46,6 @@ impl Sandbox {
             state: SandboxState::Wanted { not_before: BootTime(0) },
             ips: Vec::new(),
             stood: None,
-            mounts_failed: 0,
         }
     }
 }

@@ -365,14 +365,14 @@ impl Supervisor {
             // Journalled, but the keeper may not have been told so.
             let _ = self.keeper.forget(&report.id);
         }
+        // Looked at before the reports are, too: what follows from a report is begun at once, and a start that was begun here
+        // must not be begun again.
+        let unanswered: Vec<Asked> =
+            self.state.pending.iter().filter(|asked| !asked_for.contains(&asked.id.0)).cloned().collect();
         self.take_reports().await;
         self.follow_starts(&asked_for);
         self.find_lost(&asked_for).await;
-        let pending: Vec<Asked> =
-            self.state.pending.iter().filter(|asked| !asked_for.contains(&asked.id.0)).cloned().collect();
-        // What was in the queue from the reports is asked for anyway.
-        let queued: HashSet<EffectId> = self.queue.iter().map(|asked| asked.id.clone()).collect();
-        self.queue.extend(pending.into_iter().filter(|asked| !queued.contains(&asked.id)));
+        self.queue.extend(unanswered);
         self.end_strangers(&children);
     }
 

@@ -260,7 +260,11 @@ impl Supervisor {
     async fn handle(&mut self, happening: Happening) {
         match happening {
             Happening::StageEnded { id, outcome } => self.stage_ended(&id, outcome).await,
-            Happening::LogEnded { container, attempt } => self.let_go_of_log(&container, attempt),
+            // Not if it is a predecessor's log that has ended, of a start that was begun anew here with another one.
+            Happening::LogEnded { container, attempt } if self.log_has_ended(&container, attempt) => {
+                self.let_go_of_log(&container, attempt);
+            }
+            Happening::LogEnded { .. } => {}
             Happening::LogFailed { container, message } => {
                 tracing::warn!(container, "the log cannot be written, the container may wait for it: {message}");
                 self.log_failures.insert(container, message);

@@ -115,6 +115,23 @@ impl Podlet {
         self.succeed(&["logs", pod, "-c", container])
     }
 
+    /// What a failed test leaves to whoever looks into it: the ends of the supervisors' own logs.
+    fn tell_of_supervisors(&self) {
+        const LINES: usize = 60;
+        for entry in fs::read_dir(self.root.join("run/pods")).into_iter().flatten().flatten() {
+            let log = fs::read_to_string(entry.path().join("supervisor.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+            println!("== {}\n{}", entry.path().display(), end.join("\n"));
+        }
+        if std::env::var_os("PODLET_TEST_KEEP").is_some() {
+            for name in ["run", "logs", "state"] {
+                let kept = self.root.join(format!("{name}-at-failure"));
+                let _ = Command::new("cp").arg("-a").arg(self.root.join(name)).arg(kept).status();
+            }
+        }
+    }
+
     /// Deletes everything and compares the host with what it was.
     pub fn finish(mut self) {
         self.succeed(&["delete", "pod", "--all", "--now"]);
@@ -130,6 +147,7 @@ impl Drop for Podlet {
     fn drop(&mut self) {
         // A failed test must not leave a pod to the next one. Its directories stay when asked for, to be looked at.
         if self.guard.is_some() {
+            self.tell_of_supervisors();
             let _ = self.command(&["delete", "pod", "--all", "--force"]).output();
             if std::env::var_os("PODLET_TEST_KEEP").is_none() {
                 let _ = fs::remove_dir_all(&self.root);
