@@ -132,8 +132,8 @@ fn result_of(table: BorrowedFd<'_>, entry: u32) -> Option<i64> {
     Some(i64::from_ne_bytes(word))
 }
 
-/// What a failed call of the stage means to a user.
-pub fn explain(plan: &Plan, table: BorrowedFd<'_>, entry: u32, errno: i32) -> String {
+/// What a failed call of the stage means to a user. Without the table it is not known what came of the calls before it.
+pub fn explain(plan: &Plan, table: Option<BorrowedFd<'_>>, entry: u32, errno: i32) -> String {
     let errno = Errno::from_raw(errno);
     let calls = plan.calls().unwrap_or_default();
     let call = usize::try_from(entry).ok().and_then(|entry| calls.get(entry));
@@ -144,7 +144,7 @@ pub fn explain(plan: &Plan, table: BorrowedFd<'_>, entry: u32, errno: i32) -> St
         Step::Execute { candidates, arguments, .. } => {
             let command = arguments.first().map(ToString::to_string).unwrap_or_default();
             let tried = (0..candidates.len()).rev().filter_map(|back| {
-                let result = result_of(table, entry.checked_sub(u32::try_from(back).ok()?)?)?;
+                let result = result_of(table?, entry.checked_sub(u32::try_from(back).ok()?)?)?;
                 Some(Errno::from_raw(i32::try_from(result.checked_neg()?).ok()?))
             });
             let absent = |errno: &Errno| matches!(errno, Errno::ENOENT | Errno::ENOTDIR);

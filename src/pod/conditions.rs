@@ -75,8 +75,9 @@ impl Machine {
     pub(super) fn publish(&mut self) {
         let computed = self.computed_phase();
         let phase = self.published_phase(computed);
-        // The conditions tell of the end before the phase does; after it they go with it.
-        let seen = if phase.is_terminal() { phase } else { computed };
+        // The conditions tell of the end before the phase does. Where a phase is made Failed only because something never
+        // ran until the tear-down (1.3), they stay as the containers made them.
+        let seen = if computed.is_terminal() && phase.is_terminal() { phase } else { computed };
         let containers_ready = self.containers_ready(seen);
         let findings = [
             (Kind::PodReadyToStartContainers, Finding::plain(self.has_sandbox())),

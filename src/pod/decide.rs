@@ -79,6 +79,7 @@ impl Turn<'_> {
             sandbox.state = SandboxState::Wanted { not_before: short_lived.unwrap_or_default() };
             sandbox.attempt = sandbox.attempt.saturating_add(1);
             sandbox.tries = 0;
+            sandbox.mounts_failed = 0;
             self.state.course = Course::Serving;
             if let Some(until) = short_lived.filter(|until| *until > now) {
                 self.note("", rules::R_9_2_F, because! {"wait": go_duration(until.since(now))});
@@ -93,6 +94,7 @@ impl Turn<'_> {
         let rule = match (attempt, tries) {
             (0, 1) => rules::R_9_2_A,
             (_, 1) => rules::R_9_2_B,
+            _ if sandbox.mounts_failed > 0 => rules::R_0_6_A,
             _ => rules::R_9_2_E,
         };
         self.ask(EffectName::Sandbox { attempt, tries }, rule, because! {"attempt": attempt, "try": tries});

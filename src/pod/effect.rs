@@ -37,7 +37,7 @@ pub struct Effect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Action {
-    /// Make the sandbox. Answer: `SandboxStarted` or `SandboxFailed`.
+    /// Make the sandbox. Answer: `SandboxStarted`, `SandboxFailed` or `MountFailed`.
     StartSandbox {
         /// Which, from 0.
         attempt: u32,

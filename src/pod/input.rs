@@ -34,6 +34,14 @@ pub enum Fact {
         /// Why, for the event `Failed to create pod sandbox: …`.
         message: String,
     },
+    /// Volumes could not be set up: the sandbox of this attempt was not begun, or, with none, those of a pod that runs
+    /// could not be brought up to date.
+    MountFailed {
+        /// For which sandbox.
+        attempt: Option<u32>,
+        /// Why, a text a volume: `MountVolume.SetUp failed for volume "v" : configmap "x" not found`.
+        messages: Vec<String>,
+    },
     /// Pause is gone, asked for or not.
     SandboxExited {
         /// Which sandbox.
@@ -91,6 +99,9 @@ pub enum Fact {
         message: String,
         /// The id of the record, when one was made (`StartStage::Run` only).
         id: Option<String>,
+        /// As whom it would have run, where that was found out.
+        #[serde(default)]
+        user: Option<LinuxUser>,
     },
     /// The container's first process has ended.
     ContainerExited {

@@ -9,10 +9,11 @@
 //! | how a fact changes that | `facts` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when | `restart`, `backoff` |
-//! | what a user sees | `status`, `phase`, `conditions`, `events`, `message` |
+//! | what a user sees | `status`, `phase`, `conditions`, `amounts`, `events`, `message` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod amounts;
 pub mod backoff;
 pub mod conditions;
 pub mod container;

@@ -39,6 +39,8 @@ macro_rules! rules {
 rules! {
     R_0_5_A = "R-0.5-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
         "Containers are started one after another in list order; each start is image, configuration, creation, start; a failed one does not stop the others.";
+    R_0_6_A = "R-0.6-a", "pkg/util/goroutinemap/exponentialbackoff; podlet",
+        "A volume that cannot be set up keeps the pod from its sandbox and its containers in ContainerCreating; it is set up again after 0.5 s, doubling up to 2 min 2 s (a kubelet keeps that time volume by volume).";
     R_1_1_A = "R-1.1-a", "pkg/kubelet/kubelet_pods.go getPhase",
         "When every container has ended and none may be started again, the pod ends.";
     R_1_1_B = "R-1.1-b", "pkg/kubelet/status/status_manager.go mergePodStatus",

@@ -17,6 +17,9 @@ pub struct Sandbox {
     pub ips: Vec<String>,
     /// When it stood.
     pub stood: Option<BootTime>,
+    /// How often in a row the pod's volumes could not be set up for it.
+    #[serde(default)]
+    pub mounts_failed: u32,
 }
 
 /// What is known of the newest sandbox.
@@ -46,6 +49,7 @@ impl Sandbox {
             state: SandboxState::Wanted { not_before: BootTime(0) },
             ips: Vec::new(),
             stood: None,
+            mounts_failed: 0,
         }
     }
 }

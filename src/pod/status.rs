@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::amounts;
 use super::container::{Container, Ended, Record, RecordState};
 use super::facts::NOT_LOCATED;
 use super::machine::{Course, Machine, container_spec};
@@ -50,19 +51,24 @@ impl Machine {
         let mut containers: Vec<ContainerStatus> =
             self.state.containers.iter().map(|container| self.container_status(container)).collect();
         containers.sort_by(|one, other| one.name.cmp(&other.name));
-        let ips = &self.state.sandbox.ips;
         let host_ip = self.state.settings.host_ip.clone();
+        let spec = self.pod.spec.as_ref();
+        let on_host = spec.and_then(|spec| spec.host_network) == Some(true);
+        // A pod in the machine's network has the machine's address, from the beginning.
+        let ips = if on_host { host_ip.iter().cloned().collect() } else { self.state.sandbox.ips.clone() };
         PodStatus {
             phase: Some(self.state.published.phase.word().to_owned()),
             conditions: Some(self.shown_conditions()),
             container_statuses: Some(containers),
             start_time: rfc3339(self.state.started),
-            qos_class: self.pod.spec.as_ref().map(|spec| qos_class(spec).to_owned()),
+            qos_class: spec.map(|spec| qos_class(spec).to_owned()),
+            allocated_resources: spec.and_then(amounts::allocated),
+            resources: spec.map(|spec| amounts::of_pod(spec, self.state.published.phase)),
             observed_generation: self.pod.metadata.generation,
             host_ips: host_ip.clone().map(|ip| vec![HostIP { ip }]),
             host_ip,
             pod_ip: ips.first().cloned(),
-            pod_ips: (!ips.is_empty()).then(|| ips.iter().map(|ip| PodIP { ip: ip.clone() }).collect()),
+            pod_ips: (!ips.is_empty()).then(|| ips.into_iter().map(|ip| PodIP { ip }).collect()),
             ..PodStatus::default()
         }
     }
@@ -76,7 +82,8 @@ impl Machine {
 
     /// `state` and `lastState`.
     fn states<'a>(&self, container: &'a Container) -> (Shown<'a>, Option<&'a Ended>) {
-        let waiting = || match &container.waiting {
+        // Of a deleted pod's container it is not asked any more why it was not started (3.2).
+        let waiting = || match container.waiting.as_ref().filter(|_| self.state.deletion.is_none()) {
             Some(why) => Shown::Waiting { reason: why.reason.word(), message: &why.message },
             None => Shown::Waiting { reason: "ContainerCreating", message: "" },
         };
@@ -166,13 +173,17 @@ fn container_id(id: &str) -> Option<String> {
 
 /// What only a container with a record shows.
 fn with_record(status: ContainerStatus, record: &Record, spec: &ContainerSpec) -> ContainerStatus {
-    let resources = spec.resources.clone().unwrap_or_default();
+    let mut resources = spec.resources.clone().unwrap_or_default();
+    let allocated = resources.requests.clone().filter(|requests| !requests.is_empty());
+    if matches!(record.state, RecordState::Running { .. }) {
+        amounts::as_runtime_reports(&mut resources);
+    }
     let resolved = &record.image.image;
     ContainerStatus {
         image: if resolved.is_empty() { status.image.clone() } else { resolved.clone() },
         image_id: record.image.image_id.clone(),
         container_id: container_id(&record.id),
-        allocated_resources: resources.requests.clone().filter(|requests| !requests.is_empty()),
+        allocated_resources: allocated,
         resources: Some(resources),
         volume_mounts: volume_mounts(spec),
         user: record.user.as_ref().map(|user| ContainerUser {

@@ -45,6 +45,7 @@ pub struct Driver {
     starts: BTreeMap<String, usize>,
     looks: BTreeMap<String, usize>,
     sandboxes: usize,
+    mounts: usize,
 }
 
 impl Driver {
@@ -63,6 +64,7 @@ impl Driver {
             starts: BTreeMap::new(),
             looks: BTreeMap::new(),
             sandboxes: 0,
+            mounts: 0,
         };
         driver.record_status();
         driver.carry_out(decision);
@@ -163,6 +165,11 @@ impl Driver {
         match &effect.action {
             Action::StartSandbox { attempt } => {
                 let attempt = *attempt;
+                let messages = self.script.volumes.get(self.mounts).cloned().unwrap_or_default();
+                self.mounts += 1;
+                if !messages.is_empty() {
+                    return self.at(soon, Fact::MountFailed { attempt: Some(attempt), messages });
+                }
                 let outcome = self.script.sandboxes.get(self.sandboxes).cloned().unwrap_or(Ok(()));
                 self.sandboxes += 1;
                 let fact = match outcome {
@@ -216,7 +223,8 @@ impl Driver {
         match &run.start {
             Start::Fails(stage, message) => {
                 let (stage, message) = (*stage, message.clone());
-                self.at(soon, Fact::StartFailed { container, attempt, stage, message, id: Some(id) });
+                let user = Some(LinuxUser { uid: 0, gid: 0, supplemental_groups: vec![0] });
+                self.at(soon, Fact::StartFailed { container, attempt, stage, message, id: Some(id), user });
             }
             Start::Runs => {
                 let user = Some(LinuxUser { uid: 0, gid: 0, supplemental_groups: vec![0] });

@@ -10,6 +10,8 @@ use crate::pod::input::{Exit, ImageFacts, ImageFailure, Pulled, StartStage, Term
 pub struct Script {
     /// What becomes of each sandbox that is asked for: an error message, or it stands. Beyond the list: it stands.
     pub sandboxes: Vec<Result<(), String>>,
+    /// What the volumes have against being set up, each time a sandbox is asked for; nothing beyond the list.
+    pub volumes: Vec<Vec<String>>,
     /// The addresses of a sandbox.
     pub ips: Vec<String>,
     /// What becomes of each look for a container's image.

@@ -23,7 +23,7 @@ use super::world::find_container;
 use super::{clock, streams};
 use crate::image::{Image, ImageError};
 use crate::linux::cgroup::Cgroup;
-use crate::linux::container::{self, Prepared, StartFailure};
+use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
 use crate::linux::keeper::Spawn;
 use crate::linux::pidfd;
 use crate::pod::effect::{Action, EffectId};
@@ -77,13 +77,17 @@ impl Supervisor {
         let pod = self.pod();
         let world = Rc::clone(&self.world);
         let context = world.context(&pod);
-        let prepared = container::prepare_pod(&context).and_then(|_| container::prepare_sandbox(&context));
+        let prepared = container::prepare_pod(&context).and_then(|_| Ok(container::prepare_sandbox(&context)?));
         let result = match prepared {
+            Err(PodFailure::Volumes(messages)) => {
+                let fact = Fact::MountFailed { attempt: Some(attempt), messages };
+                return self.tell(fact, clock::now(), None, None).await;
+            }
             Ok(prepared) => {
                 self.notice(&container::notices(&context));
                 self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string())
             }
-            Err(failure) => Err(failure.message),
+            Err(PodFailure::Other(failure)) => Err(failure.message),
         };
         if let Err(message) = result {
             self.tell(Fact::SandboxFailed { attempt, message }, clock::now(), None, None).await;
@@ -130,7 +134,8 @@ impl Supervisor {
     async fn start_container(&mut self, id: &EffectId, container: &str, attempt: u32) {
         if let Err(StartFailure { stage, message }) = self.try_start_container(id, container, attempt).await {
             let record = (stage == StartStage::Run).then(|| container_id(self.world.uid(), container, attempt));
-            let fact = Fact::StartFailed { container: container.to_owned(), attempt, stage, message, id: record };
+            let user = record.as_ref().and_then(|_| self.user_of(container));
+            let fact = Fact::StartFailed { container: container.to_owned(), attempt, stage, message, id: record, user };
             self.let_go_of_log(container, attempt);
             self.tell(fact, clock::now(), None, None).await;
         }
@@ -401,7 +406,8 @@ fn image_failure(name: &str, never: bool, error: &ImageError) -> (ImageFailure, 
             ImageFailure::ErrImagePull,
             format!("{error}, and pulling is not possible yet; `podlet image import` puts an image there"),
         ),
-        other => (ImageFailure::ImageInspectError, format!("Failed to inspect image \"{name}\": {other}")),
+        // A kubelet quotes the id that it did not get.
+        other => (ImageFailure::ImageInspectError, format!("Failed to inspect image \"\": {other}")),
     }
 }
 

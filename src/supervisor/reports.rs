@@ -103,7 +103,8 @@ impl Supervisor {
             }
             Some(Action::StartContainer { container, attempt }) => {
                 self.let_go_of_log(&container, attempt);
-                let fact = Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None };
+                let fact =
+                    Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None, user: None };
                 self.tell(fact, clock::now(), None, None).await;
             }
             _ => self.exec_failed(&id.0, message),
@@ -150,7 +151,7 @@ impl Supervisor {
     }
 
     /// As whom a container runs whose start a predecessor prepared.
-    fn user_of(&self, name: &str) -> Option<LinuxUser> {
+    pub(super) fn user_of(&self, name: &str) -> Option<LinuxUser> {
         let pod = self.pod();
         let spec = find_container(&pod, name)?;
         let image = self.image_of(name, spec).ok()?;
@@ -197,16 +198,13 @@ impl Supervisor {
     }
 
     async fn start_failed(&mut self, id: &EffectId, starting: Option<Starting>, end: End) {
+        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
         let failure = match starting.as_ref().and_then(|starting| Some((starting.prepared.as_ref(), starting.failed?)))
         {
             Some((Some(prepared), (entry, errno))) => container::explain_failure(prepared, entry, errno),
-            Some((None, (entry, errno))) => StartFailure {
-                stage: StartStage::Run,
-                message: format!("step {entry} of its start failed: {}", io::Error::from_raw_os_error(errno)),
-            },
+            Some((None, (entry, errno))) => self.explain_taken_over(action.as_ref(), entry, errno),
             None => StartFailure { stage: StartStage::Run, message: "its start failed".to_owned() },
         };
-        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
         match action {
             Some(Action::StartSandbox { attempt }) => {
                 let fact = Fact::SandboxFailed { attempt, message: failure.message };
@@ -219,7 +217,11 @@ impl Supervisor {
                     (failure.stage == StartStage::Run).then(|| container_id(self.world.uid(), &container, attempt));
                 self.remains.push((container.clone(), attempt));
                 let StartFailure { stage, message } = failure;
-                let fact = Fact::StartFailed { container, attempt, stage, message, id: record };
+                let user = match starting.and_then(|starting| starting.prepared) {
+                    Some(prepared) => Some(prepared.user),
+                    None => self.user_of(&container),
+                };
+                let fact = Fact::StartFailed { container, attempt, stage, message, id: record, user };
                 self.tell(fact, end.at, end.report, None).await;
             }
             _ => {
@@ -229,6 +231,20 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Why a start failed that a predecessor had prepared.
+    fn explain_taken_over(&self, action: Option<&Action>, entry: u32, errno: i32) -> StartFailure {
+        if let Some(Action::StartContainer { container, attempt }) = action {
+            let pod = self.pod();
+            if let Some(spec) = find_container(&pod, container)
+                && let Ok(image) = self.image_of(container, spec)
+            {
+                return container::explain_failure_of(&self.world.context(&pod), spec, *attempt, &image, entry, errno);
+            }
+        }
+        let message = format!("call {entry} of its start failed: {}", io::Error::from_raw_os_error(errno));
+        StartFailure { stage: StartStage::Run, message }
     }
 
     async fn container_ended(&mut self, container: &str, attempt: u32, end: End) {

@@ -249,7 +249,7 @@ impl State {
                 let id = self.answer(|action| *action == Action::StartSandbox { attempt: *attempt });
                 self.sandbox = id.map(|id| Running { attempt: *attempt, id });
             }
-            Fact::SandboxFailed { attempt, .. } => {
+            Fact::SandboxFailed { attempt, .. } | Fact::MountFailed { attempt: Some(attempt), .. } => {
                 self.answer(|action| *action == Action::StartSandbox { attempt: *attempt });
             }
             Fact::SandboxExited { attempt } => {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
 use nix::mount::{MsFlags, mount};
 
 use crate::manifest::quantity::Quantity;
@@ -45,22 +45,50 @@ pub fn source(paths: &Paths, uid: &str, volume: &Volume) -> Result<Source, Strin
     }
 }
 
-/// Makes all volumes of a pod ready. The error is the message of the event FailedMount.
-pub fn prepare(paths: &Paths, pod: &Pod, objects: &dyn Objects, memory: u64) -> Result<(), String> {
-    let none = PodSpec::default();
-    let spec = pod.spec.as_ref().unwrap_or(&none);
-    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-    for volume in spec.volumes.iter().flatten() {
-        let failed = |error: String| format!("MountVolume.SetUp failed for volume \"{}\" : {error}", volume.name);
-        let place = source(paths, uid, volume)?;
-        prepare_one(&place.path, pod, volume, objects, memory).map_err(failed)?;
-        if volume.host_path.is_none()
-            && let Some(group) = spec.security_context.as_ref().and_then(|s| s.fs_group)
+/// Which volumes of a pod are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of them, before the pod's sandbox.
+    All,
+    /// Those made of a ConfigMap or a Secret, which may have changed since. Their files change all at once; a container
+    /// that runs sees the new ones at its next look (but not through a variable or a subPath, as on a kubelet).
+    OfObjects,
+}
+
+/// Makes volumes of a pod ready. The errors are the messages of the event FailedMount, one for each volume that cannot be
+/// made: a kubelet sets them up side by side, and one that fails keeps it from none of the others.
+pub fn prepare(paths: &Paths, pod: &Pod, objects: &dyn Objects, memory: u64, which: Which) -> Result<(), Vec<String>> {
+    let mut failed = Vec::new();
+    for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+        let of_object = volume.config_map.is_some() || volume.secret.is_some();
+        if (which == Which::All || of_object)
+            && let Err(error) = prepare_and_give(paths, pod, volume, objects, memory)
         {
-            give(&place.path, group, place.read_only).map_err(|error| failed(error.to_string()))?;
+            failed.push(format!("MountVolume.SetUp failed for volume \"{}\" : {error}", volume.name));
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed) }
+}
+
+fn prepare_and_give(
+    paths: &Paths,
+    pod: &Pod,
+    volume: &Volume,
+    objects: &dyn Objects,
+    memory: u64,
+) -> Result<(), String> {
+    let place = source(paths, pod.metadata.uid.as_deref().unwrap_or_default(), volume)?;
+    prepare_one(&place.path, pod, volume, objects, memory)?;
+    match fs_group(pod) {
+        Some(group) if volume.host_path.is_none() => {
+            give(&place.path, group, place.read_only).map_err(|error| error.to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fs_group(pod: &Pod) -> Option<i64> {
+    pod.spec.as_ref()?.security_context.as_ref()?.fs_group
 }
 
 fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, memory: u64) -> Result<(), String> {
@@ -99,7 +127,7 @@ fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, m
         keys.extend(found.binary_data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)));
         let files = payload::project(&keys, map.items.as_deref(), map.default_mode, optional)
             .map_err(|key| format!("configmap references non-existent config key: {key}"))?;
-        return payload::write(path, &files, &nested(pod, volume)).map_err(text);
+        return payload::write(path, &files, &nested(pod, volume), |made| own_new(made, pod)).map_err(text);
     }
     if let Some(secret) = &volume.secret {
         make(path, 0o777).map_err(text)?;
@@ -114,7 +142,7 @@ fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, m
             found.and_then(|found| found.data).unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
         let files = payload::project(&keys, secret.items.as_deref(), secret.default_mode, optional)
             .map_err(|key| format!("references non-existent secret key: {key}"))?;
-        return payload::write(path, &files, &nested(pod, volume)).map_err(text);
+        return payload::write(path, &files, &nested(pod, volume), |made| own_new(made, pod)).map_err(text);
     }
     Ok(())
 }
@@ -209,12 +237,24 @@ fn host_path(host: &HostPathVolumeSource) -> Result<(), String> {
 /// walked again while they run.)
 fn give(path: &Path, group: i64, read_only: bool) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let group = u32::try_from(group).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let group = group_of(group)?;
     let root = fs::metadata(path)?;
     if !read_only && root.gid() == group && root.mode() & 0o2000 != 0 {
         return Ok(());
     }
     own(path, group, read_only)
+}
+
+/// fsGroup for files that are not seen yet.
+fn own_new(made: &Path, pod: &Pod) -> io::Result<()> {
+    match fs_group(pod) {
+        Some(group) => own(made, group_of(group)?, true),
+        None => Ok(()),
+    }
+}
+
+fn group_of(group: i64) -> io::Result<u32> {
+    u32::try_from(group).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// fsGroup: the group owns everything in the volume, children before their directory, links themselves never followed.

@@ -48,8 +48,14 @@ fn checked(path: &str) -> io::Result<()> {
     if bad { Err(io::Error::new(io::ErrorKind::InvalidInput, format!("invalid path \"{path}\""))) } else { Ok(()) }
 }
 
-/// Writes the files into a volume; does nothing when the same are there. `nested` are directories made for mounts.
-pub fn write(volume: &Path, files: &Files, nested: &[String]) -> io::Result<()> {
+/// Writes the files into a volume; does nothing when the same are there. `nested` are directories made for mounts; `finish`
+/// is called with the new directory before anybody can see it.
+pub fn write(
+    volume: &Path,
+    files: &Files,
+    nested: &[String],
+    finish: impl Fn(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     files.keys().try_for_each(|path| checked(path))?;
     let data = volume.join("..data");
     let old = fs::read_link(&data).ok();
@@ -66,6 +72,7 @@ pub fn write(volume: &Path, files: &Files, nested: &[String]) -> io::Result<()> 
         fs::write(&file, content)?;
         fs::set_permissions(&file, fs::Permissions::from_mode(*mode))?;
     }
+    finish(&inside)?;
     let turning = volume.join("..data_tmp");
     let _ = fs::remove_file(&turning);
     symlink(&dated, &turning)?;
@@ -107,7 +114,11 @@ fn same(data: &Path, files: &Files) -> bool {
     let equal = |(path, (content, mode)): (&String, &(Vec<u8>, u32))| {
         let file = data.join(path);
         fs::read(&file).is_ok_and(|found| found == *content)
-            && fs::metadata(&file).is_ok_and(|found| found.permissions().mode() & 0o777 == *mode)
+            && fs::metadata(&file).is_ok_and(|found| {
+                let bits = found.permissions().mode() & 0o777;
+                // fsGroup lets its group read.
+                bits == *mode || bits == *mode | 0o440
+            })
     };
     count(&data.join(".")).is_ok_and(|number| number == files.len()) && files.iter().all(equal)
 }
@@ -158,22 +169,22 @@ mod tests {
         let root = std::env::temp_dir().join(format!("podlet-payload-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         let files = project(&keys(&[("a", "1"), ("b", "2")]), None, Some(0o640), false).unwrap();
-        write(&root, &files, &["sub/dir".to_owned()]).unwrap();
+        write(&root, &files, &["sub/dir".to_owned()], |_| Ok(())).unwrap();
         assert_eq!(fs::read_link(root.join("a")).unwrap(), Path::new("..data/a"));
         assert_eq!(fs::read_to_string(root.join("a")).unwrap(), "1");
         assert_eq!(fs::metadata(root.join("b")).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(root.join("sub/dir").is_dir());
         let first = fs::read_link(root.join("..data")).unwrap();
-        write(&root, &files, &[]).unwrap();
+        write(&root, &files, &[], |_| Ok(())).unwrap();
         assert_eq!(fs::read_link(root.join("..data")).unwrap(), first);
         let next = project(&keys(&[("a", "9"), ("c", "3")]), None, Some(0o640), false).unwrap();
-        write(&root, &next, &[]).unwrap();
+        write(&root, &next, &[], |_| Ok(())).unwrap();
         assert_eq!(fs::read_to_string(root.join("a")).unwrap(), "9");
         assert!(fs::symlink_metadata(root.join("b")).is_err() && root.join("c").is_file());
         assert!(!root.join(first).exists());
         for bad in ["../x", "/x", "a//b", "..x", "a/../b", ""] {
             let files: Files = [(bad.to_owned(), (vec![], 0o644))].into();
-            assert!(write(&root, &files, &[]).is_err(), "{bad}");
+            assert!(write(&root, &files, &[], |_| Ok(())).is_err(), "{bad}");
         }
         fs::remove_dir_all(root).unwrap();
     }

@@ -19,6 +19,7 @@ gives the reasons.
 fn section(name: &str) -> &'static str {
     match name.trim_start_matches("R-").split('-').next().unwrap_or_default() {
         "0.5" => "Starting a pod's containers",
+        "0.6" => "Volumes",
         "1.1" | "1.3" => "Phases",
         "3.2" => "Starts that fail",
         "3.3" => "Containers that cannot be found",

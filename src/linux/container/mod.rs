@@ -41,8 +41,8 @@ mod sandbox;
 mod session;
 
 pub use instance::{prepare_container, remove_instance};
-pub use pod::{notices, prepare_pod, tear_down};
-pub use preview::preview;
+pub use pod::{PodFailure, notices, prepare_pod, prepare_volumes, tear_down};
+pub use preview::{explain_failure_of, preview};
 pub use sandbox::prepare_sandbox;
 pub use session::prepare_exec;
 
@@ -233,7 +233,7 @@ pub fn container_cgroup(context: &PodContext<'_>, container: &str) -> Cgroup {
 
 /// What a failed step of the stage means to a user: `exec: "x": executable file not found in $PATH`.
 pub fn explain_failure(prepared: &Prepared, entry: u32, errno: i32) -> StartFailure {
-    failure(StartStage::Run, program::explain(&prepared.plan, prepared.table.as_fd(), entry, errno))
+    failure(StartStage::Run, program::explain(&prepared.plan, Some(prepared.table.as_fd()), entry, errno))
 }
 
 #[cfg(test)]

@@ -15,9 +15,24 @@ use crate::plan::resources;
 use crate::pod::input::StartStage;
 use crate::{network, volume};
 
+/// Why the pod's surroundings could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodFailure {
+    /// Volumes: a text each, for the event FailedMount.
+    Volumes(Vec<String>),
+    /// Anything else.
+    Other(StartFailure),
+}
+
+impl From<StartFailure> for PodFailure {
+    fn from(failure: StartFailure) -> PodFailure {
+        PodFailure::Other(failure)
+    }
+}
+
 /// Makes the pod's cgroups with its limits, its directories, /dev/shm and volumes. Called once a pod, and again (finding all
-/// in place) by a supervisor that takes over. The message is for the event FailedMount or FailedCreatePodContainer.
-pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, StartFailure> {
+/// in place) by a supervisor that takes over.
+pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
     let uid = context.uid();
     let cgroup = Cgroup::of_pod(uid);
     cgroup.create().map_err(create("the pod's cgroup cannot be made"))?;
@@ -34,9 +49,13 @@ pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, StartFailure> {
         rootfs::make_directory(&shm, 0o777).map_err(create("the pod's /dev/shm cannot be made"))?;
         volume::tmpfs(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
     }
-    volume::prepare(context.paths, context.pod, context.objects, Machine::get().memory)
-        .map_err(|message| failure(StartStage::Config, message))?;
+    prepare_volumes(context, volume::Which::All).map_err(PodFailure::Volumes)?;
     Ok(cgroup)
+}
+
+/// Makes the pod's volumes, or brings those that show ConfigMaps and Secrets up to date. The errors are for FailedMount.
+pub fn prepare_volumes(context: &PodContext<'_>, which: volume::Which) -> Result<(), Vec<String>> {
+    volume::prepare(context.paths, context.pod, context.objects, Machine::get().memory, which)
 }
 
 /// A file of podlet's own that containers see; rewritten in place, so that those which have it mounted see the change.

@@ -62,6 +62,7 @@ fn lives() -> Vec<Driver> {
             Fact::SandboxExited { attempt: 0 },
             60,
         ),
+        run_one("Always", Script { volumes: vec![vec!["no".to_owned()]], ..Script::default() }, 30),
         run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),
     ]
 }

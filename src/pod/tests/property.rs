@@ -38,7 +38,14 @@ fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             4 => Fact::ImageReady { container, attempt, image: ImageFacts::default(), pulled: None },
             5 => Fact::ImageFailed { container, attempt, reason: ImageFailure::ErrImagePull, message: "no".to_owned() },
             6 => Fact::ContainerStarted { container, attempt, id: "0".repeat(64), user: None },
-            7 => Fact::StartFailed { container, attempt, stage: StartStage::Run, message: "x".to_owned(), id: None },
+            7 => Fact::StartFailed {
+                container,
+                attempt,
+                stage: StartStage::Run,
+                message: "x".to_owned(),
+                id: None,
+                user: None,
+            },
             8 | 9 => exited(container, attempt, Exit::Code(code)),
             10 => exited(container, attempt, Exit::Signal(code)),
             11 => Fact::ContainerLost { container, attempt, message: String::new() },
@@ -47,6 +54,7 @@ fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             14 => Fact::ImagePulling { container, attempt },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
+            16 => Fact::MountFailed { attempt: (grace > 0).then_some(attempt), messages: vec!["no".to_owned()] },
             _ => Fact::Tick,
         },
     )
@@ -240,6 +248,9 @@ fn answer(effect: &Effect, how: u8) -> Option<Fact> {
     let good = !how.is_multiple_of(3);
     Some(match effect.action.clone() {
         Action::StartSandbox { attempt } if good => Fact::SandboxStarted { attempt, ips: vec!["10.0.0.1".to_owned()] },
+        Action::StartSandbox { attempt } if how.is_multiple_of(2) => {
+            Fact::MountFailed { attempt: Some(attempt), messages: vec!["no".to_owned()] }
+        }
         Action::StartSandbox { attempt } => Fact::SandboxFailed { attempt, message: "no".to_owned() },
         Action::StopSandbox { attempt } => Fact::SandboxExited { attempt },
         Action::EnsureImage { container, attempt } if good => {
@@ -263,7 +274,7 @@ fn answer(effect: &Effect, how: u8) -> Option<Fact> {
                 1 => StartStage::Create,
                 _ => StartStage::Run,
             };
-            Fact::StartFailed { container, attempt, stage, message: "no".to_owned(), id: None }
+            Fact::StartFailed { container, attempt, stage, message: "no".to_owned(), id: None, user: None }
         }
         Action::SignalContainer { container, attempt, .. } if good => exited(container, attempt, Exit::Code(0)),
         Action::SignalContainer { .. } | Action::Remove => return None,

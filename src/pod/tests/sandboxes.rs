@@ -26,6 +26,32 @@ fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
 }
 
 #[test]
+fn a_volume_that_cannot_be_set_up_keeps_the_pod_from_its_sandbox_and_is_tried_again_sooner() {
+    let message = "MountVolume.SetUp failed for volume \"v\" : configmap \"x\" not found";
+    let script = Script { volumes: vec![vec![message.to_owned()]; 12], ..Script::default() };
+    let driver = run_one("Never", script, 600);
+    // 0.5 s, doubling up to 2 min 2 s.
+    let asked = [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 63.5, 127.5, 249.5, 371.5, 493.5];
+    assert_eq!(times(&driver, "sandbox/0"), asked);
+    assert!(effects(&driver).contains(&"sandbox/0#2 R-0.6-a".to_owned()));
+    let seen = view(&driver);
+    assert_eq!(
+        (seen.phase.as_str(), container(&driver, "c").reason.as_deref()),
+        ("Pending", Some("ContainerCreating"))
+    );
+    assert_eq!(seen.conditions[0], ("PodReadyToStartContainers".to_owned(), "False".to_owned()));
+    assert_eq!(events(&driver)[1..], [format!("Warning FailedMount {message} x12")]);
+
+    let script = Script { volumes: vec![vec![message.to_owned(), "another".to_owned()]], ..Script::default() };
+    let driver = run_one("Never", script, 5);
+    assert_eq!(container(&driver, "c").state, "running");
+    assert_eq!(
+        events(&driver)[1..3],
+        [format!("Warning FailedMount {message} x1"), "Warning FailedMount another x1".to_owned()]
+    );
+}
+
+#[test]
 fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it() {
     let script = Script::default().container("b", [Run::forever().stops(0, 2000)]);
     let mut driver = two("Always", script);

@@ -30,6 +30,7 @@ fn a_crash_looping_pod_shows_the_reference_status() {
             "phase": "Running",
             "startTime": "2026-01-01T00:00:00Z",
             "qosClass": "BestEffort",
+            "resources": {},
             "podIP": "10.88.0.5",
             "podIPs": [{"ip": "10.88.0.5"}],
             "observedGeneration": 1,
@@ -100,6 +101,73 @@ fn resources_and_mounts_are_shown_as_a_kubelet_shows_them() {
             {"name": "w", "mountPath": "/w", "readOnly": true, "recursiveReadOnly": "Disabled"}
         ])
     );
+}
+
+#[test]
+fn amounts_of_pod_and_container_are_those_that_a_kubelet_shows() {
+    let pod = pod(
+        "Never",
+        json!([
+            {"name": "a", "resources": {"limits": {"cpu": "1", "memory": "100M"}, "requests": {"cpu": "250m"}}},
+            {"name": "b", "resources": {"limits": {"cpu": "500m"}, "requests": {"cpu": "250m", "memory": "64Mi"}}}
+        ]),
+    );
+    let script = Script::default().container("a", [Run::exits(0, 1000)]).container("b", [Run::exits(0, 1000)]);
+    let mut driver = Driver::new(pod, settings(), script);
+    let status = |driver: &Driver| serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    driver.run_until(Duration::from_millis(500)).unwrap();
+    let running = status(&driver);
+    let requests = json!({"cpu": "500m", "memory": "64Mi"});
+    assert_eq!(running["allocatedResources"], requests);
+    // Its cgroup has no memory limit: b may take what it likes.
+    assert_eq!(running["resources"], json!({"limits": {"cpu": "1500m"}, "requests": requests}));
+    assert_eq!(running["containerStatuses"][0]["resources"]["limits"], json!({"cpu": "1", "memory": "100000000"}));
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    let ended = status(&driver);
+    assert_eq!(ended["resources"], json!({"limits": {"cpu": "1500m", "memory": "100M"}, "requests": requests}));
+    assert_eq!(ended["containerStatuses"][0]["resources"]["limits"], json!({"cpu": "1", "memory": "100M"}));
+}
+
+#[test]
+fn a_pod_in_the_machines_network_has_its_address_from_the_beginning() {
+    let mut pod = pod("Always", json!([{"name": "c"}]));
+    pod.spec.as_mut().unwrap().host_network = Some(true);
+    let settings = Settings { host_ip: Some("192.0.2.7".to_owned()), ..settings() };
+    let driver = Driver::new(pod, settings, Script::default());
+    let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    assert_eq!((&status["podIP"], &status["hostIP"]), (&json!("192.0.2.7"), &json!("192.0.2.7")));
+    assert_eq!(status["podIPs"], json!([{"ip": "192.0.2.7"}]));
+}
+
+#[test]
+fn a_program_that_could_not_be_started_shows_as_whom_it_would_have_run() {
+    use crate::pod::input::StartStage;
+    let driver = run_one("Never", Script::default().container("c", [Run::fails(StartStage::Run, "no")]), 5);
+    let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    let user = &status["containerStatuses"][0]["user"];
+    assert_eq!(*user, json!({"linux": {"uid": 0, "gid": 0, "supplementalGroups": [0]}}));
+}
+
+#[test]
+fn what_never_ran_in_a_deleted_pod_waits_for_nothing_and_the_pod_fails_with_its_conditions_as_they_were() {
+    use crate::pod::input::ImageFailure;
+    use crate::simulation::ImageOutcome;
+    let pod = pod("Always", json!([{"name": "c"}, {"name": "d"}]));
+    let missing = ImageOutcome::Missing(ImageFailure::ErrImagePull, "no".to_owned());
+    let script = Script::default().container("c", [Run::forever().stops(0, 3000)]).image("d", [missing]);
+    let mut driver = Driver::new(pod, settings(), script);
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    assert_eq!(container(&driver, "d").reason.as_deref(), Some("ImagePullBackOff"));
+    driver.input(Fact::DeleteRequested { grace_seconds: None, force: false });
+    driver.run_until(Duration::from_secs(6)).unwrap();
+    let seen = container(&driver, "d");
+    assert_eq!((seen.state, seen.reason.as_deref(), seen.message), ("waiting", Some("ContainerCreating"), None));
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    let status = driver.machine.pod().status.unwrap();
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    let ready = status.conditions.unwrap().into_iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.reason.as_deref(), Some("ContainersNotReady"));
+    assert_eq!(container(&driver, "d").reason.as_deref(), Some("ContainerStatusUnknown"));
 }
 
 fn message_of(policy: &str, code: i32, found: TerminationMessage) -> Option<String> {
