@@ -241,7 +241,7 @@ fn store<T: Serialize + DeserializeOwned>(
     metadata: impl Fn(&mut T) -> &mut ObjectMeta,
     refusal: impl Fn(&T, &T) -> Vec<FieldError>,
     replace: bool,
-    caller: &Caller<'_>,
+    caller: &mut Caller<'_>,
 ) -> Result<Outcome, Failure> {
     let of_new = metadata(object);
     let name = of_new.name.clone().unwrap_or_default();
@@ -277,6 +277,9 @@ fn store<T: Serialize + DeserializeOwned>(
         return Ok(outcome);
     }
     stored::store(&caller.paths, kind, &namespace, &name, object)?;
+    for line in stored::tell_pods(&caller.paths, kind, &namespace, &name) {
+        caller.notice(&format!("Note: {line}"));
+    }
     Ok(outcome)
 }
 

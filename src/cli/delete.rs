@@ -198,9 +198,21 @@ fn chosen(
 }
 
 /// Deletes one; answers the pod that is to be waited for.
-fn delete(kind: Kind, namespace: &str, name: &str, way: Way, caller: &Caller<'_>) -> Result<Option<Claim>, Failure> {
+fn delete(
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    way: Way,
+    caller: &mut Caller<'_>,
+) -> Result<Option<Claim>, Failure> {
     match kind {
-        Kind::ConfigMap | Kind::Secret => stored::remove(&caller.paths, kind, namespace, name).map(|_| None),
+        Kind::ConfigMap | Kind::Secret => {
+            stored::remove(&caller.paths, kind, namespace, name)?;
+            for line in stored::tell_pods(&caller.paths, kind, namespace, name) {
+                caller.notice(&format!("Note: {line}"));
+            }
+            Ok(None)
+        }
         Kind::Event => Err(Failure::error("events are kept with their pod and go with it")),
         Kind::Pod => {
             let found = kept::find(&caller.paths, namespace, name).map_err(|e| ask::kept_failure(&e))?;

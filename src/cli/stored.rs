@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,9 @@ use serde::de::DeserializeOwned;
 use super::Failure;
 use super::resource::Kind;
 use crate::paths::Paths;
+use crate::supervisor::client::{Client, ClientError, PATIENCE};
+use crate::supervisor::control::{ObjectKind, Request};
+use crate::supervisor::kept;
 
 fn failure(action: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::Server { reason: "InternalError", message: format!("could not {action} {}: {error}", path.display()) }
@@ -97,6 +101,33 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Tells the pods of a namespace that an object has changed, and comes back when the volumes that show it show it as it is
+/// now. Answers what to say of a pod that could not be told: it sees the change when its sandbox is made anew.
+pub fn tell_pods(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Vec<String> {
+    let kind = match kind {
+        Kind::ConfigMap => ObjectKind::ConfigMap,
+        Kind::Secret => ObjectKind::Secret,
+        Kind::Pod | Kind::Event => return Vec::new(),
+    };
+    let request = Request::ObjectChanged { kind, name: name.to_owned() };
+    let mut failures = Vec::new();
+    for claim in kept::list(paths, Some(namespace)).unwrap_or_default() {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match Client::connect(paths, &claim.uid).and_then(|client| client.ask(&request)) {
+                Ok(()) | Err(ClientError::NotRunning) => break,
+                // Its supervisor died over it; the next one is asked again.
+                Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) => {
+                    failures.push(format!("pod/{} was not told of the change: {error}", claim.name));
+                    break;
+                }
+            }
+        }
+    }
+    failures
 }
 
 /// Removes one; says whether it was there.

@@ -73,6 +73,32 @@ impl Variables {
         self.set(name, value);
     }
 
+    /// The environment that a container was started with, `NAME=value` with a NUL after each. What came of a Secret cannot
+    /// be told from the rest any more: every value but `PATH` is one of `secrets` from here on.
+    pub fn of_start(environment: &[u8], secrets: &mut Secrets) -> Variables {
+        const STARTED: &str = "environment";
+        let mut variables = Variables::default();
+        for line in environment.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+            let Some(at) = line.iter().position(|byte| *byte == b'=') else { continue };
+            let (name, value) = line.split_at(at);
+            let (name, value) = (String::from_utf8_lossy(name), value.get(1..).unwrap_or_default());
+            let text = match std::str::from_utf8(value) {
+                Ok(path) if name == "PATH" => Text::from(path),
+                _ => {
+                    secrets.insert(STARTED, &name, value);
+                    Text::secret(STARTED, &name)
+                }
+            };
+            variables.list.push((name.into_owned(), text));
+        }
+        variables
+    }
+
+    /// Sets a variable, whoever has set it before.
+    pub fn replace(&mut self, name: &str, value: &str) {
+        self.set(name, Text::from(value));
+    }
+
     /// Sets a variable that nobody has set.
     pub fn set_default(&mut self, name: &str, value: &str) {
         if self.get(name).is_none() {
@@ -101,6 +127,12 @@ impl Variables {
             })
             .collect()
     }
+}
+
+/// Whether a container's environment may be another one by the time that a further process is started in it.
+pub fn may_change(container: &Container) -> bool {
+    let from = |variable: &EnvVar| variable.value_from.is_some();
+    container.env_from.iter().flatten().next().is_some() || container.env.iter().flatten().any(from)
 }
 
 /// Builds the environment; the values of Secrets go to `secrets`. An error is the message of CreateContainerConfigError.
@@ -301,6 +333,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_environment_of_a_start_is_read_back_and_tells_no_value() {
+        let mut secrets = Secrets::default();
+        let kept = b"PATH=/bin\0A=1=2\0EMPTY=\0BYTES=\xff\0nonsense\0";
+        let mut variables = Variables::of_start(kept, &mut secrets);
+        variables.replace("TERM", "xterm");
+        let revealed: Vec<Vec<u8>> = variables.lines().iter().map(|line| line.reveal(&secrets)).collect();
+        assert_eq!(revealed, [&b"PATH=/bin"[..], b"A=1=2", b"EMPTY=", b"BYTES=\xff", b"TERM=xterm"]);
+        assert_eq!(variables.get("PATH").unwrap().plain(), Some("/bin"));
+        assert_eq!(variables.get("A").unwrap().plain(), None);
+    }
 
     struct Shelf;
 

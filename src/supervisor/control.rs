@@ -48,6 +48,14 @@ pub enum Request {
         /// `v1.Pod`.
         pod: Box<Pod>,
     },
+    /// A ConfigMap or Secret of the pod's namespace was made, changed or removed. Answer: `Accepted`, once the volumes that
+    /// show it show it as it is now.
+    ObjectChanged {
+        /// Which kind.
+        kind: ObjectKind,
+        /// `metadata.name`.
+        name: String,
+    },
     /// A process in a running container; its stdin, stdout and stderr (or one pty's slave, three times) come with the
     /// packet. Answers: `ExecStarted`, then `ExecEnded`.
     Exec {
@@ -73,6 +81,15 @@ pub enum Request {
         /// Its number.
         signal: i32,
     },
+}
+
+/// A kind of object that a pod's volumes may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectKind {
+    /// `v1.ConfigMap`.
+    ConfigMap,
+    /// `v1.Secret`.
+    Secret,
 }
 
 /// What the supervisor answers.

@@ -137,6 +137,7 @@ impl Supervisor {
             let user = record.as_ref().and_then(|_| self.user_of(container));
             let fact = Fact::StartFailed { container: container.to_owned(), attempt, stage, message, id: record, user };
             self.let_go_of_log(container, attempt);
+            self.let_go_of_start(container, attempt);
             self.tell(fact, clock::now(), None, None).await;
         }
     }
@@ -156,13 +157,19 @@ impl Supervisor {
         let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
         let context = world.context(&pod);
         let stdio = [stdin.as_fd(), out_writer.as_fd(), err_writer.as_fd()];
-        let (prepared, _cgroup) =
+        let (mut prepared, _cgroup) =
             container::prepare_container(&context, spec, attempt, &image, sandbox.as_fd(), stdio)?;
 
         let held = Held::new([out, err]).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
         if !self.open_log(name, attempt, held) {
             return Err(create(format!("could not open the log file of {name}; see the pod's supervisor.log")));
+        }
+        if let Some(environment) = prepared.environment.take() {
+            self.keeper
+                .hold(&environment_tag(name, attempt), environment.as_fd())
+                .map_err(|e| system("have the keeper hold the environment", e))?;
+            self.environments.insert(name.to_owned(), (attempt, environment));
         }
         self.spawn(id, prepared, &[]).await.map_err(|e| system("ask the keeper for a process", e))
     }
@@ -365,13 +372,31 @@ impl Supervisor {
         if let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt) {
             tracing::warn!(container, attempt, "could not clear what an ended instance leaves: {error}");
         }
-        let _ = self.keeper.release(&stdin_tag(container, attempt));
+        self.let_go_of_start(container, attempt);
+    }
+
+    /// What was held for an instance from its start on.
+    pub(super) fn let_go_of_start(&mut self, container: &str, attempt: u32) {
+        for tag in [stdin_tag(container, attempt), environment_tag(container, attempt)] {
+            let _ = self.keeper.release(&tag);
+        }
+        self.environments.retain(|name, (kept, _)| name != container || *kept != attempt);
     }
 
     /// The cgroup of a container's current instance.
     pub(super) fn cgroup_of(&self, pod: &Pod, container: &str) -> Cgroup {
         container::container_cgroup(&self.world.context(pod), container)
     }
+}
+
+fn environment_tag(container: &str, attempt: u32) -> String {
+    format!("environment/{container}/{attempt}")
+}
+
+/// The instance whose environment this tag is of.
+pub fn environment_of_tag(tag: &str) -> Option<(String, u32)> {
+    let (container, attempt) = tag.strip_prefix("environment/")?.split_once('/')?;
+    Some((container.to_owned(), attempt.parse().ok()?))
 }
 
 fn stdin_tag(container: &str, attempt: u32) -> String {
@@ -445,6 +470,8 @@ mod tests {
     fn tags_are_read_back() {
         assert_eq!(log_of_tag(&log_tag("web", 4, "record")), Some(("web".to_owned(), 4)));
         assert_eq!(log_of_tag(&log_tag("web", 4, "stdout")), None);
+        assert_eq!(environment_of_tag(&environment_tag("web", 4)), Some(("web".to_owned(), 4)));
+        assert_eq!(environment_of_tag(&stdin_tag("web", 4)), None);
         assert!(log_tag(&"a".repeat(63), u32::MAX, "stdout-staging").len() <= 120);
     }
 

@@ -18,7 +18,7 @@ use super::clock;
 use super::control::Answer;
 use super::run::{Happening, Supervisor};
 use super::world::find_container;
-use crate::linux::container::{self, Prepared};
+use crate::linux::container::{self, Prepared, Session};
 use crate::linux::pidfd;
 use crate::pod::effect::EffectId;
 use crate::pod::input::Exit;
@@ -102,8 +102,10 @@ impl Supervisor {
         };
         let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let context = self.world.context(&pod);
-        container::prepare_exec(&context, spec, image, init.as_fd(), command, tty, stdio)
-            .map_err(|failure| failure.message)
+        let environment = self.environments.get(name).filter(|(attempt, _)| *attempt == running.attempt);
+        let environment = environment.map(|(_, kept)| kept.as_fd());
+        let session = Session { command, tty, stdio, environment };
+        container::prepare_exec(&context, spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
     }
 
     /// A client whose supervisor died asks this one.

@@ -74,6 +74,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         processes: HashMap::new(),
         starting: HashMap::new(),
         logs: HashMap::new(),
+        environments: HashMap::new(),
         log_failures: HashMap::new(),
         queue: VecDeque::new(),
         remains: Vec::new(),
@@ -397,6 +398,10 @@ impl Supervisor {
             }
         }
         for (tag, descriptor) in held {
+            if let Some((container, attempt)) = super::effects::environment_of_tag(&tag) {
+                self.environments.insert(container, (attempt, descriptor));
+                continue;
+            }
             let Some(id) = tag.strip_prefix(super::effects::STATUS_TAG) else { continue };
             let id = EffectId(id.to_owned());
             // An exec's end may be among the reports already.

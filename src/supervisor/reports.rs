@@ -103,6 +103,7 @@ impl Supervisor {
             }
             Some(Action::StartContainer { container, attempt }) => {
                 self.let_go_of_log(&container, attempt);
+                self.let_go_of_start(&container, attempt);
                 let fact =
                     Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None, user: None };
                 self.tell(fact, clock::now(), None, None).await;

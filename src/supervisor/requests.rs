@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::control::{Answer, Request};
+use super::control::{Answer, ObjectKind, Request};
 use super::files::{self, Durability};
 use super::run::Supervisor;
 use super::{clock, server};
+use crate::linux::container;
 use crate::pod::input::Fact;
+use crate::volume::Which;
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, connection: u64, request: Request, descriptors: Vec<OwnedFd>) {
@@ -30,6 +32,10 @@ impl Supervisor {
             Request::Apply { pod } => {
                 let answer = self.apply(*pod).await;
                 self.connections.answer(connection, &answer);
+            }
+            Request::ObjectChanged { kind, name } => {
+                self.update_volumes(kind, &name).await;
+                self.connections.answer(connection, &Answer::Accepted);
             }
             Request::Exec { id, container, command, tty } => {
                 self.exec(connection, &id, (&container, &command, tty), descriptors).await;
@@ -67,6 +73,21 @@ impl Supervisor {
         *self.world.pod.borrow_mut() = Rc::new(pod);
         self.tell(Fact::SpecChanged { pod: Box::new(json) }, clock::now(), None, None).await;
         Answer::Accepted
+    }
+
+    /// Brings the volumes that show an object up to date. Before the sandbox stands none is made yet: that is done with it.
+    async fn update_volumes(&mut self, kind: ObjectKind, name: &str) {
+        if self.state.sandbox.is_none() {
+            return;
+        }
+        let pod = self.pod();
+        let which = match kind {
+            ObjectKind::ConfigMap => Which::OfConfigMap(name),
+            ObjectKind::Secret => Which::OfSecret(name),
+        };
+        if let Err(messages) = container::prepare_volumes(&self.world.context(&pod), which) {
+            self.tell(Fact::MountFailed { attempt: None, messages }, clock::now(), None, None).await;
+        }
     }
 
     /// A client is gone; with it goes what it was running.

@@ -129,6 +129,8 @@ pub struct Supervisor {
     pub(super) processes: HashMap<String, Rc<OwnedFd>>,
     pub(super) starting: HashMap<EffectId, Starting>,
     pub(super) logs: HashMap<(String, u32), SharedLog>,
+    /// The environment that a container's newest instance was started with, where it may be another one by now.
+    pub(super) environments: HashMap<String, (u32, OwnedFd)>,
     /// What to say about each log that cannot be written, by container.
     pub(super) log_failures: HashMap<String, String>,
     pub(super) queue: VecDeque<Asked>,

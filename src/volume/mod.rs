@@ -47,21 +47,41 @@ pub fn source(paths: &Paths, uid: &str, volume: &Volume) -> Result<Source, Strin
 
 /// Which volumes of a pod are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Which<'a> {
     /// All of them, before the pod's sandbox.
     All,
-    /// Those made of a ConfigMap or a Secret, which may have changed since. Their files change all at once; a container
-    /// that runs sees the new ones at its next look (but not through a variable or a subPath, as on a kubelet).
-    OfObjects,
+    /// Those that show this ConfigMap. It has changed since they were made: their files change all at once, and a
+    /// container that runs sees the new ones at its next look (never in a variable, as on a kubelet).
+    OfConfigMap(&'a str),
+    /// The same for a Secret.
+    OfSecret(&'a str),
+}
+
+impl Which<'_> {
+    /// Whether this volume is meant.
+    pub fn means(&self, volume: &Volume) -> bool {
+        match self {
+            Which::All => true,
+            Which::OfConfigMap(name) => volume.config_map.as_ref().is_some_and(|map| map.name == *name),
+            Which::OfSecret(name) => {
+                volume.secret.as_ref().is_some_and(|secret| secret.secret_name.as_deref() == Some(*name))
+            }
+        }
+    }
 }
 
 /// Makes volumes of a pod ready. The errors are the messages of the event FailedMount, one for each volume that cannot be
 /// made: a kubelet sets them up side by side, and one that fails keeps it from none of the others.
-pub fn prepare(paths: &Paths, pod: &Pod, objects: &dyn Objects, memory: u64, which: Which) -> Result<(), Vec<String>> {
+pub fn prepare(
+    paths: &Paths,
+    pod: &Pod,
+    objects: &dyn Objects,
+    memory: u64,
+    which: Which<'_>,
+) -> Result<(), Vec<String>> {
     let mut failed = Vec::new();
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-        let of_object = volume.config_map.is_some() || volume.secret.is_some();
-        if (which == Which::All || of_object)
+        if which.means(volume)
             && let Err(error) = prepare_and_give(paths, pod, volume, objects, memory)
         {
             failed.push(format!("MountVolume.SetUp failed for volume \"{}\" : {error}", volume.name));

@@ -2,7 +2,9 @@
 //! of it is found out by reading; nothing is made here.
 
 use std::fs;
-use std::os::fd::BorrowedFd;
+use std::io::Write;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -50,6 +52,42 @@ pub(super) fn variables(
     let mut secrets = Secrets::default();
     let variables = environment::build(&surroundings, container, &mut secrets)
         .map_err(|message| failure(StartStage::Config, message))?;
+    Ok((variables, secrets))
+}
+
+/// Keeps the environment of a start for `exec`, which sees what the container was started with, whatever has become of the
+/// objects that it was made of. In memory, since Secrets may be in it.
+pub(super) fn keep_environment(
+    container: &Container,
+    lines: &[Text],
+    secrets: &Secrets,
+) -> Result<Option<OwnedFd>, StartFailure> {
+    if !environment::may_change(container) {
+        return Ok(None);
+    }
+    let failed = create("the container's environment cannot be kept");
+    let memory = nix::sys::memfd::memfd_create(c"podlet environment", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+        .map_err(|errno| failed(errno.into()))?;
+    let mut bytes = Vec::new();
+    for line in lines {
+        bytes.extend(line.reveal(secrets));
+        bytes.push(0);
+    }
+    let mut file = fs::File::from(memory);
+    file.write_all(&bytes).map_err(&failed)?;
+    Ok(Some(file.into()))
+}
+
+/// The environment that [`keep_environment`] kept.
+pub(super) fn kept_environment(kept: BorrowedFd<'_>) -> Result<(Variables, Secrets), StartFailure> {
+    let failed = create("the container's environment cannot be read");
+    let file = fs::File::from(kept.try_clone_to_owned().map_err(&failed)?);
+    let length = file.metadata().map_err(&failed)?.len();
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    // By place: the position is shared with whoever else has it.
+    file.read_exact_at(&mut bytes, 0).map_err(&failed)?;
+    let mut secrets = Secrets::default();
+    let variables = Variables::of_start(&bytes, &mut secrets);
     Ok((variables, secrets))
 }
 

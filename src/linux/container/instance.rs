@@ -10,7 +10,8 @@ use super::super::cgroup::Cgroup;
 use super::super::resolve::Root;
 use super::super::{device, rootfs};
 use super::inputs::{
-    arguments, container_inputs, find_program, own_stdio, resolve_identity, variables, working_directory,
+    arguments, container_inputs, find_program, keep_environment, own_stdio, resolve_identity, variables,
+    working_directory,
 };
 use super::mounts::{Volumes, binds};
 use super::pod::{write_file, write_hosts};
@@ -99,6 +100,7 @@ fn finish_container(
     }
     let program =
         find_program(&found.variables, found.words, &identity, &working_directory, &targets, container.tty, &root)?;
+    let environment = keep_environment(container, &program.environment, &found.secrets)?;
     let cgroup = Cgroup::of_container(context.uid(), &container.name);
     let inputs = Inputs {
         root_about: found.root.about.clone(),
@@ -130,6 +132,7 @@ fn finish_container(
         descriptors.push((copy(descriptor)?, number));
     }
     let mut prepared = assemble(plan, held, descriptors, &found.secrets, &identity, context.trace)?;
+    prepared.environment = environment;
     if found.root.in_memory {
         prepared.notices.push(format!(
             "the file system of {} cannot hold a container's writable layer; it is in memory, at most {}",

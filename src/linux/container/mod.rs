@@ -44,7 +44,7 @@ pub use instance::{prepare_container, remove_instance};
 pub use pod::{PodFailure, notices, prepare_pod, prepare_volumes, tear_down};
 pub use preview::{explain_failure_of, preview};
 pub use sandbox::prepare_sandbox;
-pub use session::prepare_exec;
+pub use session::{Session, prepare_exec};
 
 /// What the filter is for a container whose manifest names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,6 +85,8 @@ pub struct Prepared {
     pub second: bool,
     /// As whom it runs.
     pub user: LinuxUser,
+    /// The environment of a container that is made of what may change: in memory, for a process that is started in it later.
+    pub environment: Option<OwnedFd>,
     /// What a user should know, a line each; empty as a rule.
     pub notices: Vec<String>,
 }
@@ -223,7 +225,16 @@ fn assemble(
     let clone_flags = plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
     let second = plan.steps.contains(&crate::plan::Step::CloneSecond);
     let user = linux_user(identity);
-    Ok(Prepared { plan, table: file.into(), descriptors, clone_flags, second, user, notices: Vec::new() })
+    Ok(Prepared {
+        plan,
+        table: file.into(),
+        descriptors,
+        clone_flags,
+        second,
+        user,
+        environment: None,
+        notices: Vec::new(),
+    })
 }
 
 /// The cgroup of a container that runs, for a supervisor that takes over.

@@ -54,7 +54,7 @@ pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
 }
 
 /// Makes the pod's volumes, or brings those that show ConfigMaps and Secrets up to date. The errors are for FailedMount.
-pub fn prepare_volumes(context: &PodContext<'_>, which: volume::Which) -> Result<(), Vec<String>> {
+pub fn prepare_volumes(context: &PodContext<'_>, which: volume::Which<'_>) -> Result<(), Vec<String>> {
     volume::prepare(context.paths, context.pod, context.objects, Machine::get().memory, which)
 }
 

@@ -11,7 +11,7 @@ use super::super::machine::Machine;
 use super::super::process;
 use super::super::resolve::Root;
 use super::inputs::{
-    cgroup_view, credentials, find_program, own_stdio, resolve_identity, variables, working_directory,
+    cgroup_view, credentials, find_program, kept_environment, own_stdio, resolve_identity, variables, working_directory,
 };
 use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
 use crate::image::Image;
@@ -19,18 +19,36 @@ use crate::plan::container::{CgroupView, PidNamespace};
 use crate::plan::{Namespace, Text, exec, resources};
 use crate::pod::input::StartStage;
 
+/// What is asked for, and what it gets.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// The command, not empty.
+    pub command: &'a [String],
+    /// The descriptors are a terminal: it becomes the controlling one, and the command is told so by `TERM`.
+    pub tty: bool,
+    /// stdin, stdout and stderr.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// [`Prepared::environment`] of the container's start, where it had one.
+    pub environment: Option<BorrowedFd<'a>>,
+}
+
 /// A further process in a running container, whose first process is `init` (a pidfd).
 pub fn prepare_exec(
     context: &PodContext<'_>,
     container: &Container,
     image: &Image,
     init: BorrowedFd<'_>,
-    command: &[String],
-    tty: bool,
-    stdio: [BorrowedFd<'_>; 3],
+    session: &Session<'_>,
 ) -> Result<Prepared, StartFailure> {
+    let Session { command, tty, stdio, environment } = *session;
     let run = |error: io::Error| failure(StartStage::Run, format!("the container's root cannot be opened: {error}"));
-    let (variables, secrets) = variables(context, container, image)?;
+    let (mut variables, secrets) = match environment {
+        Some(kept) => kept_environment(kept)?,
+        None => variables(context, container, image)?,
+    };
+    if tty {
+        variables.replace("TERM", "xterm");
+    }
     // The root as the container sees it now, through the pidfd's process; only looked at, never entered.
     let pid = process::pid_of(init).map_err(run)?;
     let root = fs::File::open(format!("/proc/{pid}/root")).map_err(run)?;

@@ -206,9 +206,14 @@ fn exec_joins_the_container_and_nothing_else() {
         let null = File::open("/dev/null").unwrap();
         let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
         let stdio = [null.as_fd(), writer.as_fd(), writer.as_fd()];
-        let prepared =
-            prepare_exec(&world.context(), world.container(), &world.image, init.as_fd(), &command, false, stdio)
-                .unwrap();
+        let prepared = prepare_exec(
+            &world.context(),
+            world.container(),
+            &world.image,
+            init.as_fd(),
+            &Session { command: &command, tty: false, stdio, environment: None },
+        )
+        .unwrap();
         drop(writer);
         world.run_prepared(prepared, reader).unwrap()
     };
@@ -308,8 +313,14 @@ fn an_exec_on_a_terminal_has_it_as_its_own() {
     let stdio = [pty.slave.as_fd(), pty.slave.as_fd(), pty.slave.as_fd()];
     let script = "test -t 0 && echo terminal; echo own >/dev/tty; exit 4";
     let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
-    let mut session =
-        prepare_exec(&world.context(), world.container(), &world.image, init.as_fd(), &command, true, stdio).unwrap();
+    let mut session = prepare_exec(
+        &world.context(),
+        world.container(),
+        &world.image,
+        init.as_fd(),
+        &Session { command: &command, tty: true, stdio, environment: None },
+    )
+    .unwrap();
     let mut child = spawn(&session, &world.root.join("programs"));
     session.descriptors.clear();
     assert_eq!(child.failure().map(|(entry, errno)| explain_failure(&session, entry, errno)), None);
