@@ -147,6 +147,18 @@ pub fn map(fd: i32, size: usize) -> isize {
     unsafe { call([9, 222][arch::COLUMN], &[0, size, 1 | 2, 1, fd.word(), 0]) }
 }
 
+/// Gives the kernel back what lies unused beneath the stack's page in use, before a long wait. By the kernel's will a program
+/// begins with two to four pages of stack: argv's texts at the top, and argc at a random distance beneath them. Ours begin
+/// anew in the page of those texts (`entry!`), which `/proc/<pid>/cmdline` is read from: so that one page is all there is.
+#[inline(never)]
+pub fn rest() {
+    const BELOW: usize = 16 * 4096;
+    let page = arch::stack_end() & !4095;
+    // SAFETY: nothing beneath the stack's end is read again before it is written. 4 is MADV_DONTNEED. EINVAL where a page is
+    // larger, ENOMEM where there is less of a stack (and the rest is done): no matter.
+    unsafe { call([28, 233][arch::COLUMN], &[page - BELOW, BELOW, 4]) };
+}
+
 /// clone(2) as fork, but for the descriptor table, which both use. (fork does not exist on aarch64.)
 pub fn clone_files() -> isize {
     // SAFETY: the child has a copy of all memory that is not shared by intention.

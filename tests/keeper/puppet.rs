@@ -448,3 +448,11 @@ pub fn kill_and_wait(pid: i32) {
     kill(pid, libc::SIGKILL);
     wait_readable(&pidfd);
 }
+
+/// Until the process has this name, and sleeps: it has nothing left to do then.
+pub fn wait_asleep(pid: i32, name: &str) {
+    let asleep = format!("({name}) S ");
+    while !std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(&asleep) {
+        std::thread::yield_now();
+    }
+}

@@ -38,6 +38,7 @@ fn main() -> i32 {
     let keeper = clone_files() as i32;
     if keeper != 0 {
         let mut info = Siginfo::default();
+        rest();
         if waitid(P_PID, keeper, &mut info, WEXITED, 0) == 0 && info.code == CLD_EXITED && info.status == 0 {
             return 0;
         }
@@ -121,6 +122,7 @@ impl Keeper {
                 wait = [left / 1_000_000_000, left % 1_000_000_000];
             }
             let socket = PollFd(KEEPER_SOCKET, if self.blocked { POLLOUT } else { POLLIN }, 0);
+            rest();
             ppoll(&mut [PollFd(self.signals, POLLIN, 0), socket], 2, &wait, 0);
             read(self.signals, &mut [0; 16], 128);
         }

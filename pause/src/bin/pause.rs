@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use pause::sys::{Siginfo, constant::*, prctl_name, rt_sigprocmask, rt_sigtimedwait, waitid};
+use pause::sys::{Siginfo, constant::*, prctl_name, rest, rt_sigprocmask, rt_sigtimedwait, waitid};
 
 pause::program!();
 
@@ -12,6 +12,7 @@ fn main() -> i32 {
     // All are blocked, so what the kernel would drop for a PID 1 without handlers is kept and can be waited for.
     rt_sigprocmask(SIG_SETMASK, &!0, 0, 8);
     let awaited = 1 << (SIGINT - 1) | 1 << (SIGTERM - 1) | 1 << (SIGCHLD - 1);
+    rest();
     loop {
         let signal = rt_sigtimedwait(&awaited, 0, 0, 8);
         if signal == SIGINT || signal == SIGTERM {
