@@ -35,6 +35,7 @@ impl ChoiceWords {
             backoff_reset_milliseconds: self.crash_backoff_reset.unwrap_or(usual.backoff_reset_milliseconds),
             node_name: node_name(),
             host_ip: host_ip(),
+            numbers: usual.numbers,
         }
     }
 }

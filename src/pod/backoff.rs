@@ -19,10 +19,6 @@ pub struct Limits {
     pub reset: Duration,
 }
 
-/// The kubelet's fixed numbers for image pulls: 10 s, 300 s, forgotten after twice the maximum.
-pub const IMAGE_LIMITS: Limits =
-    Limits { initial: Duration::from_secs(10), maximum: Duration::from_secs(300), reset: Duration::from_secs(600) };
-
 impl Limits {
     /// The initial waiting time; a maximum below it lowers it (`crashLoopBackOff.maxContainerRestartPeriod: 2s`).
     fn first(&self) -> Duration {
@@ -111,12 +107,10 @@ impl Backoff {
     }
 
     /// After a failed pull at `now`: begun, doubled, or begun anew when the last failure is long past.
-    pub fn after_failed_pull(entry: Option<Backoff>, key: u64, now: BootTime) -> Backoff {
+    pub fn after_failed_pull(entry: Option<Backoff>, key: u64, now: BootTime, limits: Limits) -> Backoff {
         match entry {
-            Some(entry) if entry.key == key && now.since(entry.updated) <= IMAGE_LIMITS.reset => {
-                entry.next(IMAGE_LIMITS, now)
-            }
-            _ => Backoff::begin(key, IMAGE_LIMITS, now),
+            Some(entry) if entry.key == key && now.since(entry.updated) <= limits.reset => entry.next(limits, now),
+            _ => Backoff::begin(key, limits, now),
         }
     }
 

@@ -14,10 +14,6 @@ use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 use super::time::BootTime;
 
-/// How long podlet waits before it tries again what failed without a record: sandbox, configuration, creation, an image
-/// that cannot be had. A kubelet waits 10 to 15 s by chance.
-pub(super) const RETRY: Duration = Duration::from_secs(10);
-
 /// A waiting reason that is shown once before anything else is decided, and a start that is tried again at `until`.
 pub(super) fn waiting(reason: WaitingReason, message: &str, until: BootTime) -> Waiting {
     Waiting { reason, message: message.to_owned(), until, unseen: true }
@@ -72,10 +68,10 @@ impl Turn<'_> {
 
     /// Makes the sandbox that is wanted; a lost one is replaced once nothing of it runs any more.
     fn make_sandbox(&mut self) {
-        let now = self.now();
+        let (now, retry) = (self.now(), self.numbers().retry());
         if self.state.course == Course::Replacing && !self.state.containers.iter().any(Container::may_have_process) {
             let sandbox = &mut self.state.sandbox;
-            let short_lived = sandbox.stood.filter(|_| sandbox.attempt > 0).map(|stood| stood.after(RETRY));
+            let short_lived = sandbox.stood.filter(|_| sandbox.attempt > 0).map(|stood| stood.after(retry));
             sandbox.state = SandboxState::Wanted { not_before: short_lived.unwrap_or_default() };
             sandbox.attempt = sandbox.attempt.saturating_add(1);
             sandbox.tries = 0;

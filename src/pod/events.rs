@@ -1,6 +1,6 @@
 //! Events, merged, counted and limited as a kubelet's recorder does before the API server sees them (lifecycle 10,
 //! `client-go/tools/record/events_cache.go`). The log is bounded: the same event is counted, many alike become one, and the
-//! oldest are dropped beyond [`MOST`].
+//! oldest are dropped beyond a bound (all these numbers are in [`Numbers`]).
 
 use std::time::Duration;
 
@@ -9,17 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Turn;
+use super::numbers::Numbers;
 use super::status::rfc3339;
 use super::time::{BootTime, Moment, WallTime};
-
-/// Most different events kept of a pod; podlet's own bound (an API server forgets events after an hour).
-pub const MOST: usize = 256;
-/// More than so many similar events with different texts within [`SIMILAR_WITHIN`] become one.
-const SIMILAR: u32 = 10;
-const SIMILAR_WITHIN: Duration = Duration::from_secs(600);
-/// So many events of one type may come at once; then one each [`REFILL_MILLISECONDS`].
-const SPAM_BURST: u64 = 25;
-const REFILL_MILLISECONDS: u64 = 300_000;
 
 /// `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +23,7 @@ pub enum EventType {
 }
 
 /// What the recorder remembers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventLog {
     entries: Vec<Entry>,
     similar: Vec<Similar>,
@@ -65,17 +57,26 @@ enum Reporter {
     Kubelet,
 }
 
+/// An event that has just happened.
+struct News<'a> {
+    reporter: Reporter,
+    container: Option<&'a str>,
+    kind: EventType,
+    reason: &'a str,
+    message: String,
+}
+
 /// How many different texts of one type and reason there were lately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Similar {
     kind: EventType,
     reason: String,
-    /// Hashes of the texts, at most [`SIMILAR`] of them.
+    /// Hashes of the texts, at most as many as are shown apart.
     texts: Vec<u64>,
     last: BootTime,
 }
 
-/// A bucket of [`SPAM_BURST`] tokens that gains one each [`REFILL_MILLISECONDS`].
+/// A bucket of tokens that gains one each so often.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct SpamFilter {
     /// Tokens times the refill time, in milliseconds.
@@ -83,20 +84,20 @@ struct SpamFilter {
     updated: BootTime,
 }
 
-impl Default for SpamFilter {
-    fn default() -> SpamFilter {
-        SpamFilter { level: SPAM_BURST * REFILL_MILLISECONDS, updated: BootTime(0) }
-    }
-}
-
 impl SpamFilter {
-    fn lets_through(&mut self, now: BootTime) -> bool {
+    fn full(numbers: &Numbers) -> SpamFilter {
+        let level = numbers.events_burst.saturating_mul(numbers.events_refill_milliseconds);
+        SpamFilter { level, updated: BootTime(0) }
+    }
+
+    fn lets_through(&mut self, now: BootTime, numbers: &Numbers) -> bool {
+        let refill = numbers.events_refill_milliseconds;
         let gained = u64::try_from(now.since(self.updated).as_millis()).unwrap_or(u64::MAX);
-        self.level = self.level.saturating_add(gained).min(SPAM_BURST * REFILL_MILLISECONDS);
+        self.level = self.level.saturating_add(gained).min(SpamFilter::full(numbers).level);
         self.updated = now;
-        let through = self.level >= REFILL_MILLISECONDS;
+        let through = self.level >= refill;
         if through {
-            self.level -= REFILL_MILLISECONDS;
+            self.level -= refill;
         }
         through
     }
@@ -105,8 +106,9 @@ impl SpamFilter {
 impl Turn<'_> {
     /// Records an event of the pod or of a container.
     pub(super) fn event(&mut self, container: Option<&str>, kind: EventType, reason: &str, message: String) {
-        let at = self.state.clock;
-        self.state.events.record(Reporter::Kubelet, container, kind, reason, message, at);
+        let (at, numbers) = (self.state.clock, self.numbers());
+        let news = News { reporter: Reporter::Kubelet, container, kind, reason, message };
+        self.state.events.record(news, at, &numbers);
     }
 
     /// What a scheduler would say; podlet says it for it, with the host as the node.
@@ -116,22 +118,23 @@ impl Turn<'_> {
         let (namespace, name) = (word(&metadata.namespace), word(&metadata.name));
         let node = &self.state.settings.node_name;
         let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        let at = self.state.clock;
-        self.state.events.record(Reporter::Scheduler, None, EventType::Normal, "Scheduled", message, at);
+        let (at, numbers) = (self.state.clock, self.numbers());
+        let (kind, reason) = (EventType::Normal, "Scheduled");
+        let news = News { reporter: Reporter::Scheduler, container: None, kind, reason, message };
+        self.state.events.record(news, at, &numbers);
     }
 }
 
 impl EventLog {
-    fn record(
-        &mut self,
-        reporter: Reporter,
-        container: Option<&str>,
-        kind: EventType,
-        reason: &str,
-        message: String,
-        at: Moment,
-    ) {
-        let message = match self.too_many_alike(kind, reason, &message, at.boot) {
+    /// Of a pod of which nothing is known yet.
+    pub(super) fn new(numbers: &Numbers) -> EventLog {
+        let filter = SpamFilter::full(numbers);
+        EventLog { entries: Vec::new(), similar: Vec::new(), normal: filter, warning: filter, serial: 0 }
+    }
+
+    fn record(&mut self, news: News<'_>, at: Moment, numbers: &Numbers) {
+        let News { reporter, container, kind, reason, message } = news;
+        let message = match self.too_many_alike(kind, reason, &message, at.boot, numbers) {
             true => format!("(combined from similar events): {message}"),
             false => message,
         };
@@ -139,7 +142,7 @@ impl EventLog {
             EventType::Normal => &mut self.normal,
             EventType::Warning => &mut self.warning,
         };
-        let through = filter.lets_through(at.boot);
+        let through = filter.lets_through(at.boot, numbers);
         let same = |entry: &Entry| {
             let one = entry.message == message || both_combined(&entry.message, &message);
             one && entry.container.as_deref() == container && entry.kind == kind && entry.reason == reason
@@ -167,25 +170,32 @@ impl EventLog {
             first: at.wall,
             last: at.wall,
         });
-        if self.entries.len() > MOST {
+        if self.entries.len() as u64 > numbers.events_most {
             self.entries.remove(0);
         }
     }
 
-    /// Whether there were more than [`SIMILAR`] different texts of this type and reason without a pause of ten minutes.
-    fn too_many_alike(&mut self, kind: EventType, reason: &str, message: &str, now: BootTime) -> bool {
+    /// Whether there were too many different texts of this type and reason without a pause of ten minutes.
+    fn too_many_alike(
+        &mut self,
+        kind: EventType,
+        reason: &str,
+        message: &str,
+        now: BootTime,
+        numbers: &Numbers,
+    ) -> bool {
         let text = super::machine::hash_json(&message);
         let index = self.similar.iter().position(|similar| similar.kind == kind && similar.reason == reason);
         let mut similar = match index {
             Some(index) => self.similar.remove(index),
             None => Similar { kind, reason: reason.to_owned(), texts: Vec::new(), last: now },
         };
-        if now.since(similar.last) > SIMILAR_WITHIN {
+        if now.since(similar.last) > Duration::from_millis(numbers.events_similar_milliseconds) {
             similar.texts.clear();
         }
         similar.last = now;
         let known = similar.texts.contains(&text);
-        let full = similar.texts.len() >= SIMILAR as usize;
+        let full = similar.texts.len() as u64 >= numbers.events_similar;
         if !known && !full {
             similar.texts.push(text);
         }
@@ -216,6 +226,16 @@ fn both_combined(one: &str, other: &str) -> bool {
 }
 
 impl Entry {
+    /// The event's own uid, in the form of a random one, but made from what it is: the same whoever shows it.
+    fn uid(&self, pod: &str) -> String {
+        let half = |which: &str| super::machine::hash_json(&(pod, self.serial, which));
+        let (high, low) = (half("high"), half("low"));
+        // RFC 9562: version 4 and the variant's two bits.
+        let (version, variant) = (high & 0xfff | 0x4000, low >> 48 & 0x3fff | 0x8000);
+        let (first, second, last) = (high >> 32, high >> 16 & 0xffff, low & 0xffff_ffff_ffff);
+        format!("{first:08x}-{second:04x}-{version:04x}-{variant:04x}-{last:012x}")
+    }
+
     fn event(&self, pod: &Pod, node: &str) -> Event {
         let metadata = &pod.metadata;
         let pod_name = metadata.name.clone().unwrap_or_default();
@@ -229,6 +249,7 @@ impl Entry {
             metadata: ObjectMeta {
                 name: Some(format!("{pod_name}.{stamp:x}")),
                 namespace: metadata.namespace.clone(),
+                uid: Some(self.uid(metadata.uid.as_deref().unwrap_or_default())),
                 creation_timestamp: rfc3339(self.first),
                 ..ObjectMeta::default()
             },

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::because;
 use super::container::{Container, EndReason, Ended, Record, RecordState, Step, Waiting, WaitingReason};
-use super::decide::{RETRY, waiting};
+use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
 use super::input::{Exit, Fact, ImageFacts, ImageFailure, Input, LinuxUser, Pulled, StartStage, TerminationMessage};
 use super::machine::{Course, Deletion, ImageBackoff, Turn, container_names, hash_json};
 use super::message::{MessagePolicy, termination_message};
+use super::numbers::Numbers;
 use super::rules;
 use super::sandbox::SandboxState;
 use super::time::{BootTime, Moment, WallTime};
@@ -80,7 +81,7 @@ impl Turn<'_> {
     }
 
     fn sandbox_failed(&mut self, attempt: u32, message: &str) {
-        let not_before = self.now().after(RETRY);
+        let not_before = self.now().after(self.numbers().retry());
         let sandbox = &mut self.state.sandbox;
         if sandbox.attempt == attempt && sandbox.state == SandboxState::Starting {
             sandbox.state = SandboxState::Wanted { not_before };
@@ -92,13 +93,14 @@ impl Turn<'_> {
     /// Volumes come before the sandbox: nothing is made, and no container leaves ContainerCreating (lifecycle 0.6, 10).
     fn mount_failed(&mut self, attempt: Option<u32>, messages: &[String]) {
         if let Some(attempt) = attempt {
-            let now = self.now();
+            let (now, numbers) = (self.now(), self.numbers());
             let sandbox = &mut self.state.sandbox;
             if sandbox.attempt != attempt || sandbox.state != SandboxState::Starting {
                 return;
             }
             sandbox.mounts_failed = sandbox.mounts_failed.saturating_add(1);
-            sandbox.state = SandboxState::Wanted { not_before: now.after(mount_backoff(sandbox.mounts_failed)) };
+            sandbox.state =
+                SandboxState::Wanted { not_before: now.after(mount_backoff(sandbox.mounts_failed, &numbers)) };
         }
         for message in messages {
             self.event(None, Warning, "FailedMount", message.clone());
@@ -159,18 +161,18 @@ impl Turn<'_> {
             ImageFailure::ErrImagePull => {
                 self.event(Some(name), Warning, "Failed", format!("Failed to pull image \"{image}\": {message}"));
                 let before = self.state.images.get(&image).map(|entry| entry.backoff);
-                let backoff = Backoff::after_failed_pull(before, 0, now);
+                let backoff = Backoff::after_failed_pull(before, 0, now, self.numbers().image_limits());
                 self.note(name, rules::R_4_5_A, because! {"image": image, "backoff": backoff.words()});
                 self.state.images.insert(image, ImageBackoff { backoff, message: message.to_owned() });
                 now
             }
             ImageFailure::ErrImageNeverPull => {
                 self.event(Some(name), Warning, "ErrImageNeverPull", message.to_owned());
-                now.after(RETRY)
+                now.after(self.numbers().retry())
             }
             ImageFailure::InvalidImageName | ImageFailure::ImageInspectError => {
                 self.event(Some(name), Warning, "InspectFailed", message.to_owned());
-                now.after(RETRY)
+                now.after(self.numbers().retry())
             }
         };
         let reason = WaitingReason::from(failure);
@@ -229,8 +231,8 @@ impl Turn<'_> {
         self.event(Some(name), Warning, "Failed", format!("Error: {message}"));
         let now = self.now();
         let (reason, until) = match stage {
-            StartStage::Config => (WaitingReason::CreateContainerConfigError, now.after(RETRY)),
-            StartStage::Create => (WaitingReason::CreateContainerError, now.after(RETRY)),
+            StartStage::Config => (WaitingReason::CreateContainerConfigError, now.after(self.numbers().retry())),
+            StartStage::Create => (WaitingReason::CreateContainerError, now.after(self.numbers().retry())),
             StartStage::Run => (WaitingReason::RunContainerError, now),
         };
         self.wait(index, waiting(reason, message, until));
@@ -287,7 +289,7 @@ impl Turn<'_> {
         };
         let policy = self.index(name).and_then(|index| self.container_spec(index));
         let policy = MessagePolicy::read(policy.and_then(|spec| spec.termination_message_policy.as_deref()));
-        let message = termination_message(policy, exit_code, found);
+        let message = termination_message(policy, exit_code, found, &self.numbers());
         self.ended(name, attempt, exit_code, reason, message, at);
     }
 
@@ -326,7 +328,7 @@ impl Turn<'_> {
 
     fn delete_requested(&mut self, grace_seconds: Option<i64>, force: bool) {
         let clock = self.state.clock;
-        let spec_grace = self.spec().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let spec_grace = self.spec_grace();
         let asked = if force { 0 } else { grace_seconds.unwrap_or(spec_grace) };
         let asked = if asked < 0 { 1 } else { asked };
         let grace = if self.state.course >= Course::TearingDown { 0 } else { asked };
@@ -392,6 +394,7 @@ impl Turn<'_> {
         self.state.images.clear();
         self.state.round.clear();
         let beginning = Moment { boot: BootTime(0), wall: at.wall };
+        let ran = self.state.containers.iter().filter(|container| container.running()).count();
         for index in 0..self.state.containers.len() {
             let Some(container) = self.state.containers.get_mut(index) else { continue };
             container.backoff = None;
@@ -420,13 +423,14 @@ impl Turn<'_> {
             _ => SandboxState::Gone,
         };
         self.state.events.restart_clock();
-        self.note("", rules::R_9_4_A, because! {});
+        self.note("", rules::R_9_4_A, because! {"containersThatRan": ran, "sandbox": self.state.sandbox.attempt});
     }
 
     fn torn_down(&mut self) {
         if self.state.course == Course::TearingDown {
             self.state.course = Course::TornDown;
-            self.note("", rules::R_1_3_A, because! {});
+            let never = self.state.containers.iter().filter(|container| container.exited().is_none()).count();
+            self.note("", rules::R_1_3_A, because! {"containersThatNeverEnded": never});
         }
     }
 }
@@ -439,12 +443,11 @@ fn exit_code(exit: Exit) -> i32 {
     }
 }
 
-/// How long after the nth failure in a row volumes are set up again: 0.5 s, doubling up to 2 min 2 s.
-fn mount_backoff(failures: u32) -> Duration {
-    const INITIAL: Duration = Duration::from_millis(500);
-    const MAXIMUM: Duration = Duration::from_secs(122);
+/// How long after the nth failure in a row volumes are set up again: doubling up to the maximum.
+fn mount_backoff(failures: u32, numbers: &Numbers) -> Duration {
     // The ninth doubling is beyond the maximum.
-    INITIAL.saturating_mul(1 << failures.saturating_sub(1).min(9)).min(MAXIMUM)
+    let doubled = numbers.volume_initial_milliseconds.saturating_mul(1 << failures.saturating_sub(1).min(9));
+    Duration::from_millis(doubled.min(numbers.volume_maximum_milliseconds))
 }
 
 pub(super) fn plus_seconds(wall: WallTime, seconds: i64) -> WallTime {

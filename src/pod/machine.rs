@@ -15,6 +15,7 @@ use super::container::Container;
 use super::effect::{Action, Decision, Effect, EffectId, EffectName, Note};
 use super::events::EventLog;
 use super::input::Input;
+use super::numbers::Numbers;
 use super::restart::RestartPolicy;
 use super::rules::Rule;
 use super::sandbox::Sandbox;
@@ -38,6 +39,9 @@ pub struct Settings {
     pub node_name: String,
     /// The node's address as shown, if any.
     pub host_ip: Option<String>,
+    /// What no user chooses. Not kept with a pod: they are the program's.
+    #[serde(skip)]
+    pub numbers: Numbers,
 }
 
 impl Default for Settings {
@@ -48,6 +52,7 @@ impl Default for Settings {
             backoff_reset_milliseconds: 600_000,
             node_name: String::new(),
             host_ip: None,
+            numbers: Numbers::KUBERNETES,
         }
     }
 }
@@ -149,6 +154,7 @@ impl Machine {
             spec.node_name = Some(node_name).filter(|name| !name.is_empty());
         }
         let names = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str());
+        let events = EventLog::new(&settings.numbers);
         let state = State {
             settings,
             pod_hash: hash_json(&pod),
@@ -160,7 +166,7 @@ impl Machine {
             round: Vec::new(),
             images: BTreeMap::new(),
             deletion: None,
-            events: EventLog::default(),
+            events,
             published: Published::default(),
         };
         let mut machine = Machine { pod, state };
@@ -226,6 +232,10 @@ impl Machine {
 impl Turn<'_> {
     pub(super) fn now(&self) -> BootTime {
         self.state.clock.boot
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        self.state.settings.numbers
     }
 
     pub(super) fn spec(&self) -> Option<&PodSpec> {

@@ -2,15 +2,7 @@
 //! chooses it when a container ends; `status` cuts it to the pod's share when it is shown.
 
 use super::input::TerminationMessage;
-
-/// Most bytes of the message file, counted from its end.
-pub const FILE_BYTES: usize = 4096;
-/// Most bytes of the log, counted from its end.
-pub const LOG_BYTES: usize = 2048;
-/// Most lines of the log, counted from its end.
-pub const LOG_LINES: usize = 80;
-/// What all containers of a pod share.
-pub const POD_BYTES: usize = 12 * 1024;
+use super::numbers::Numbers;
 
 /// `terminationMessagePolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +24,18 @@ impl MessagePolicy {
 }
 
 /// What `terminated.message` says of a container that ended with `exit_code`.
-pub fn termination_message(policy: MessagePolicy, exit_code: i32, found: &TerminationMessage) -> Option<String> {
+pub fn termination_message(
+    policy: MessagePolicy,
+    exit_code: i32,
+    found: &TerminationMessage,
+    numbers: &Numbers,
+) -> Option<String> {
+    let (file_bytes, log_bytes) = (bound(numbers.message_file_bytes), bound(numbers.message_log_bytes));
     let text = match (policy, &found.error) {
-        _ if !found.file.is_empty() => last_bytes(&found.file, FILE_BYTES),
-        (_, Some(error)) => last_bytes(error, FILE_BYTES),
+        _ if !found.file.is_empty() => last_bytes(&found.file, file_bytes),
+        (_, Some(error)) => last_bytes(error, file_bytes),
         (MessagePolicy::FallbackToLogsOnError, None) if exit_code != 0 => {
-            last_bytes(last_lines(&found.log_tail, LOG_LINES), LOG_BYTES)
+            last_bytes(last_lines(&found.log_tail, bound(numbers.message_log_lines)), log_bytes)
         }
         _ => "",
     };
@@ -45,8 +43,12 @@ pub fn termination_message(policy: MessagePolicy, exit_code: i32, found: &Termin
 }
 
 /// The start of a message that fits one container's share of what a pod may show.
-pub fn share(message: &str, containers: usize) -> &str {
-    first_bytes(message, POD_BYTES / containers.max(1))
+pub fn share<'a>(message: &'a str, containers: usize, numbers: &Numbers) -> &'a str {
+    first_bytes(message, bound(numbers.message_pod_bytes) / containers.max(1))
+}
+
+fn bound(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The first bytes, whole characters only (a kubelet cuts within one and JSON then shows U+FFFD).
@@ -70,7 +72,7 @@ fn last_bytes(text: &str, most: usize) -> &str {
 /// The last lines; a line end at the very end begins no further line.
 fn last_lines(text: &str, most: usize) -> &str {
     let body = text.strip_suffix('\n').unwrap_or(text);
-    match body.rmatch_indices('\n').nth(most - 1) {
+    match body.rmatch_indices('\n').nth(most.saturating_sub(1)) {
         Some((at, _)) => text.get(at + 1..).unwrap_or_default(),
         None => text,
     }

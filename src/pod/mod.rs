@@ -24,6 +24,7 @@ mod facts;
 pub mod input;
 pub mod machine;
 pub mod message;
+pub mod numbers;
 pub mod phase;
 pub mod restart;
 pub mod rules;

@@ -149,7 +149,10 @@ impl Machine {
     }
 
     fn terminated(&self, ended: &Ended) -> ContainerState {
-        let message = ended.message.as_deref().map(|message| share(message, self.state.containers.len()));
+        let message = ended
+            .message
+            .as_deref()
+            .map(|message| share(message, self.state.containers.len(), &self.state.settings.numbers));
         ContainerState {
             terminated: Some(ContainerStateTerminated {
                 exit_code: ended.exit_code,

@@ -11,9 +11,6 @@ use super::machine::{Course, Deletion, Turn};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 
-/// The least time between the signal and SIGKILL, of every stop (lifecycle 8.2: `minimumGracePeriodInSeconds`).
-pub(super) const LEAST_GRACE: Duration = Duration::from_secs(2);
-
 impl Turn<'_> {
     /// All work is done when every container has ended and none may be started again.
     pub(super) fn look_for_end(&mut self) {
@@ -92,13 +89,18 @@ impl Turn<'_> {
         own.or_else(images).filter(|signal| !signal.is_empty()).unwrap_or_else(|| "SIGTERM".to_owned())
     }
 
+    /// The spec's grace period, in seconds.
+    pub(super) fn spec_grace(&self) -> i64 {
+        let named = self.spec().and_then(|spec| spec.termination_grace_period_seconds);
+        named.unwrap_or(self.numbers().default_grace_seconds)
+    }
+
     /// The stop that begins now, with the grace period in force.
     pub(super) fn stop_from_now(&self) -> Stop {
-        let spec = self.spec().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
-        let seconds = self.state.deletion.map_or(spec, |deletion| deletion.grace_seconds);
-        let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let raised = grace < LEAST_GRACE;
-        Stop { kill_at: self.now().after(grace.max(LEAST_GRACE)), raised, killed: false }
+        let numbers = self.numbers();
+        let seconds = self.state.deletion.map_or_else(|| self.spec_grace(), |deletion| deletion.grace_seconds);
+        let (grace, least) = (Duration::from_secs(u64::try_from(seconds).unwrap_or(0)), numbers.least_grace());
+        Stop { kill_at: self.now().after(grace.max(least)), raised: grace < least, killed: false }
     }
 
     /// The text of the event Killing.
@@ -122,7 +124,7 @@ impl Turn<'_> {
             timestamp: plus_seconds(first.requested.wall, grace_seconds).max(clock.wall),
             ..first
         });
-        let least = clock.boot.after(LEAST_GRACE);
+        let least = clock.boot.after(self.numbers().least_grace());
         for container in &mut self.state.containers {
             if let Some(stop) = container.stop_mut() {
                 stop.raised |= end < least;
@@ -150,12 +152,15 @@ impl Turn<'_> {
                 SandboxState::Starting | SandboxState::Stopping => return,
                 SandboxState::Wanted { .. } | SandboxState::Gone => {
                     self.ask(EffectName::TearDown, rules::R_8_3_A, because! {"sandbox": attempt});
-                    self.note("", rules::R_1_1_B, because! {});
+                    let containers = self.state.containers.len();
+                    self.note("", rules::R_1_1_B, because! {"sandbox": attempt, "containers": containers});
                 }
             }
         }
-        if self.state.course == Course::TornDown && self.state.deletion.is_some() {
-            self.ask(EffectName::Remove, rules::R_8_3_B, because! {});
+        if self.state.course == Course::TornDown
+            && let Some(deletion) = self.state.deletion
+        {
+            self.ask(EffectName::Remove, rules::R_8_3_B, because! {"graceSeconds": deletion.grace_seconds});
         }
     }
 }

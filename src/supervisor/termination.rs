@@ -9,12 +9,10 @@ use std::path::Path;
 
 use super::cri;
 use crate::pod::input::TerminationMessage;
+use crate::pod::numbers::Numbers;
 
-/// The most that is read of a termination-log file, from its end (kubelet: `MaxContainerTerminationMessageLength`).
-const FILE_BYTES: u64 = 4096;
-/// Of a log: lines, and of these bytes (kubelet: `MaxContainerTerminationMessageLogLines`, `…LogLength`).
-const LOG_LINES: usize = 80;
-const LOG_BYTES: usize = 2048;
+/// The most that is read of a termination-log file or a log: what may be shown of it.
+const NUMBERS: Numbers = Numbers::KUBERNETES;
 /// As much of a log's end as could hold that, records' heads included.
 const LOG_WINDOW: u64 = 256 * 1024;
 
@@ -59,7 +57,7 @@ fn end_of(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
 }
 
 fn file_end(path: &Path) -> io::Result<String> {
-    Ok(String::from_utf8_lossy(&end_of(path, FILE_BYTES)?).into_owned())
+    Ok(String::from_utf8_lossy(&end_of(path, NUMBERS.message_file_bytes)?).into_owned())
 }
 
 fn log_end(path: &Path) -> io::Result<String> {
@@ -79,12 +77,13 @@ fn log_end(path: &Path) -> io::Result<String> {
             last.push(b'\n');
         }
         continues = !record.full;
-        if lines.len() > LOG_LINES {
+        if lines.len() as u64 > NUMBERS.message_log_lines {
             lines.pop_front();
         }
     }
     let text: Vec<u8> = lines.into_iter().flatten().collect();
-    let end = text.get(text.len().saturating_sub(LOG_BYTES)..).unwrap_or_default();
+    let most = usize::try_from(NUMBERS.message_log_bytes).unwrap_or(usize::MAX);
+    let end = text.get(text.len().saturating_sub(most)..).unwrap_or_default();
     Ok(String::from_utf8_lossy(end).into_owned())
 }
 

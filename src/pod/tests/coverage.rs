@@ -78,6 +78,7 @@ fn each_rule_is_reached_and_each_decision_has_its_rule() {
                 Entry::Input(_) | Entry::Status(_) => continue,
             };
             assert!(rules::find(&rule).is_some(), "{line}");
+            assert!(!because.is_empty(), "{line}");
             assert!(because.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{line}");
             reached.insert(rule);
         }

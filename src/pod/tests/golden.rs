@@ -220,7 +220,7 @@ fn event_words(driver: &Driver) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn each_recorded_case_is_replayed_as_it_was() {
+pub(super) fn each_recorded_case_is_replayed_as_it_was() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden/cases");
     let mut paths: Vec<_> = fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -232,7 +232,7 @@ fn each_recorded_case_is_replayed_as_it_was() {
 
 /// A kubelet restarts at the back-off or up to half a minute and 2 s later; podlet at the back-off.
 #[test]
-fn recorded_restarts_fall_into_the_window_that_begins_where_podlet_restarts() {
+pub(super) fn recorded_restarts_fall_into_the_window_that_begins_where_podlet_restarts() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden/cases");
     let mut compared = 0;
     for name in ["a04-onfailure-exit1", "a05-always-exit0", "a06-always-exit1", "g06-restart-rules"] {

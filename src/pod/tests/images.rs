@@ -24,7 +24,7 @@ fn reasons(driver: &Driver) -> Vec<String> {
 }
 
 #[test]
-fn a_failed_pull_backs_off_10_20_40_seconds_from_the_failure() {
+pub(super) fn a_failed_pull_backs_off_10_20_40_seconds_from_the_failure() {
     let pulled = Pulled { milliseconds: 1200, with_waiting_milliseconds: 1500, size: 4096 };
     let image = ImageFacts { image: "localhost/busybox:1".to_owned(), ..ImageFacts::default() };
     let fails = missing(ImageFailure::ErrImagePull, "no such host");
@@ -67,13 +67,13 @@ fn a_failed_pull_backs_off_10_20_40_seconds_from_the_failure() {
 }
 
 #[test]
-fn the_image_back_off_is_capped_at_five_minutes() {
+pub(super) fn the_image_back_off_is_capped_at_five_minutes() {
     let driver = run_one("Always", Script::default().image("c", [missing(ImageFailure::ErrImagePull, "no")]), 1300);
     assert_eq!(times(&driver, "image/c/0"), [0.0, 10.0, 30.0, 70.0, 150.0, 310.0, 610.0, 910.0, 1210.0]);
 }
 
 #[test]
-fn an_image_that_cannot_be_had_is_looked_for_every_ten_seconds() {
+pub(super) fn an_image_that_cannot_be_had_is_looked_for_every_ten_seconds() {
     for (failure, reason, event) in [
         (ImageFailure::ErrImageNeverPull, "ErrImageNeverPull", "ErrImageNeverPull"),
         (ImageFailure::InvalidImageName, "InvalidImageName", "InspectFailed"),
@@ -89,7 +89,7 @@ fn an_image_that_cannot_be_had_is_looked_for_every_ten_seconds() {
 }
 
 #[test]
-fn a_configuration_error_is_tried_again_without_record_or_back_off() {
+pub(super) fn a_configuration_error_is_tried_again_without_record_or_back_off() {
     for (stage, reason) in
         [(StartStage::Config, "CreateContainerConfigError"), (StartStage::Create, "CreateContainerError")]
     {
@@ -105,7 +105,7 @@ fn a_configuration_error_is_tried_again_without_record_or_back_off() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_a_crash() {
+pub(super) fn a_program_that_cannot_be_started_is_a_crash() {
     let script = Script::default().container("c", [Run::fails(StartStage::Run, "exec: no such file")]);
     let driver = run_one("Always", script, 15);
     assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0]);
@@ -124,7 +124,7 @@ fn a_program_that_cannot_be_started_is_a_crash() {
 }
 
 #[test]
-fn a_container_that_cannot_start_does_not_stop_the_others() {
+pub(super) fn a_container_that_cannot_start_does_not_stop_the_others() {
     let script = Script::default().container("a", [Run::fails(StartStage::Config, "no")]);
     let pod = pod("Always", json!([{"name": "a"}, {"name": "b"}]));
     let mut driver = Driver::new(pod, settings(), script);

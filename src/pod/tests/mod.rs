@@ -12,6 +12,8 @@ use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 mod coverage;
 mod golden;
 mod images;
+mod limits;
+mod mutations;
 mod property;
 mod purity;
 mod restarts;
@@ -34,8 +36,10 @@ pub(super) fn pod(policy: &str, containers: Value) -> Pod {
     .unwrap()
 }
 
+/// The usual numbers, or, while [`mutations`] looks who notices, one of them changed.
 pub(super) fn settings() -> Settings {
-    Settings { node_name: "node".to_owned(), ..Settings::default() }
+    let numbers = mutations::changed().unwrap_or_default();
+    Settings { node_name: "node".to_owned(), ..numbers }
 }
 
 /// A pod with one container `c`, run for so many seconds.

@@ -7,7 +7,7 @@ use crate::pod::input::Fact;
 use crate::simulation::Run;
 
 #[test]
-fn a_pod_that_never_restarts_ends_as_its_container_did() {
+pub(super) fn a_pod_that_never_restarts_ends_as_its_container_did() {
     for (code, phase, reason) in [(0, "Succeeded", "Completed"), (3, "Failed", "Error")] {
         let driver = run_one("Never", Script::default().container("c", [Run::exits(code, 100)]), 5);
         let seen = view(&driver);
@@ -37,7 +37,7 @@ fn a_pod_that_never_restarts_ends_as_its_container_did() {
 }
 
 #[test]
-fn a_crashing_container_waits_0_10_20_to_300_seconds_from_its_exit() {
+pub(super) fn a_crashing_container_waits_0_10_20_to_300_seconds_from_its_exit() {
     let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 1300);
     assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0, 30.0, 70.0, 150.0, 310.0, 610.0, 910.0, 1210.0]);
     let seen = container(&driver, "c");
@@ -49,7 +49,7 @@ fn a_crashing_container_waits_0_10_20_to_300_seconds_from_its_exit() {
 }
 
 #[test]
-fn a_run_of_more_than_ten_minutes_clears_the_back_off() {
+pub(super) fn a_run_of_more_than_ten_minutes_clears_the_back_off() {
     let runs = [Run::exits(1, 0), Run::exits(1, 0), Run::exits(1, 0), Run::exits(1, 600_001), Run::exits(1, 0)];
     let driver = run_one("Always", Script::default().container("c", runs), 700);
     // The fourth instance starts at 30 s and runs 600.001 s; the fifth follows at once, the sixth after 10 s.
@@ -67,7 +67,7 @@ fn restarts(container_spec: Value, policy: &str, codes: &[i32]) -> (i32, &'stati
 }
 
 #[test]
-fn policies_and_rules_decide_as_in_the_table() {
+pub(super) fn policies_and_rules_decide_as_in_the_table() {
     let plain = json!({"name": "c"});
     assert_eq!(restarts(plain.clone(), "Always", &[0, 1]), (2, "running"));
     assert_eq!(restarts(plain.clone(), "OnFailure", &[1, 0]), (1, "terminated"));
@@ -90,7 +90,7 @@ fn policies_and_rules_decide_as_in_the_table() {
 }
 
 #[test]
-fn waiting_does_not_count_as_running_for_the_reset() {
+pub(super) fn waiting_does_not_count_as_running_for_the_reset() {
     // Each run takes 100 s: much more than ten minutes pass in all, but no run is long.
     let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 100_000)]), 3000);
     let starts = times(&driver, "start/c/");
@@ -99,7 +99,7 @@ fn waiting_does_not_count_as_running_for_the_reset() {
 }
 
 #[test]
-fn the_owner_may_set_the_back_off() {
+pub(super) fn the_owner_may_set_the_back_off() {
     let settings = |initial: u64, maximum: u64| Settings {
         backoff_initial_milliseconds: initial,
         backoff_maximum_milliseconds: maximum,
@@ -122,7 +122,7 @@ fn changed(image: &str) -> Fact {
 }
 
 #[test]
-fn another_image_restarts_a_running_container_whatever_its_policy_and_without_back_off() {
+pub(super) fn another_image_restarts_a_running_container_whatever_its_policy_and_without_back_off() {
     let mut driver = run_one("Never", Script::default(), 10);
     driver.at(Duration::from_secs(10), changed("localhost/busybox:2"));
     driver.run_until(Duration::from_secs(20)).unwrap();
@@ -136,7 +136,7 @@ fn another_image_restarts_a_running_container_whatever_its_policy_and_without_ba
 }
 
 #[test]
-fn another_image_ends_a_back_off() {
+pub(super) fn another_image_ends_a_back_off() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 35);
     driver.at(Duration::from_secs(36), {
         let pod = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
@@ -148,7 +148,7 @@ fn another_image_ends_a_back_off() {
 }
 
 #[test]
-fn a_lost_container_is_killed_and_then_treated_as_an_exit_with_137() {
+pub(super) fn a_lost_container_is_killed_and_then_treated_as_an_exit_with_137() {
     for (policy, state) in [("Always", "running"), ("Never", "terminated")] {
         let mut driver = run_one(policy, Script::default(), 10);
         let message = "the keeper is gone".to_owned();
@@ -167,7 +167,7 @@ fn a_lost_container_is_killed_and_then_treated_as_an_exit_with_137() {
 }
 
 #[test]
-fn events_are_merged_and_warnings_that_come_too_often_held_back() {
+pub(super) fn events_are_merged_and_warnings_that_come_too_often_held_back() {
     let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 10_000);
     let starts = container(&driver, "c").restart_count + 1;
     assert!(starts > 30);
@@ -181,4 +181,13 @@ fn events_are_merged_and_warnings_that_come_too_often_held_back() {
     assert_eq!(events.len(), 5, "{events:#?}");
     let names: std::collections::BTreeSet<_> = events.iter().map(|event| event.metadata.name.clone()).collect();
     assert_eq!(names.len(), 5);
+    // Each is an object of its own, with a uid in the form of a random one, and about this pod.
+    let uids: std::collections::BTreeSet<_> = events.iter().map(|event| event.metadata.uid.clone().unwrap()).collect();
+    assert_eq!(uids.len(), 5);
+    for uid in &uids {
+        let lengths: Vec<usize> = uid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{uid}");
+        assert!(uid.as_bytes()[14] == b'4' && b"89ab".contains(&uid.as_bytes()[19]), "{uid}");
+    }
+    assert!(events.iter().all(|event| event.involved_object.uid.as_deref() == Some("u-1")));
 }

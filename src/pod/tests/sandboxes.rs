@@ -15,7 +15,7 @@ fn two(policy: &str, script: Script) -> Driver {
 }
 
 #[test]
-fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
+pub(super) fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
     let sandboxes = vec![Err("no address".to_owned()), Err("no address".to_owned())];
     let driver = run_one("Never", Script { sandboxes, ..Script::default() }, 30);
     assert_eq!(times(&driver, "sandbox/0"), [0.0, 10.0, 20.0]);
@@ -26,7 +26,7 @@ fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
 }
 
 #[test]
-fn a_volume_that_cannot_be_set_up_keeps_the_pod_from_its_sandbox_and_is_tried_again_sooner() {
+pub(super) fn a_volume_that_cannot_be_set_up_keeps_the_pod_from_its_sandbox_and_is_tried_again_sooner() {
     let message = "MountVolume.SetUp failed for volume \"v\" : configmap \"x\" not found";
     let script = Script { volumes: vec![vec![message.to_owned()]; 12], ..Script::default() };
     let driver = run_one("Never", script, 600);
@@ -52,7 +52,7 @@ fn a_volume_that_cannot_be_set_up_keeps_the_pod_from_its_sandbox_and_is_tried_ag
 }
 
 #[test]
-fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it() {
+pub(super) fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it() {
     let script = Script::default().container("b", [Run::forever().stops(0, 2000)]);
     let mut driver = two("Always", script);
     lose(&mut driver, 0, 10);
@@ -75,7 +75,7 @@ fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it() {
 }
 
 #[test]
-fn with_policy_never_a_lost_sandbox_ends_the_pod() {
+pub(super) fn with_policy_never_a_lost_sandbox_ends_the_pod() {
     let mut driver = two("Never", Script::default().container("b", [Run::exits(0, 100)]));
     lose(&mut driver, 0, 10);
     driver.run_until(Duration::from_secs(60)).unwrap();
@@ -87,7 +87,7 @@ fn with_policy_never_a_lost_sandbox_ends_the_pod() {
 }
 
 #[test]
-fn with_policy_on_failure_what_has_succeeded_is_not_run_again() {
+pub(super) fn with_policy_on_failure_what_has_succeeded_is_not_run_again() {
     let mut driver = two("OnFailure", Script::default().container("b", [Run::exits(0, 100)]));
     lose(&mut driver, 0, 10);
     driver.run_until(Duration::from_secs(60)).unwrap();
@@ -97,7 +97,7 @@ fn with_policy_on_failure_what_has_succeeded_is_not_run_again() {
 }
 
 #[test]
-fn a_sandbox_that_dies_again_at_once_is_not_made_in_a_busy_loop() {
+pub(super) fn a_sandbox_that_dies_again_at_once_is_not_made_in_a_busy_loop() {
     let mut driver = run_one("Always", Script::default(), 20);
     for attempt in 0..3 {
         let now = driver.now();
@@ -109,7 +109,7 @@ fn a_sandbox_that_dies_again_at_once_is_not_made_in_a_busy_loop() {
 }
 
 #[test]
-fn a_container_in_back_off_keeps_it_over_a_lost_sandbox() {
+pub(super) fn a_container_in_back_off_keeps_it_over_a_lost_sandbox() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 35);
     // The fourth start was at 30 s; the next is due at 70 s.
     lose(&mut driver, 0, 36);
@@ -119,7 +119,7 @@ fn a_container_in_back_off_keeps_it_over_a_lost_sandbox() {
 }
 
 #[test]
-fn after_a_reboot_a_pod_goes_on_with_its_restart_count() {
+pub(super) fn after_a_reboot_a_pod_goes_on_with_its_restart_count() {
     let mut driver = run_one("Always", Script::default(), 100);
     driver.input(Fact::Rebooted);
     driver.run_until(Duration::from_secs(200)).unwrap();
@@ -134,7 +134,7 @@ fn after_a_reboot_a_pod_goes_on_with_its_restart_count() {
 }
 
 #[test]
-fn a_container_killed_from_outside_is_restarted_at_once() {
+pub(super) fn a_container_killed_from_outside_is_restarted_at_once() {
     let mut driver = run_one("Always", Script::default(), 14);
     driver.end_instance("c", Exit::Signal(9));
     driver.run_until(Duration::from_secs(15)).unwrap();

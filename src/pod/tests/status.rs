@@ -7,7 +7,7 @@ use crate::pod::input::{Fact, TerminationMessage};
 use crate::simulation::Run;
 
 #[test]
-fn a_crash_looping_pod_shows_the_reference_status() {
+pub(super) fn a_crash_looping_pod_shows_the_reference_status() {
     let script = Script { ips: vec!["10.88.0.5".to_owned()], ..Script::default() };
     let driver = run_one("Always", script.container("c", [Run::exits(1, 0)]), 40);
     let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn a_crash_looping_pod_shows_the_reference_status() {
 }
 
 #[test]
-fn without_a_network_there_is_no_pod_ip_and_statuses_are_sorted_by_name() {
+pub(super) fn without_a_network_there_is_no_pod_ip_and_statuses_are_sorted_by_name() {
     let pod = pod("Always", json!([{"name": "z"}, {"name": "a"}]));
     let mut driver = Driver::new(pod, settings(), Script::default());
     driver.run_until(Duration::from_secs(1)).unwrap();
@@ -78,7 +78,7 @@ fn without_a_network_there_is_no_pod_ip_and_statuses_are_sorted_by_name() {
 }
 
 #[test]
-fn resources_and_mounts_are_shown_as_a_kubelet_shows_them() {
+pub(super) fn resources_and_mounts_are_shown_as_a_kubelet_shows_them() {
     let pod = pod(
         "Always",
         json!([{
@@ -179,7 +179,7 @@ fn message_of(policy: &str, code: i32, found: TerminationMessage) -> Option<Stri
 }
 
 #[test]
-fn a_termination_message_is_the_files_end_or_on_failure_the_logs() {
+pub(super) fn a_termination_message_is_the_files_end_or_on_failure_the_logs() {
     let file = |file: &str| TerminationMessage { file: file.to_owned(), ..Default::default() };
     let log = |log_tail: String| TerminationMessage { log_tail, ..Default::default() };
     assert_eq!(message_of("File", 0, file("done\n")).as_deref(), Some("done\n"));
@@ -201,7 +201,7 @@ fn a_termination_message_is_the_files_end_or_on_failure_the_logs() {
 }
 
 #[test]
-fn all_containers_of_a_pod_share_twelve_kibibytes_of_messages() {
+pub(super) fn all_containers_of_a_pod_share_twelve_kibibytes_of_messages() {
     let names = ["a", "b", "c", "d"];
     let pod = pod("Never", names.iter().map(|name| json!({"name": name})).collect());
     let message =
@@ -216,7 +216,7 @@ fn all_containers_of_a_pod_share_twelve_kibibytes_of_messages() {
 }
 
 #[test]
-fn a_memory_kill_is_told_whatever_the_exit_code() {
+pub(super) fn a_memory_kill_is_told_whatever_the_exit_code() {
     for (code, phase) in [(0, "Succeeded"), (137, "Failed")] {
         let run = Run { oom_killed: true, ..Run::exits(code, 0) };
         let driver = run_one("Never", Script::default().container("c", [run]), 1);
@@ -226,7 +226,7 @@ fn a_memory_kill_is_told_whatever_the_exit_code() {
 }
 
 #[test]
-fn a_terminal_phase_is_published_after_the_conditions_tell_of_it() {
+pub(super) fn a_terminal_phase_is_published_after_the_conditions_tell_of_it() {
     let driver = run_one(
         "Never",
         Script { latency: Duration::from_millis(5), ..Script::default() }.container("c", [Run::exits(1, 0)]),
@@ -245,7 +245,7 @@ fn a_terminal_phase_is_published_after_the_conditions_tell_of_it() {
 }
 
 #[test]
-fn generation_is_raised_by_a_changed_spec_and_by_the_first_delete() {
+pub(super) fn generation_is_raised_by_a_changed_spec_and_by_the_first_delete() {
     let mut driver = run_one("Always", Script::default(), 1);
     let generation = |driver: &Driver| {
         let pod = driver.machine.pod();

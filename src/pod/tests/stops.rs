@@ -11,7 +11,7 @@ fn delete(grace_seconds: Option<i64>) -> Fact {
 }
 
 #[test]
-fn a_deaf_container_is_killed_when_its_grace_is_over() {
+pub(super) fn a_deaf_container_is_killed_when_its_grace_is_over() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
     driver.at(Duration::from_secs(10), delete(Some(3)));
     driver.run_until(Duration::from_secs(100)).unwrap();
@@ -24,7 +24,7 @@ fn a_deaf_container_is_killed_when_its_grace_is_over() {
 }
 
 #[test]
-fn an_obeying_container_makes_a_deleted_pod_succeed() {
+pub(super) fn an_obeying_container_makes_a_deleted_pod_succeed() {
     let mut driver = run_one("Always", Script::default(), 10);
     driver.at(Duration::from_secs(10), delete(None));
     driver.run_until(Duration::from_secs(100)).unwrap();
@@ -46,7 +46,7 @@ fn killed_after(fact: Fact) -> f64 {
 }
 
 #[test]
-fn no_grace_period_is_shorter_than_two_seconds() {
+pub(super) fn no_grace_period_is_shorter_than_two_seconds() {
     assert_eq!(killed_after(delete(None)), 30.0);
     assert_eq!(killed_after(delete(Some(7))), 7.0);
     for short in [-1, 0, 1, 2] {
@@ -56,7 +56,7 @@ fn no_grace_period_is_shorter_than_two_seconds() {
 }
 
 #[test]
-fn a_second_shorter_delete_shortens_and_a_longer_one_does_nothing() {
+pub(super) fn a_second_shorter_delete_shortens_and_a_longer_one_does_nothing() {
     for (second, at, killed) in [(5, 12, 15.0), (5, 20, 22.0), (1, 11, 13.0), (0, 25, 27.0), (60, 12, 40.0)] {
         let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
         driver.at(Duration::from_secs(10), delete(Some(30)));
@@ -68,7 +68,7 @@ fn a_second_shorter_delete_shortens_and_a_longer_one_does_nothing() {
 }
 
 #[test]
-fn deletion_is_shown_in_the_metadata() {
+pub(super) fn deletion_is_shown_in_the_metadata() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
     driver.at(Duration::from_secs(10), delete(Some(30)));
     driver.run_until(Duration::from_secs(11)).unwrap();
@@ -80,7 +80,7 @@ fn deletion_is_shown_in_the_metadata() {
 }
 
 #[test]
-fn a_pod_deleted_in_back_off_shows_how_its_container_ended_and_is_gone_at_once() {
+pub(super) fn a_pod_deleted_in_back_off_shows_how_its_container_ended_and_is_gone_at_once() {
     for (code, phase) in [(0, "Succeeded"), (1, "Failed")] {
         let mut driver = run_one("Always", Script::default().container("c", [Run::exits(code, 0)]), 5);
         assert_eq!(container(&driver, "c").reason.as_deref(), Some("CrashLoopBackOff"));
@@ -94,7 +94,7 @@ fn a_pod_deleted_in_back_off_shows_how_its_container_ended_and_is_gone_at_once()
 }
 
 #[test]
-fn a_pod_deleted_before_anything_ran_fails_with_containers_that_cannot_be_located() {
+pub(super) fn a_pod_deleted_before_anything_ran_fails_with_containers_that_cannot_be_located() {
     use crate::pod::input::ImageFailure;
     use crate::simulation::ImageOutcome;
     let missing = ImageOutcome::Missing(ImageFailure::ErrImageNeverPull, "absent".to_owned());
@@ -112,7 +112,7 @@ fn a_pod_deleted_before_anything_ran_fails_with_containers_that_cannot_be_locate
 }
 
 #[test]
-fn a_container_that_is_being_started_when_the_pod_is_deleted_is_stopped_once_it_runs() {
+pub(super) fn a_container_that_is_being_started_when_the_pod_is_deleted_is_stopped_once_it_runs() {
     let script = Script { latency: Duration::from_secs(3), ..Script::default() };
     let mut driver = run_one("Always", script, 7);
     // Sandbox at 3 s, image at 6 s, the container itself at 9 s.
@@ -123,7 +123,7 @@ fn a_container_that_is_being_started_when_the_pod_is_deleted_is_stopped_once_it_
 }
 
 #[test]
-fn the_stop_signal_is_the_specs_then_the_images_then_sigterm() {
+pub(super) fn the_stop_signal_is_the_specs_then_the_images_then_sigterm() {
     use crate::pod::input::ImageFacts;
     use crate::simulation::ImageOutcome;
     let image = ImageFacts { stop_signal: Some("SIGQUIT".to_owned()), ..ImageFacts::default() };
@@ -141,7 +141,7 @@ fn the_stop_signal_is_the_specs_then_the_images_then_sigterm() {
 }
 
 #[test]
-fn a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase() {
+pub(super) fn a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase() {
     let mut driver = run_one("Never", Script::default().container("c", [Run::exits(0, 0)]), 5);
     assert!(driver.machine.is_torn_down() && !driver.removed);
     driver.at(Duration::from_secs(9), delete(None));
