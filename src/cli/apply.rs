@@ -6,8 +6,6 @@ mod pod;
 mod rehearsal;
 pub mod wait;
 
-use std::collections::BTreeSet;
-
 use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
@@ -16,13 +14,13 @@ use serde::de::DeserializeOwned;
 use super::choices::{ChoiceWords, choices};
 use super::everywhere::Everywhere;
 use super::files::FileWords;
+use super::notices::Notices;
 use super::print::wire;
 use super::resource::Kind;
 use super::{Caller, Failure, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
-use crate::supervisor::NOTICES;
 use crate::supervisor::kept::Claim;
 use crate::supervisor::launch::Choices;
 
@@ -139,13 +137,14 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     }
     let choices = choices(&words.choices, words.files.seccomp_default(), words.trace, everywhere);
     let interrupt = if words.wait { Some(wait::interruptible()?) } else { None };
-    let pods = all(&loaded.objects, words.replace, &choices, output, caller)?;
+    let mut notices = Notices::default();
+    let pods = all(&loaded.objects, words.replace, &choices, output, &mut notices, caller)?;
     caller.out.flush()?;
     if words.trace {
         pod::print_trace(&pods, caller)?;
     }
     match interrupt {
-        Some(interrupt) => wait::until_ready(&pods, words.timeout, &interrupt, caller),
+        Some(interrupt) => wait::until_ready(&pods, words.timeout, &interrupt, &mut notices, caller),
         None => Ok(0),
     }
 }
@@ -156,39 +155,31 @@ pub fn all(
     replace: bool,
     choices: &Choices,
     output: &str,
+    notices: &mut Notices,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<Applied>, Failure> {
     let pods = objects.iter().any(|object| matches!(object, Object::Pod(_)));
     require(if pods { Work::Pods } else { Work::Objects }, caller)?;
     let mut pods = Vec::new();
     let mut shown = Vec::new();
-    let mut told = BTreeSet::new();
+    // Before the pods, wherever they stand: a pod that uses them would find them missing and try again only later.
+    let mut stored = Vec::new();
     for object in objects {
-        let (outcome, value) = match object {
-            Object::ConfigMap(map) => {
-                let mut map = (**map).clone();
-                let outcome =
-                    store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, update::config_map, replace, caller)?;
-                (outcome, wire::config_map(&map))
-            }
-            Object::Secret(secret) => {
-                let mut secret = (**secret).clone();
-                let outcome =
-                    store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, update::secret, replace, caller)?;
-                (outcome, wire::secret(&secret))
-            }
-            Object::Pod(pod) => {
+        stored.push(keep(object, replace, caller)?);
+    }
+    for (object, stored) in objects.iter().zip(stored) {
+        let (outcome, value) = match (object, stored) {
+            (_, Some(stored)) => stored,
+            (Object::ConfigMap(_) | Object::Secret(_), None) => continue,
+            (Object::Pod(pod), None) => {
                 let (outcome, published) = pod::apply(pod, replace, choices, caller)?;
                 let text = |field: &Option<String>| field.clone().unwrap_or_default();
                 let metadata = &published.metadata;
                 let (name, namespace, uid) = (text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
-                let notices =
-                    metadata.annotations.as_ref().and_then(|all| all.get(NOTICES)).cloned().unwrap_or_default();
-                for line in notices.lines().filter(|_| outcome != Outcome::Unchanged) {
-                    // Once a call, however many pods it is said of.
-                    if told.insert(line.to_owned()) {
-                        caller.notice(&format!("Note: {line}"));
-                    }
+                match outcome {
+                    // It was told when the pod was made.
+                    Outcome::Unchanged => drop(notices.new_ones(&published)),
+                    _ => notices.tell(&published, caller),
                 }
                 pods.push(Applied { name, namespace, uid });
                 (outcome, wire::pod(&published))
@@ -206,6 +197,29 @@ pub fn all(
     }
     show(shown, output, caller)?;
     Ok(pods)
+}
+
+/// Stores a ConfigMap or Secret; answers what became of it, and it as it is now.
+fn keep(
+    object: &Object,
+    replace: bool,
+    caller: &mut Caller<'_>,
+) -> Result<Option<(Outcome, serde_json::Value)>, Failure> {
+    Ok(match object {
+        Object::ConfigMap(map) => {
+            let mut map = (**map).clone();
+            let outcome =
+                store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, update::config_map, replace, caller)?;
+            Some((outcome, wire::config_map(&map)))
+        }
+        Object::Secret(secret) => {
+            let mut secret = (**secret).clone();
+            let outcome =
+                store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, update::secret, replace, caller)?;
+            Some((outcome, wire::secret(&secret)))
+        }
+        Object::Pod(_) => None,
+    })
 }
 
 /// One object as it is, several as a List.

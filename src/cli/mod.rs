@@ -26,6 +26,7 @@ mod image;
 mod line;
 mod logs;
 mod lookout;
+mod notices;
 mod plan;
 pub mod print;
 mod resource;

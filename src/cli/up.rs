@@ -17,6 +17,7 @@ use super::files::FileWords;
 use super::logs::follow::{Followed, Follower};
 use super::logs::in_order_of_start;
 use super::logs::lines::{Lines, Shape, Share};
+use super::notices::Notices;
 use super::signals::Told;
 use super::{Caller, Failure, ask};
 use status::Status;
@@ -71,8 +72,9 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     let told: Vec<Told> = told
         .collect::<std::io::Result<_>>()
         .map_err(|error| Failure::Error(format!("could not take up signals: {error}")))?;
-    let pods = apply::all(&loaded.objects, words.replace, &choices, "", caller)?;
-    let outcome = stay(&pods, &words, &told, caller);
+    let mut notices = Notices::default();
+    let pods = apply::all(&loaded.objects, words.replace, &choices, "", &mut notices, caller)?;
+    let outcome = stay(&pods, &words, &told, &mut notices, caller);
     if outcome.is_err() {
         // Whatever went wrong here, nothing goes on running behind a terminal that does not show it.
         for pod in &pods {
@@ -83,7 +85,13 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
 }
 
 /// Shows logs until all pods have ended and are removed.
-fn stay(pods: &[Applied], words: &Words, told: &[Told], caller: &mut Caller<'_>) -> Result<u8, Failure> {
+fn stay(
+    pods: &[Applied],
+    words: &Words,
+    told: &[Told],
+    notices: &mut Notices,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
     let mut follower = Follower::new(&caller.paths, Lines::new(Shape { timestamps: words.timestamps, since: None }))?;
     let mut colours = colours(caller);
     for applied in pods {
@@ -104,6 +112,7 @@ fn stay(pods: &[Applied], words: &Words, told: &[Told], caller: &mut Caller<'_>)
     loop {
         status.clear(caller);
         follower.print(caller)?;
+        follower.pods.iter().for_each(|followed| notices.tell(&followed.pod, caller));
         let over: Vec<bool> = follower.pods.iter().map(|pod| ended(pod, ending)).collect();
         if over.iter().all(|over| *over) {
             break;
