@@ -142,10 +142,13 @@ impl EventLog {
             EventType::Normal => &mut self.normal,
             EventType::Warning => &mut self.warning,
         };
-        let through = filter.lets_through(at.boot, numbers);
+        // Each source has a filter of its own; a scheduler says one thing.
+        let through = reporter == Reporter::Scheduler || filter.lets_through(at.boot, numbers);
         let same = |entry: &Entry| {
-            let one = entry.message == message || both_combined(&entry.message, &message);
-            one && entry.container.as_deref() == container && entry.kind == kind && entry.reason == reason
+            // Combined ones are of no single container any more.
+            let one = both_combined(&entry.message, &message)
+                || entry.message == message && entry.container.as_deref() == container;
+            one && entry.kind == kind && entry.reason == reason
         };
         if let Some(index) = self.entries.iter().position(same) {
             let mut entry = self.entries.remove(index);
@@ -195,7 +198,7 @@ impl EventLog {
         }
         similar.last = now;
         let known = similar.texts.contains(&text);
-        let full = similar.texts.len() as u64 >= numbers.events_similar;
+        let full = similar.texts.len() as u64 + 1 >= numbers.events_similar;
         if !known && !full {
             similar.texts.push(text);
         }

@@ -39,7 +39,8 @@ pub struct Numbers {
     pub message_log_lines: u64,
     /// What the messages of all containers of a pod share (`MaxPodTerminationMessageLogLength`).
     pub message_pod_bytes: u64,
-    /// More than so many similar events with different texts become one (`events_cache.go`: `defaultAggregateMaxEvents`).
+    /// Of similar events with different texts the so-many-th is the first that is combined with those that follow
+    /// (`events_cache.go`: `defaultAggregateMaxEvents`).
     pub events_similar: u64,
     /// When they come without a pause of this (`defaultAggregateIntervalInSeconds`).
     pub events_similar_milliseconds: u64,

@@ -25,7 +25,7 @@ const HOLDERS: &[(&str, fn())] = holders![
     limits::a_run_of_ten_minutes_exactly_keeps_the_back_off,
     limits::a_failed_pull_of_ten_minutes_ago_exactly_is_remembered,
     limits::a_pod_that_names_no_grace_period_has_thirty_seconds,
-    limits::more_than_ten_similar_events_become_one,
+    limits::the_tenth_of_similar_events_is_combined_with_those_that_follow,
     limits::twenty_five_events_of_a_type_may_come_at_once_and_then_one_in_five_minutes,
     limits::the_oldest_of_more_than_256_events_is_dropped,
     golden::each_recorded_case_is_replayed_as_it_was,
