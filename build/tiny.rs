@@ -19,6 +19,8 @@ const COMPILE: [&str; 8] = [
     "-Cforce-unwind-tables=no",
     "-Ctarget-feature=+crt-static",
 ];
+/// The compiler's own atomic functions for aarch64 ask the C library which instructions the processor has; there is none.
+const COMPILE_AARCH64: [&str; 1] = ["-Ctarget-feature=-outline-atomics"];
 const LLD: [&str; 3] = [
     "-Clinker=rust-lld",
     "-Clinker-flavor=ld.lld",
@@ -58,10 +60,12 @@ pub fn build() -> Result<(), String> {
 }
 
 fn compile(source: &Path, name: &str, output: &Path, arguments: &[&str]) -> Result<(), String> {
+    let target = variable("TARGET")?;
     let said = |what: &dyn fmt::Display| format!("{}: {what}", source.display());
     let result = Command::new(variable("RUSTC")?)
-        .args(["--edition=2024", "--crate-name", name, "--target", &variable("TARGET")?])
+        .args(["--edition=2024", "--crate-name", name, "--target", &target])
         .args(COMPILE)
+        .args(COMPILE_AARCH64.iter().filter(|_| target.starts_with("aarch64")))
         .args(arguments)
         .arg("-o")
         .arg(output)

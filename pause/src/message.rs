@@ -107,7 +107,7 @@ impl Default for Request {
     }
 }
 
-/// `Report::kind`: the child of this id is `pid`; a pidfd comes with it while it is not reaped.
+/// `Report::kind`: the child of this id is `pid`. While its entry in the page is [`LIVE`] it is not reaped.
 pub const SPAWNED: u32 = 1;
 /// `Report::kind`: it could not be made; `status` is the errno, nothing is remembered.
 pub const SPAWN_FAILED: u32 = 2;

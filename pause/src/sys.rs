@@ -1,11 +1,8 @@
 //! The tiny programs' way to the kernel: each system call that they use with what it is used for, and what a program without
 //! a library has to bring along. A call returns its result, or an errno below zero.
 
-#[cfg(target_arch = "aarch64")]
-#[path = "sys/aarch64.rs"]
-mod arch;
-#[cfg(target_arch = "x86_64")]
-#[path = "sys/x86_64.rs"]
+#[cfg_attr(target_arch = "aarch64", path = "sys/aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "sys/x86_64.rs")]
 mod arch;
 
 /// What fits a register: numbers, and references, which keep the wrappers below safe.
@@ -48,6 +45,10 @@ calls! {
     write(fd: i32, status: &crate::table::Status, size: usize) = [1, 64];
     /// Reads the second process's pid out of a stage's table.
     pread(fd: i32, into: &mut i32, size: usize, offset: usize) = [17, 67];
+    /// Puts a packet into a queue, whole or not at all.
+    sendto(fd: i32, report: &crate::message::Report, size: usize, flags: i32, address: usize, length: usize) = [44, 206];
+    /// Takes a packet out of its queue without looking at it: into no bytes, the rest goes.
+    recvfrom(fd: i32, into: usize, size: usize, flags: i32, address: usize, length: usize) = [45, 207];
     /// Lets go of a descriptor.
     close(fd: i32) = [3, 57];
     /// CLOSE_RANGE_CLOEXEC: whatever came in over exec leaves at the next one.
@@ -56,9 +57,6 @@ calls! {
     fcntl(fd: i32, command: i32, argument: i32) = [72, 25];
     /// Puts a descriptor at the number its program expects; EINVAL when both are the same.
     dup3(fd: i32, target: i32, flags: i32) = [292, 24];
-    /// SIG_DFL for a signal: a disposition of "ignore" passes exec, `nohup` and Rust programs leave some. The kernel's
-    /// structure is three or four words of zeros.
-    rt_sigaction(signal: i32, new: &[usize; 4], old: usize, size: usize) = [13, 134];
     /// Blocks or frees signals; the mask passes exec.
     rt_sigprocmask(how: i32, new: &u64, old: usize, size: usize) = [14, 135];
     /// Waits for a blocked signal. Blocked ones stay pending, for PID 1 of a namespace too, so none is missed.
@@ -71,16 +69,12 @@ calls! {
     prctl(option: i32, argument: usize, b: usize, c: usize, d: usize) = [157, 167];
     /// The name that ps shows; a program run from a memfd would be called after that.
     prctl_name(option: i32, name: &[u8; 16]) = [157, 167];
-    /// What this process may do.
-    capget(header: &[u32; 2], sets: &mut [[u32; 3]; 2]) = [125, 90];
-    /// Gives up the rest.
+    /// Gives up all capabilities but these.
     capset(header: &[u32; 2], sets: &[[u32; 3]; 2]) = [126, 91];
     /// This process's number.
     getpid() = [39, 172];
     /// Looks at or reaps an ended child. WNOWAIT looks; WNOHANG does not wait, and gives pid 0 when there is none.
     waitid(which: i32, pid: i32, info: &mut Siginfo, options: i32, usage: usize) = [247, 95];
-    /// A descriptor for a process: of an own child not yet reaped, no other can be meant.
-    pidfd_open(pid: i32, flags: u32) = [434, 434];
     /// Time of a clock, as seconds and nanoseconds.
     clock_gettime(clock: i32, time: &mut [u64; 2]) = [228, 113];
 }
@@ -90,18 +84,18 @@ calls! {
 #[allow(missing_docs)]
 pub mod constant {
     pub const EAGAIN: isize = -11; pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28;
-    pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17; pub const SIG_SETMASK: i32 = 2;
-    pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | 0o2000000; pub const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    pub const F_DUPFD_CLOEXEC: i32 = 1030; pub const F_SETFD: i32 = 2;
-    pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15; pub const PR_SET_CHILD_SUBREAPER: i32 = 36;
-    pub const PR_GET_NO_NEW_PRIVS: i32 = 39; pub const CAP_SYS_ADMIN: u32 = 1 << 21;
+    pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17;
+    pub const SIG_SETMASK: i32 = 2; pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | 0o2000000;
+    pub const CLOSE_RANGE_CLOEXEC: u32 = 4; pub const F_DUPFD_CLOEXEC: i32 = 1030; pub const F_SETFD: i32 = 2;
+    pub const CLONE_FILES: u64 = 0x400; pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15;
+    pub const PR_SET_CHILD_SUBREAPER: i32 = 36; pub const PR_GET_NO_NEW_PRIVS: i32 = 39;
+    pub const CAP_SYS_ADMIN: u32 = 1 << 21; pub const CAP_VERSION_3: u32 = 0x20080522;
     /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME.
-    pub const CLONE_NAMESPACES: u64 = 0x7e020080;
-    pub const P_ALL: i32 = 0; pub const P_PID: i32 = 1; pub const CLD_EXITED: i32 = 1;
-    pub const WNOHANG: i32 = 1; pub const WEXITED: i32 = 4; pub const WNOWAIT: i32 = 0x01000000;
-    pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1; pub const CLOCK_BOOTTIME: i32 = 7;
-    pub const POLLIN: i16 = 1; pub const POLLOUT: i16 = 4; pub const MSG_PEEK: i32 = 2; pub const MSG_TRUNC: i32 = 0x20;
-    pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000; pub const MSG_CMSG_CLOEXEC: i32 = 0x40000000;
+    pub const CLONE_NAMESPACES: u64 = 0x7e020080; pub const P_ALL: i32 = 0; pub const P_PID: i32 = 1;
+    pub const CLD_EXITED: i32 = 1; pub const WNOHANG: i32 = 1; pub const WEXITED: i32 = 4;
+    pub const WNOWAIT: i32 = 0x01000000; pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1;
+    pub const CLOCK_BOOTTIME: i32 = 7; pub const POLLIN: i16 = 1; pub const POLLOUT: i16 = 4;
+    pub const MSG_TRUNC: i32 = 0x20; pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000;
 }
 
 /// A clock's time in nanoseconds.
@@ -124,21 +118,15 @@ pub struct Siginfo { pub head: [i32; 2], pub code: i32, pub pad: i32, pub pid: i
 
 /// One SCM_RIGHTS message: its size (16 and four for each descriptor), SOL_SOCKET and SCM_RIGHTS (1, 1), the descriptors.
 #[repr(C)]
-pub struct Rights<const COUNT: usize>(pub usize, pub [i32; 2], pub [i32; COUNT]);
+pub struct Rights(pub usize, pub [i32; 2], pub [i32; crate::message::DESCRIPTORS_MAX + 2]);
 
-/// sendmsg(2) and recvmsg(2): which of the two.
-pub const SENDMSG: usize = [46, 211][arch::COLUMN];
-/// With MSG_PEEK a packet stays in its queue, and descriptors come each time that it is looked at.
-pub const RECVMSG: usize = [47, 212][arch::COLUMN];
-
-/// One packet, and descriptors with it.
-///
-/// # Safety
-/// `part` is an address and so many bytes there, `control` likewise ([`Rights`], or none); RECVMSG may fill both with any.
-pub unsafe fn packet(way: usize, fd: i32, part: [usize; 2], control: [usize; 2], flags: i32) -> isize {
-    let header = [0, 0, part.as_ptr() as usize, 1, control[0], control[1], 0];
-    // SAFETY: struct msghdr, with one struct iovec; the rest is the caller's promise.
-    unsafe { call(way, &[fd.word(), header.as_ptr() as usize, flags.word()]) }
+/// recvmsg(2) of a request that stays in its queue (MSG_PEEK): its descriptors come each time that it is looked at.
+pub fn look(fd: i32, request: &mut crate::message::Request, rights: &mut Rights) -> isize {
+    let part = [request.word(), size_of_val(request)];
+    let header = [0, 0, part.as_ptr() as usize, 1, rights.word(), size_of_val(rights), 0];
+    // MSG_CMSG_CLOEXEC, MSG_DONTWAIT and MSG_PEEK.
+    // SAFETY: struct msghdr, with one struct iovec. Both structures are numbers, any bytes will do.
+    unsafe { call([47, 212][arch::COLUMN], &[fd.word(), header.as_ptr() as usize, 0x40000042]) }
 }
 
 /// mmap(2) of a descriptor's file, shared, for reading and writing. The address, or an errno below zero.
@@ -152,25 +140,20 @@ pub fn map(fd: i32, size: usize) -> isize {
 /// anew in the page of those texts (`entry!`), which `/proc/<pid>/cmdline` is read from: so that one page is all there is.
 #[inline(never)]
 pub fn rest() {
-    const BELOW: usize = 16 * 4096;
-    let page = arch::stack_end() & !4095;
-    // SAFETY: nothing beneath the stack's end is read again before it is written. 4 is MADV_DONTNEED. EINVAL where a page is
-    // larger, ENOMEM where there is less of a stack (and the rest is done): no matter.
-    unsafe { call([28, 233][arch::COLUMN], &[page - BELOW, BELOW, 4]) };
+    // Beneath it all that this function uses of the stack, and no other is under way.
+    let mut here = 0u8;
+    let below = (&raw mut here as usize - 512) & !4095;
+    // SAFETY: nothing there is read again before it is written. 4 is MADV_DONTNEED. EINVAL where a page is larger, ENOMEM
+    // where there is less of a stack (and the rest is done): no matter.
+    unsafe { call([28, 233][arch::COLUMN], &[below - 0x10000, 0x10000, 4]) };
 }
 
-/// clone(2) as fork, but for the descriptor table, which both use. (fork does not exist on aarch64.)
-pub fn clone_files() -> isize {
-    // SAFETY: the child has a copy of all memory that is not shared by intention.
-    unsafe { call([56, 220][arch::COLUMN], &[0x400 | constant::SIGCHLD]) }
-}
-
-/// clone3(2): like fork, with namespaces. CLONE_PARENT_SETTID: the kernel stores the pid before the child runs, so it is
-/// known whatever happens to us.
-pub fn clone3(namespaces: u64, pid: &core::sync::atomic::AtomicI32) -> isize {
+/// clone3(2): like fork, with namespaces or CLONE_FILES. CLONE_PARENT_SETTID: the kernel stores the pid before the child
+/// runs, so it is known whatever happens to us.
+pub fn clone3(flags: u64, pid: &core::sync::atomic::AtomicI32) -> isize {
     // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
-    let arguments = [namespaces | 0x100000, 0, 0, pid.as_ptr() as u64, constant::SIGCHLD as u64, 0, 0, 0];
-    // SAFETY: as above.
+    let arguments = [flags | 0x100000, 0, 0, pid.as_ptr() as u64, constant::SIGCHLD as u64, 0, 0, 0];
+    // SAFETY: the child has a copy of all memory that is not shared by intention.
     unsafe { call(435, &[arguments.as_ptr() as usize, 64]) }
 }
 

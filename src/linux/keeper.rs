@@ -9,8 +9,10 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use pause::message as wire;
+
+use super::pidfd;
 
 mod start;
 
@@ -84,7 +86,7 @@ pub enum Report {
     },
 }
 
-/// A report, and what came with it.
+/// A report, and what belongs to it.
 #[derive(Debug)]
 pub struct Received {
     /// The report.
@@ -150,31 +152,36 @@ impl Keeper {
     pub fn peek(&self) -> io::Result<Option<Received>> {
         loop {
             let mut report = wire::Report::default();
-            let mut control = nix::cmsg_space!([RawFd; 1]);
             // SAFETY: a report is plain numbers, any bytes are one.
             let bytes = unsafe { std::slice::from_raw_parts_mut((&raw mut report).cast::<u8>(), size_of_val(&report)) };
             let mut parts = [IoSliceMut::new(bytes)];
-            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-            let received = match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), flags) {
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+            let received = match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, None, flags) {
                 Err(nix::Error::EAGAIN) => return Ok(None),
-                other => other?,
+                other => other?.bytes,
             };
-            let mut pidfd = None;
-            for message in received.cmsgs()? {
-                if let ControlMessageOwned::ScmRights(fds) = message {
-                    // SAFETY: just received, owned by nobody else.
-                    pidfd = fds.first().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
-                }
-            }
-            if received.bytes == 0 {
+            if received == 0 {
                 let message = "the pod's keeper and its twin have ended";
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
             }
             match read_report(&report) {
-                Some(report) => return Ok(Some(Received { report, pidfd })),
+                Some(report) => {
+                    let pidfd = match &report {
+                        Report::Spawned { id, pid } => self.pidfd_of(id, *pid),
+                        _ => None,
+                    };
+                    return Ok(Some(Received { report, pidfd }));
+                }
                 None => self.take()?,
             }
         }
+    }
+
+    /// A pidfd of a live child. The keeper marks a child as ended before it reaps it: one that is still listed after the pidfd
+    /// was made was not reaped, so its number was not given to another process.
+    pub fn pidfd_of(&self, id: &str, pid: i32) -> Option<OwnedFd> {
+        let pidfd = pidfd::open(pid).ok()?;
+        self.children().iter().any(|(other, number)| other == id && *number == pid).then_some(pidfd)
     }
 
     /// Takes the report that was peeked.

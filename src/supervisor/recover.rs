@@ -356,7 +356,7 @@ impl Supervisor {
         // reports alone. Nothing is in neither.
         let children = self.keeper.children();
         for (id, pid) in &children {
-            if let Some(pidfd) = self.pidfd_of(id, *pid) {
+            if let Some(pidfd) = self.keeper.pidfd_of(id, *pid) {
                 self.processes.insert(id.clone(), Rc::new(pidfd));
             }
         }
@@ -375,14 +375,6 @@ impl Supervisor {
         self.find_lost(&asked_for).await;
         self.queue.extend(unanswered);
         self.end_strangers(&children);
-    }
-
-    /// A pidfd of a child of the keeper's. The keeper marks a child as ended before it reaps it: one that is still listed
-    /// after the pidfd was made was not reaped, so its number was not given to another process.
-    fn pidfd_of(&self, id: &str, pid: i32) -> Option<OwnedFd> {
-        let pidfd = pidfd::open(pid).ok()?;
-        let listed = self.keeper.children().iter().any(|(other, number)| other == id && *number == pid);
-        listed.then_some(pidfd)
     }
 
     /// Log pipes and status pipes that a predecessor gave to the keeper.

@@ -8,7 +8,6 @@
 #![no_std]
 #![no_main]
 
-use core::mem::{size_of, size_of_val};
 use core::ptr::null;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use pause::message::*;
@@ -22,45 +21,31 @@ fn main() -> i32 {
     let page = map(PAGE_DESCRIPTOR, size_of::<Page>());
     // SAFETY: mapped for good, of a size that its maker has sealed; what changes in it is atomic.
     let page = if page < 0 { return 1 } else { unsafe { &*(page as *const Page) } };
-    if page.magic != MAGIC || page.version != VERSION {
-        return 1;
-    }
-    for signal in 1..=64 {
-        rt_sigaction(signal, &[0; 4], 0, 8);
-    }
     rt_sigprocmask(SIG_SETMASK, &!0, 0, 8);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    drop_capabilities();
+    // Only clone3 with namespaces needs one. With no_new_privs the children could not get theirs back at their exec: then none
+    // is given up.
+    if prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 {
+        capset(&[CAP_VERSION_3, 0], &[[CAP_SYS_ADMIN, CAP_SYS_ADMIN, 0], [0; 3]]);
+    }
     let signals = signalfd4(-1, &(1 << (SIGCHLD - 1)), 8, NONBLOCK_CLOEXEC) as i32;
     page.guard.store(getpid() as i32, SeqCst);
     prctl_name(PR_SET_NAME, b"guard\0\0\0\0\0\0\0\0\0\0\0");
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    let keeper = clone_files() as i32;
+    let keeper = clone3(CLONE_FILES, &page.keeper) as i32;
     if keeper != 0 {
         let mut info = Siginfo::default();
         rest();
-        if waitid(P_PID, keeper, &mut info, WEXITED, 0) == 0 && info.code == CLD_EXITED && info.status == 0 {
+        if waitid(P_PID, keeper, &mut info, WEXITED, 0) == 0 && info.status == 0 {
             return 0;
         }
-        page.guard.store(0, SeqCst);
+        page.keeper.store(page.guard.swap(0, SeqCst), SeqCst);
         close_strays(page, signals);
     }
-    page.keeper.store(getpid() as i32, SeqCst);
     prctl_name(PR_SET_NAME, b"keeper\0\0\0\0\0\0\0\0\0\0");
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Keeper { page, signals, blocked: false }.run();
     0
-}
-
-/// Only clone3 with namespaces needs one. With no_new_privs the children could not get theirs back at their exec: then none
-/// is given up.
-fn drop_capabilities() {
-    const VERSION_3: [u32; 2] = [0x20080522, 0];
-    let mut sets = [[0; 3]; 2];
-    if prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 && capget(&VERSION_3, &mut sets) == 0 {
-        let [[effective, permitted, _], _] = sets;
-        capset(&VERSION_3, &[[effective & CAP_SYS_ADMIN, permitted & CAP_SYS_ADMIN, 0], [0; 3]]);
-    }
 }
 
 /// What a killed keeper had received but not put down is not left open: a stray end of a pipe would keep it from its end.
@@ -78,11 +63,8 @@ fn close_strays(page: &Page, signals: i32) {
 fn become_program(fds: &mut [i32], targets: &[i32]) -> ! {
     let above = targets.iter().fold(KEEPER_SOCKET, |highest, target| highest.max(*target)) + 1;
     fds.iter_mut().for_each(|fd| *fd = fcntl(*fd, F_DUPFD_CLOEXEC, above) as i32);
-    let [program, rest @ ..] = fds else { exit(NOT_EXECUTED_EXIT) };
-    if rest.iter().zip(targets).any(|(fd, target)| dup3(*fd, *target, 0) < 0) {
-        exit(NOT_EXECUTED_EXIT);
-    }
-    execute(*program, &[c"stage".as_ptr().cast(), null()])
+    let failed = fds.iter().skip(1).zip(targets).any(|(fd, target)| dup3(*fd, *target, 0) < 0);
+    execute(fds.first().filter(|_| !failed).map_or(-1, |fd| *fd), &[c"stage".as_ptr().cast(), null()])
 }
 
 /// A second process may live, and end, before the first has ended.
@@ -137,9 +119,7 @@ impl Keeper {
         }
         page.ended_code.store(info.code, SeqCst);
         page.ended_status.store(info.status, SeqCst);
-        if info.code == CLD_EXITED && info.status == 0 {
-            page.over.store(1, SeqCst);
-        }
+        page.over.store((info.code == CLD_EXITED && info.status == 0) as u32, SeqCst);
         let ran = now(CLOCK_BOOTTIME) - page.started_at.load(SeqCst);
         let failures = if ran > BACKOFF_MAX { 0 } else { page.failures.load(SeqCst) };
         page.failures.store(failures + 1, SeqCst);
@@ -151,7 +131,7 @@ impl Keeper {
     /// successor knows from its journal what it has no answer to, and asks again. So what is held now is what it inherits.
     fn start_supervisor(&mut self) {
         let page = self.page;
-        while self.take_request() > 0 {}
+        while recvfrom(KEEPER_SOCKET, 0, 0, MSG_DONTWAIT | MSG_TRUNC, 0, 0) > 0 {}
         page.starts.fetch_add(1, SeqCst);
         page.started_at.store(now(CLOCK_BOOTTIME), SeqCst);
         page.restart_at.store(now(CLOCK_BOOTTIME) + BACKOFF_MAX, SeqCst);
@@ -168,31 +148,21 @@ impl Keeper {
         }
     }
 
-    /// Puts a packet into the queue, or notes that it is full. A pidfd that cannot go along stays out: it is a courtesy.
-    fn send(&mut self, report: &Report, pidfd: i32) -> bool {
-        let rights = Rights(20, [1, 1], [pidfd, 0]);
-        let (part, flags) = ([&raw const *report as usize, size_of::<Report>()], MSG_DONTWAIT | MSG_NOSIGNAL);
-        // SAFETY: sending only reads.
-        let send = |control| unsafe { packet(SENDMSG, KEEPER_SOCKET, part, control, flags) };
-        let mut sent = if pidfd >= 0 { send([&raw const rights as usize, 24]) } else { 0 };
-        if sent <= 0 && sent != EAGAIN {
-            sent = send([0, 0]);
-        }
-        self.blocked = sent < 0;
+    /// Puts a packet into the queue, or notes that it is full.
+    fn send(&mut self, report: &Report) -> bool {
+        self.blocked = sendto(KEEPER_SOCKET, report, size_of::<Report>(), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) < 0;
         !self.blocked
     }
 
     fn answer(&mut self, child: &Child) -> bool {
-        let pid = child.pid.load(SeqCst);
-        let pidfd = if child.state.load(SeqCst) == LIVE { pidfd_open(pid, 0) as i32 } else { -1 };
-        let sent = self.send(&Report { kind: SPAWNED, pid, name: child.name.load(), ..Report::default() }, pidfd);
-        close(pidfd);
+        let (pid, name) = (child.pid.load(SeqCst), child.name.load());
+        let sent = self.send(&Report { kind: SPAWNED, pid, name, ..Report::default() });
         child.answered.fetch_or(sent as u32, SeqCst);
         sent
     }
 
     fn failed(&mut self, kind: u32, name: &Name, errno: i32) -> bool {
-        self.send(&Report { kind, status: errno, name: *name, ..Report::default() }, -1)
+        self.send(&Report { kind, status: errno, name: *name, ..Report::default() })
     }
 
     /// Reports and then reaps whatever has ended. What cannot be reported stays a zombie, and so is never lost. One that was
@@ -202,16 +172,14 @@ impl Keeper {
         loop {
             self.supervisor_end();
             let (pending, mut info) = (page.pending.load(SeqCst), Siginfo::default());
-            let which = if pending == 0 { P_ALL } else { P_PID };
-            let found = waitid(which, pending, &mut info, WEXITED | WNOHANG | WNOWAIT, 0);
-            if found < 0 && pending != 0 {
-                page.pending.store(0, SeqCst);
-            } else if info.pid == 0 || page.over.load(SeqCst) == 0 && !self.report(&info) {
-                return;
-            } else {
+            // P_ALL or P_PID. An error: the one that was numbered is reaped already.
+            if waitid((pending != 0) as i32, pending, &mut info, WEXITED | WNOHANG | WNOWAIT, 0) == 0 || pending == 0 {
+                if info.pid == 0 || page.over.load(SeqCst) == 0 && !self.report(&info) {
+                    return;
+                }
                 waitid(P_PID, info.pid, &mut info, WEXITED | WNOHANG, 0);
-                page.pending.store(0, SeqCst);
             }
+            page.pending.store(0, SeqCst);
         }
     }
 
@@ -243,15 +211,9 @@ impl Keeper {
         let Siginfo { pid, code, status, .. } = *info;
         let (sequence, wall, boot) = (page.sequence.load(SeqCst), now(CLOCK_REALTIME) as i64, now(CLOCK_BOOTTIME));
         let name = child.map(|child| child.name.load()).unwrap_or_default();
-        let sent = self.send(&Report { kind: EXITED, pid, code, status, sequence, wall, boot, name }, -1);
+        let sent = self.send(&Report { kind: EXITED, pid, code, status, sequence, wall, boot, name });
         child.filter(|_| sent).into_iter().for_each(|child| child.state.store(ENDED, SeqCst));
         sent
-    }
-
-    /// Takes the first packet out of the supervisor's queue without looking at it.
-    fn take_request(&mut self) -> isize {
-        // SAFETY: nothing is read into no bytes; the rest of the packet goes.
-        unsafe { packet(RECVMSG, KEEPER_SOCKET, [0, 0], [0, 0], MSG_DONTWAIT | MSG_TRUNC) }
     }
 
     /// Carries out requests. One is taken out of the queue only when it was done and answered.
@@ -259,35 +221,25 @@ impl Keeper {
         while !self.blocked {
             let mut request = Request::default();
             let mut rights = Rights(16, [0; 2], [-1; DESCRIPTORS_MAX + 2]);
-            let part = [&raw mut request as usize, size_of::<Request>()];
-            let control = [&raw mut rights as usize, size_of_val(&rights)];
-            let flags = MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
-            // SAFETY: a request is numbers, any bytes will do.
-            if unsafe { packet(RECVMSG, KEEPER_SOCKET, part, control, flags) } <= 0 {
+            if look(KEEPER_SOCKET, &mut request, &mut rights) <= 0 {
                 return;
             }
             let Rights(size, _, fds) = &mut rights;
             let fds = fds.get_mut(..(*size - 16) / 4).unwrap_or_default();
             let done = match (request.kind, &mut *fds) {
-                (SPAWN, fds) => self.spawn(&request, fds),
+                (SPAWN, fds) => match self.make(&request, fds) {
+                    Err(errno) => self.failed(SPAWN_FAILED, &request.name, errno),
+                    Ok(child) => child.pid.load(SeqCst) == 0 || self.answer(child),
+                },
                 (FORGET, _) => self.forget(&request.name),
                 (HOLD, fds) => self.hold(&request.name, fds),
                 (RELEASE, _) => self.release(&request.name),
                 _ => true,
             };
-            for fd in fds {
-                close(*fd);
-            }
+            fds.iter().for_each(|fd| _ = close(*fd));
             if done {
-                self.take_request();
+                recvfrom(KEEPER_SOCKET, 0, 0, MSG_DONTWAIT | MSG_TRUNC, 0, 0);
             }
-        }
-    }
-
-    fn spawn(&mut self, request: &Request, fds: &mut [i32]) -> bool {
-        match self.make(request, fds) {
-            Err(errno) => self.failed(SPAWN_FAILED, &request.name, errno),
-            Ok(child) => child.pid.load(SeqCst) == 0 || self.answer(child),
         }
     }
 
@@ -344,16 +296,12 @@ impl Keeper {
     fn hold(&mut self, name: &Name, fds: &[i32]) -> bool {
         self.release(name);
         let copy = fds.first().map_or(-EMFILE, |fd| fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_HELD) as i32);
-        match self.page.free_held() {
-            Some(held) if copy >= 0 => {
-                held.name.store(name);
-                held.descriptor.store(copy, SeqCst);
-                true
-            }
-            _ => {
-                close(copy);
-                self.failed(HOLD_FAILED, name, if copy < 0 { -copy } else { ENOSPC })
-            }
-        }
+        let Some(held) = self.page.free_held().filter(|_| copy >= 0) else {
+            close(copy);
+            return self.failed(HOLD_FAILED, name, if copy < 0 { -copy } else { ENOSPC });
+        };
+        held.name.store(name);
+        held.descriptor.store(copy, SeqCst);
+        true
     }
 }

@@ -3,24 +3,13 @@
 /// Which of the two numbers of a system call is meant.
 pub const COLUMN: usize = 0;
 
-/// The kernel enters with the stack pointer at argc, which is at rsp, and argv[0] at rsp + 8. The stack begins anew beneath the
-/// text of argv[0] (see `sys::rest`), aligned as Rust wants it; rbp 0 ends a debugger's backtrace. Without arguments (null)
-/// it stays where it is.
+/// The kernel enters with the stack pointer at argc, and argv[0] 8 bytes above, which whoever executes these programs gives. The
+/// stack begins anew beneath its text (see `sys::rest`), aligned as Rust wants it; rbp 0 ends a debugger's backtrace.
 #[macro_export]
 macro_rules! entry {
     () => {
-        core::arch::global_asm!(".globl _start", "_start: xor ebp, ebp", "mov rax, [rsp + 8]", "test rax, rax",
-            "cmovne rsp, rax", "and rsp, -16", "call {}", sym start);
+        core::arch::global_asm!(".globl _start; _start: xor ebp, ebp", "mov rsp, [rsp + 8]", "and rsp, -16", "call {}", sym start);
     };
-}
-
-/// The lowest address that whoever asks may be using: a function that calls none has 128 bytes beneath its stack pointer.
-#[inline(always)]
-pub fn stack_end() -> usize {
-    let end;
-    // SAFETY: reads a register.
-    unsafe { core::arch::asm!("lea {}, [rsp - 128]", out(reg) end, options(nomem, nostack)) };
-    end
 }
 
 /// # Safety

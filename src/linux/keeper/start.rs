@@ -233,6 +233,11 @@ fn set_up(config: &Start<'_>) -> Result<(), Step> {
     // SAFETY: calls with numbers and C strings only. The unchecked ones are those that need a right which an ordinary
     // user lacks, and that change nothing for a process that was started in the ordinary way.
     unsafe {
+        // SIG_DFL for all: "ignore" passes exec, and `nohup` and Rust programs leave some. Not by signal(3), which keeps two of
+        // them to itself. The kernel's structure is three or four words.
+        for signal in 1..=64 {
+            libc::syscall(libc::SYS_rt_sigaction, signal, [0usize; 4].as_ptr(), 0, 8);
+        }
         check(Step::Session, libc::setsid().into())?;
         for procs in config.cgroups {
             // 0 is the writer itself. First of all that allocates: memory stays charged to the cgroup it was touched in.
