@@ -7,6 +7,9 @@ use jiff::Timestamp;
 
 use super::ask::{self, Object, Typed};
 use super::everywhere::Everywhere;
+use super::print::columns::Widths;
+use super::print::custom_columns::Columns;
+use super::print::jsonpath::{Form, Template};
 use super::print::table::{Shape, Table};
 use super::print::{event_row, object_row, pod_row};
 use super::resource::{self, Kind, Wanted};
@@ -20,6 +23,8 @@ Examples:
   podlet get pods                   all pods of the namespace
   podlet get pods -A -o wide        of all namespaces, with address and node
   podlet get pod web -o yaml        one pod, as the API server would give it
+  podlet get pod web -o jsonpath='{.status.phase}'
+  podlet get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
   podlet get pods -w                and again after each change
   podlet get pods -l app=web        by label
   podlet get configmaps,secrets     several kinds
@@ -28,7 +33,8 @@ pub struct Words {
     /// TYPE [NAME …] or TYPE/NAME …, where TYPE is pods, configmaps, secrets or events (po, cm, ev for short).
     #[arg(value_name = "TYPE[/NAME]")]
     pub resources: Vec<String>,
-    /// json, yaml, name or wide.
+    /// json, yaml, name, wide, jsonpath=TEMPLATE, jsonpath-as-json=, jsonpath-file=, custom-columns=HEADING:FIELD,…,
+    /// custom-columns-file=.
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<String>,
     /// Prints again after each change, until Ctrl-C.
@@ -64,18 +70,46 @@ pub struct Words {
 }
 
 /// How objects are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Output {
     Table,
     Wide,
     Json,
     Yaml,
     Name,
+    JsonPath(Template, Form),
+    Columns(Columns),
 }
 
 impl Output {
     fn parse(word: Option<&str>) -> Result<Output, Failure> {
-        Ok(match word.unwrap_or_default() {
+        let word = word.unwrap_or_default();
+        let (format, given) = word.split_once('=').map_or((word, None), |(format, given)| (format, Some(given)));
+        let given = || given.filter(|given| !given.is_empty());
+        let template = |text: &str, form| {
+            let parsed = Template::parse(text.trim_start_matches('\u{feff}'));
+            parsed
+                .map(|template| Output::JsonPath(template, form))
+                .map_err(|error| Failure::Error(format!("error parsing jsonpath {text}, {error}")))
+        };
+        let no_template = || Failure::error("template format specified but no template given");
+        match format {
+            "jsonpath" => return template(given().ok_or_else(no_template)?, Form::Text),
+            "jsonpath-as-json" => return template(given().ok_or_else(no_template)?, Form::Json),
+            "jsonpath-file" => return template(&file(given().ok_or_else(no_template)?)?, Form::Text),
+            "custom-columns" => {
+                return Columns::parse(given().unwrap_or_default()).map(Output::Columns).map_err(Failure::Error);
+            }
+            "custom-columns-file" => {
+                let text =
+                    file(given().ok_or_else(|| {
+                        Failure::error("custom-columns format specified but no custom columns given")
+                    })?)?;
+                return Columns::parse_file(&text).map(Output::Columns).map_err(Failure::Error);
+            }
+            _ => {}
+        }
+        Ok(match word {
             "" => Output::Table,
             "wide" => Output::Wide,
             "json" => Output::Json,
@@ -84,11 +118,16 @@ impl Output {
             other => {
                 return Err(Failure::Error(format!(
                     "unable to match a printer suitable for the output format {other:?}, allowed formats are: \
-                     json,name,wide,yaml"
+                     custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml"
                 )));
             }
         })
     }
+}
+
+/// A template's file.
+fn file(path: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("error reading --template {path}, {error}")))
 }
 
 /// Lists.
@@ -100,8 +139,8 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     }
     let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
     match wanted {
-        Wanted::Named(names) => named(words, &names, output, everywhere, caller),
-        Wanted::All(kinds) => all(words, &kinds, namespace, output, caller),
+        Wanted::Named(names) => named(words, &names, &output, everywhere, caller),
+        Wanted::All(kinds) => all(words, &kinds, namespace, &output, caller),
     }
 }
 
@@ -109,7 +148,7 @@ fn all(
     words: &Words,
     kinds: &[Kind],
     namespace: Option<&str>,
-    output: Output,
+    output: &Output,
     caller: &mut Caller<'_>,
 ) -> Result<u8, Failure> {
     let mut found = Vec::new();
@@ -133,7 +172,7 @@ fn all(
 fn named(
     words: &Words,
     names: &[(Kind, String)],
-    output: Output,
+    output: &Output,
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
 ) -> Result<u8, Failure> {
@@ -173,7 +212,7 @@ fn named(
 fn print_objects(
     words: &Words,
     objects: &[Object],
-    output: Output,
+    output: &Output,
     with_kind: bool,
     single: bool,
     caller: &mut Caller<'_>,
@@ -183,6 +222,15 @@ fn print_objects(
         several => print::wire::list(several.iter().map(|object| object.wire.clone()).collect()),
     };
     match output {
+        Output::JsonPath(template, form) => {
+            template.print(&as_value(), *form, caller.out)?.map_err(Failure::Error)?;
+        }
+        Output::Columns(columns) => {
+            let values: Vec<&serde_json::Value> = objects.iter().map(|object| &object.wire).collect();
+            let (text, printed) = columns.print(&values, !words.no_headers, &mut Widths::new());
+            caller.print(&text)?;
+            printed.map_err(Failure::Error)?;
+        }
         Output::Json => print::json(&as_value(), caller.out)?,
         Output::Yaml => print::yaml(&as_value(), caller.out)?,
         Output::Name => {
@@ -198,7 +246,7 @@ fn print_objects(
                     caller.print("\n")?;
                 }
                 let kind = group.first().map_or(Kind::Pod, Object::kind);
-                let shape = shape(words, output == Output::Wide, with_kind.then(|| kind.singular()));
+                let shape = shape(words, *output == Output::Wide, with_kind.then(|| kind.singular()));
                 caller.print(&table(kind, group, now).print(&shape))?;
             }
         }

@@ -213,7 +213,16 @@ impl Printer<'_> {
             return Ok(());
         }
         for object in objects {
-            match self.output {
+            match &self.output {
+                Output::JsonPath(template, form) => {
+                    template.print(&object.wire, *form, caller.out)?.map_err(Failure::Error)?;
+                }
+                Output::Columns(columns) => {
+                    let headings = !std::mem::replace(&mut self.headed, true);
+                    let (text, printed) = columns.print(&[&object.wire], headings, &mut self.earlier);
+                    caller.print(&text)?;
+                    printed.map_err(Failure::Error)?;
+                }
                 Output::Json => print::json(&object.wire, caller.out)?,
                 Output::Yaml => {
                     if self.documents > 0 {

@@ -3,8 +3,10 @@
 
 pub mod age;
 pub mod columns;
+pub mod custom_columns;
 pub mod describe;
 pub mod event_row;
+pub mod jsonpath;
 pub mod object_row;
 pub mod pod_row;
 pub mod table;
@@ -73,18 +75,32 @@ impl Formatter for GoFormatter {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            let (before, from) = rest.split_at(at);
-            out.write_all(before.as_bytes())?;
-            let mut characters = from.chars();
-            if let Some(character) = characters.next() {
-                write!(out, "\\u{:04x}", u32::from(character))?;
-            }
-            rest = characters.as_str();
-        }
-        out.write_all(rest.as_bytes())
+        write_escaped(out, fragment)
     }
+}
+
+/// The same on one line without blanks.
+pub struct CompactGo;
+
+impl Formatter for CompactGo {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        write_escaped(out, fragment)
+    }
+}
+
+/// Go writes JSON that may stand in HTML.
+fn write_escaped<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<()> {
+    let mut rest = fragment;
+    while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        let (before, from) = rest.split_at(at);
+        out.write_all(before.as_bytes())?;
+        let mut characters = from.chars();
+        if let Some(character) = characters.next() {
+            write!(out, "\\u{:04x}", u32::from(character))?;
+        }
+        rest = characters.as_str();
+    }
+    out.write_all(rest.as_bytes())
 }
 
 /// YAML as kubectl writes it: sorted keys, lists at their key's indentation; a YAML 1.1 reader gets the same values back.

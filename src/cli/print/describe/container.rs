@@ -168,17 +168,20 @@ fn probe(probe: &Probe) -> String {
     format!("{what} {attributes}")
 }
 
-/// A path as Go's net/url writes it: what may not stand in a path is percent-encoded; without a leading slash one is put
-/// before it.
+/// A path as Go's net/url writes it: all but letters, digits and a few marks is percent-encoded; without a leading slash one
+/// is put before it.
 fn url_path(path: &str) -> String {
     let mut text = String::new();
     if !path.is_empty() && !path.starts_with('/') {
         text.push('/');
     }
+    if path == "*" {
+        // The one path of HTTP that is no path.
+        return text + path;
+    }
     for byte in path.bytes() {
         let plain = byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&byte);
-        // A path that has none of the other characters is left as it stands; these may stand in it, too.
-        if plain || b"!'()*".contains(&byte) {
+        if plain {
             text.push(char::from(byte));
         } else {
             text.push_str(&format!("%{byte:02X}"));
@@ -289,5 +292,25 @@ fn mounts(page: &mut Page, container: &Container) {
         sort_like_go(&mut devices, |a, b| a.device_path < b.device_path);
         page.line(2, format_args!("Devices:{none}"));
         devices.iter().for_each(|d| page.line(3, format_args!("{} from {}", d.device_path, d.name)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_path;
+
+    #[test]
+    fn a_probes_path_is_written_as_go_writes_urls() {
+        for (path, expected) in [
+            ("/healthz", "/healthz"),
+            ("healthz", "/healthz"),
+            ("", ""),
+            ("*", "/*"),
+            ("/a(b)!'*", "/a%28b%29%21%27%2A"),
+            ("/a b?c=d&e;f", "/a%20b%3Fc=d&e;f"),
+            ("/~u/x.y-z_$+,:@", "/~u/x.y-z_$+,:@"),
+        ] {
+            assert_eq!(url_path(path), expected);
+        }
     }
 }

@@ -14,6 +14,7 @@ use page::Page;
 use super::age::{rfc1123, since};
 use super::event_row::{interval, message};
 use super::order::sort_like_go;
+use crate::manifest::resources::qos_class;
 
 /// The pod's description; without the events' part when none are given.
 pub fn pod(pod: &Pod, events: Option<&[Event]>, now: Timestamp) -> String {
@@ -41,7 +42,7 @@ pub fn pod(pod: &Pod, events: Option<&[Event]>, now: Timestamp) -> String {
     }
     conditions(&mut page, spec, status);
     volume::volumes(&mut page, spec.volumes.as_deref().unwrap_or_default());
-    page.field(0, "QoS Class", status.qos_class.as_deref().unwrap_or("BestEffort"));
+    page.field(0, "QoS Class", status.qos_class.as_deref().unwrap_or_else(|| qos_class(spec)));
     page.map(0, "Node-Selectors", spec.node_selector.as_ref());
     tolerations(&mut page, spec.tolerations.as_deref().unwrap_or_default());
     spread(&mut page, spec.topology_spread_constraints.as_deref().unwrap_or_default());
