@@ -1,6 +1,9 @@
 //! Files made to hurt: whatever a file of at most one mebibyte holds, it is answered within a second of the
 //! processor's time and 64 MiB of memory, with an object or with errors, and without a panic.
 //!
+//! The promise is that of the program as it is shipped; built for the tests, without the compiler's optimizations, it
+//! is some ten times as slow and is given three seconds, which what grows with the square of a file exceeds by far.
+//!
 //! Each file is read in a process of its own (this program again), which then tells what it took.
 #![allow(clippy::unwrap_used)]
 
@@ -10,6 +13,8 @@ use std::process::Command;
 use podlet::manifest::{Options, Source, load};
 
 const MIB: usize = 1024 * 1024;
+/// In milliseconds.
+const TIME_MAX: u64 = if cfg!(debug_assertions) { 3000 } else { 1000 };
 const NAMED: &str = "PODLET_HOSTILE_FILE";
 const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n";
 
@@ -38,6 +43,21 @@ fn laughs() -> Vec<u8> {
     for level in 1..12 {
         let below = format!("*a{}", level - 1);
         writeln!(text, "a{level}: &a{level} [{}]", [below.as_str(); 9].join(",")).unwrap();
+    }
+    text.into_bytes()
+}
+
+/// A pod with one container, then numbered lines of the spec as often as the budget of values lets through.
+fn spec_of(head: &str, values: usize, unit: impl Fn(usize) -> String) -> Vec<u8> {
+    const MOST: usize = 99_000;
+    let head = format!("{HEAD}  - name: a\n    image: i\n{head}");
+    let mut text = head;
+    for number in 0..MOST / values {
+        let next = unit(number);
+        if text.len() + next.len() > MIB {
+            break;
+        }
+        text.push_str(&next);
     }
     text.into_bytes()
 }
@@ -94,6 +114,154 @@ fn files() -> Vec<File> {
         ("labels within the budget", || {
             let labels: String = (0..45_000).fold(String::new(), |text, n| format!("{text}    k{n}: v\n"));
             format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels:\n{labels}spec: {{}}\n").into_bytes()
+        }),
+        // What could cost the square of its size: each against each, or the whole shown for each.
+        ("mounts and devices", || {
+            let mut text = spec_of("    volumeMounts:\n", 10, |n| format!("    - {{name: m{n}, mountPath: /m{n}}}\n"));
+            text.extend(b"    volumeDevices:\n");
+            for n in 0..9_700 {
+                text.extend(format!("    - {{name: d{n}, devicePath: /d{n}}}\n").bytes());
+            }
+            text
+        }),
+        ("files of the environment", || {
+            let mut text = spec_of("    env:\n", 22, |n| {
+                format!("    - {{name: A{n}, valueFrom: {{fileKeyRef: {{volumeName: v{n}, path: p, key: k}}}}}}\n")
+            });
+            text.extend(b"  volumes:\n");
+            for n in 0..8_000 {
+                text.extend(format!("  - {{name: v{n}, emptyDir: {{}}}}\n").bytes());
+            }
+            text
+        }),
+        ("spread constraints", || {
+            spec_of("  topologySpreadConstraints:\n", 7, |n| {
+                format!("  - {{maxSkew: 1, topologyKey: k{n}, whenUnsatisfiable: ScheduleAnyway}}\n")
+            })
+        }),
+        ("label keys", || {
+            let keys: String = (0..20_000).fold(String::new(), |text, n| format!("{text}k{n}, "));
+            let mut text = spec_of(
+                &format!(
+                    "  affinity: {{podAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: [{{topologyKey: t, matchLabelKeys: [{keys}], mismatchLabelKeys: [{keys}], labelSelector: {{matchExpressions: [\n"
+                ),
+                7,
+                |n| if n < 8000 { format!("{{key: k{n}, operator: Exists}},\n") } else { String::new() },
+            );
+            text.extend(b"]}}]}}\n");
+            text
+        }),
+        ("claims of a container", || {
+            spec_of("    resources:\n      claims:\n", 3, |n| format!("      - {{name: c{n}}}\n"))
+        }),
+        ("claims of a container and of the pod", || {
+            let claims: String = (0..10_000).fold(String::new(), |text, n| format!("{text}{{name: p{n}}}, "));
+            let head = "    resources:\n      claims:\n";
+            let mut text = spec_of(head, 6, |n| format!("      - {{name: c{n}}}\n"));
+            text.extend(format!("  resourceClaims: [{claims}]\n").bytes());
+            text
+        }),
+        ("parts of one claim, then the whole", || {
+            let mut text =
+                spec_of("    resources:\n      claims:\n", 10, |n| format!("      - {{name: c, request: r{n}}}\n"));
+            for _ in 0..10_000 {
+                text.extend(b"      - {name: c}\n");
+            }
+            text
+        }),
+        ("capabilities that show the whole", || {
+            filled(
+                &format!(
+                    "{HEAD}  - {{name: a, image: i, securityContext: {{allowPrivilegeEscalation: false, capabilities: {{add: ["
+                ),
+                "CAP_SYS_ADMIN,",
+                "]}}}\n",
+            )
+        }),
+        ("owners that show the whole", || {
+            numbered(
+                "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: i}]}\nmetadata:\n  name: x\n  ownerReferences:\n",
+                |n| {
+                    if n < 8_900 {
+                        format!("  - {{apiVersion: v1, kind: X, name: n{n}, uid: u, controller: true}}\n")
+                    } else {
+                        " ".repeat(MIB)
+                    }
+                },
+            )
+        }),
+        ("registries that show the whole", || {
+            let registries = "a,".repeat(500_000);
+            let head = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers: [{name: a, image: i}]\n";
+            format!("{head}  volumes: [{{name: v, quobyte: {{registry: '{registries}', volume: w}}}}]\n").into_bytes()
+        }),
+        ("profiles of many containers", || {
+            let mut text = String::from("apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  annotations:\n");
+            for n in 0..5_000 {
+                writeln!(text, "    container.apparmor.security.beta.kubernetes.io/c{n}: x").unwrap();
+            }
+            text.push_str("spec:\n  containers:\n");
+            for n in 0..3_000 {
+                writeln!(text, "  - {{name: d{n}, image: i}}").unwrap();
+            }
+            text.into_bytes()
+        }),
+        ("ports that are all alike", || spec_of("    ports:\n", 3, |_| "    - {containerPort: 80}\n".into())),
+        ("ports on many host addresses", || {
+            spec_of("    ports:\n", 7, |n| {
+                format!("    - {{containerPort: 80, hostPort: 80, hostIP: 10.{}.{}.1}}\n", n / 256, n % 256)
+            })
+        }),
+        ("ports on many host ports", || {
+            spec_of("    ports:\n", 5, |n| format!("    - {{containerPort: 80, hostPort: {}}}\n", n + 1))
+        }),
+        ("files that are all alike", || {
+            spec_of("  volumes:\n  - name: v\n    configMap:\n      name: c\n      items:\n", 5, |_| {
+                "      - {key: k, path: p}\n".into()
+            })
+        }),
+        ("files that all differ", || {
+            spec_of("  volumes:\n  - name: v\n    configMap:\n      name: c\n      items:\n", 5, |n| {
+                format!("      - {{key: k, path: p{n}}}\n")
+            })
+        }),
+        ("files in a deep directory", || {
+            spec_of("  volumes:\n  - name: v\n    configMap:\n      name: c\n      items:\n", 5, |n| {
+                format!("      - {{key: k, path: {}p{n}}}\n", "a/".repeat(n % 500))
+            })
+        }),
+        ("labels that are all wrong", || {
+            numbered("apiVersion: v1\nkind: Pod\nspec: {}\nmetadata:\n  name: x\n  labels:\n", |n| {
+                if n < 45_000 { format!("    -k{n}: -v\n") } else { " ".repeat(MIB) }
+            })
+        }),
+        ("amounts that are all wrong", || {
+            spec_of("    resources:\n      limits:\n", 1, |n| {
+                if n < 45_000 { format!("        k{n}: -1\n") } else { String::new() }
+            })
+        }),
+        ("an amount of a name of brackets", || {
+            filled(&format!("{HEAD}  - {{name: a, image: i, resources: {{limits: {{'"), "]", "': -1}}}\n")
+        }),
+        ("an amount beyond all numbers", || {
+            format!("{HEAD}  - {{name: a, image: i, resources: {{limits: {{cpu: 1e1000000000, memory: 1e-1000000000, a/b: 1e2147483647}}}}}}\n").into_bytes()
+        }),
+        ("an amount of many digits", || {
+            filled(&format!("{HEAD}  - {{name: a, image: i, resources: {{limits: {{cpu: '0."), "1", "'}}}\n")
+        }),
+        ("references to variables", || {
+            spec_of("    env:\n", 5, |n| format!("    - {{name: A, value: $(A)$(B{n})}}\n"))
+        }),
+        ("a value of references", || {
+            filled(
+                &format!("{HEAD}  - {{name: a, image: i, env: [{{name: A, value: x}}, {{name: A, value: '"),
+                "$(A)",
+                "'}]}\n",
+            )
+        }),
+        ("unknown fields of one length", || numbered(HEAD, |n| format!("  - terminationMessagePat{n:07}: 1\n"))),
+        ("tolerations that are all wrong", || {
+            spec_of("  tolerations:\n", 7, |n| format!("  - {{key: -k{n}, operator: X, effect: Z}}\n"))
         }),
         ("a billion laughs", laughs),
         ("a large anchor used often", || {
@@ -220,7 +388,7 @@ fn every_file_is_answered_in_time_and_memory() {
         let milliseconds: u64 = words.next().unwrap().parse().unwrap();
         let kilobytes: usize = words.next().unwrap().parse().unwrap();
         println!("{milliseconds:5} ms {kilobytes:6} kB  {name}: {}", words.next().unwrap());
-        if milliseconds > 1000 || kilobytes > 64 * 1024 {
+        if milliseconds > TIME_MAX || kilobytes > 64 * 1024 {
             faults.push(format!("{name}: {milliseconds} ms, {kilobytes} kB"));
         }
     }

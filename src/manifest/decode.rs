@@ -118,7 +118,9 @@ impl Decoder<'_> {
                 None => FieldPath::new(&entry.key),
             };
             let Some(row) = object.row(&entry.key) else {
-                let hint = suggest::field(&entry.key, object, path);
+                // A hint costs something, and only so many faults are told.
+                let told = self.faults.len() < MAX_FAULTS;
+                let hint = if told { suggest::field(&entry.key, object, path) } else { String::new() };
                 let text =
                     if hint.is_empty() { "unknown field".to_string() } else { format!("unknown field ({hint})") };
                 let key = Node { position: entry.position, value: Value::Null };

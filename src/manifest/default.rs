@@ -45,6 +45,7 @@ pub fn pod(pod: &mut Pod) {
     pod.metadata.generation = Some(1);
     let spec = pod.spec.get_or_insert_default();
     pod_spec(spec);
+    drop_disabled(spec);
     if let Some(affinity) = &mut spec.affinity {
         merge_label_keys(affinity, pod.metadata.labels.as_ref());
     }
@@ -80,6 +81,17 @@ pub fn secret(secret: &mut Secret) {
     fill(&mut secret.type_, "Opaque");
 }
 
+/// Fields of features that are off in a server as it comes (ClusterTrustBundleProjection, PodCertificateRequest,
+/// GenericWorkload) are taken out unread. `stopSignal` stays, for podlet carries it out.
+fn drop_disabled(spec: &mut PodSpec) {
+    spec.scheduling_group = None;
+    let projected = spec.volumes.iter_mut().flatten().filter_map(|volume| volume.projected.as_mut());
+    for source in projected.flat_map(|projected| projected.sources.iter_mut().flatten()) {
+        source.cluster_trust_bundle = None;
+        source.pod_certificate = None;
+    }
+}
+
 /// A container's AppArmor annotation becomes its field where there is none, unless the pod's profile says the same.
 fn apparmor_from_annotations(spec: &mut PodSpec, annotations: &BTreeMap<String, String>) {
     if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
@@ -88,22 +100,29 @@ fn apparmor_from_annotations(spec: &mut PodSpec, annotations: &BTreeMap<String, 
     let of_pod = spec.security_context.as_ref().and_then(|sc| sc.app_armor_profile.clone());
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.name);
-        let profile = match annotations.get(&key).map(String::as_str) {
-            Some("runtime/default") => AppArmorProfile { type_: "RuntimeDefault".into(), localhost_profile: None },
-            Some("unconfined") => AppArmorProfile { type_: "Unconfined".into(), localhost_profile: None },
-            Some(text) => match text.strip_prefix("localhost/") {
-                Some(name) if !name.is_empty() && name.trim() == name && name.len() <= 4095 => {
-                    AppArmorProfile { type_: "Localhost".into(), localhost_profile: Some(name.into()) }
-                }
-                _ => continue,
-            },
-            None => continue,
-        };
+        let Some(profile) = annotations.get(&key).and_then(|text| apparmor_profile(text)) else { continue };
         let own = container.security_context.as_ref().and_then(|sc| sc.app_armor_profile.as_ref());
         if own.is_none() && of_pod.as_ref() != Some(&profile) {
             container.security_context.get_or_insert_default().app_armor_profile = Some(profile);
         }
     }
+}
+
+/// The profile that an AppArmor annotation means, if it means one.
+pub fn apparmor_profile(annotation: &str) -> Option<AppArmorProfile> {
+    const NAME_MAX: usize = 4095;
+    let (kind, file) = match annotation {
+        "runtime/default" => ("RuntimeDefault", None),
+        "unconfined" => ("Unconfined", None),
+        _ => {
+            let name = annotation.strip_prefix("localhost/")?;
+            if name.is_empty() || name.trim() != name || name.len() > NAME_MAX {
+                return None;
+            }
+            ("Localhost", Some(name.to_string()))
+        }
+    };
+    Some(AppArmorProfile { type_: kind.into(), localhost_profile: file })
 }
 
 /// What only a server writes is taken out; what says nothing, too.
@@ -356,71 +375,7 @@ fn driver_defaults(volume: &mut Volume) {
 
 /// Whether any source is given; a volume of a bare name is an emptyDir.
 fn has_source(volume: &Volume) -> bool {
-    // A new source type in a later version must be added here: the pattern names every field.
-    let Volume {
-        name: _,
-        aws_elastic_block_store,
-        azure_disk,
-        azure_file,
-        cephfs,
-        cinder,
-        config_map,
-        csi,
-        downward_api,
-        empty_dir,
-        ephemeral,
-        fc,
-        flex_volume,
-        flocker,
-        gce_persistent_disk,
-        git_repo,
-        glusterfs,
-        host_path,
-        image,
-        iscsi,
-        nfs,
-        persistent_volume_claim,
-        photon_persistent_disk,
-        portworx_volume,
-        projected,
-        quobyte,
-        rbd,
-        scale_io,
-        secret,
-        storageos,
-        vsphere_volume,
-    } = volume;
-    let drivers = aws_elastic_block_store.is_some()
-        || azure_disk.is_some()
-        || azure_file.is_some()
-        || cephfs.is_some()
-        || cinder.is_some()
-        || csi.is_some()
-        || fc.is_some()
-        || flex_volume.is_some()
-        || flocker.is_some()
-        || gce_persistent_disk.is_some()
-        || git_repo.is_some()
-        || glusterfs.is_some()
-        || iscsi.is_some()
-        || nfs.is_some()
-        || photon_persistent_disk.is_some()
-        || portworx_volume.is_some()
-        || quobyte.is_some()
-        || rbd.is_some()
-        || scale_io.is_some()
-        || storageos.is_some()
-        || vsphere_volume.is_some();
-    drivers
-        || config_map.is_some()
-        || downward_api.is_some()
-        || empty_dir.is_some()
-        || ephemeral.is_some()
-        || host_path.is_some()
-        || image.is_some()
-        || persistent_volume_claim.is_some()
-        || projected.is_some()
-        || secret.is_some()
+    *volume != Volume { name: volume.name.clone(), ..Volume::default() }
 }
 
 /// Whatever is limited and not requested is requested in the amount of its limit.

@@ -223,6 +223,11 @@ impl FieldError {
         Self::new(path, ErrorKind::Internal, None, detail)
     }
 
+    /// How much text it holds.
+    pub fn size(&self) -> usize {
+        self.path.len() + self.value.as_ref().map_or(0, |Shown(value)| value.len()) + self.detail.len()
+    }
+
     /// The text without the path: the `message` of a `StatusCause`.
     pub fn body(&self) -> String {
         let mut text = self.kind.words().to_string();

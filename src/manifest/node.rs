@@ -3,6 +3,8 @@
 //! `yaml` and `json` build it, scalars already resolved as Kubernetes resolves them, aliases and merges expanded;
 //! `decode` turns it into typed objects; `validate` may ask it what was written (absent, null or empty).
 
+use std::collections::HashMap;
+
 /// A place in a file, both from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -93,27 +95,54 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// The place of one path; see [`Locator`].
+    pub fn locate(&self, path: &str) -> Position {
+        Locator::new(self).locate(path)
+    }
+}
+
+/// Finds the places of paths in a tree, quickly for many paths into wide mappings.
+pub struct Locator<'n> {
+    root: &'n Node,
+    /// The entries of wide mappings by key, made when they are first asked for; by the mapping's address.
+    wide: HashMap<*const Node, HashMap<&'n str, &'n Entry>>,
+}
+
+impl<'n> Locator<'n> {
+    /// Mappings with more entries are worth an index.
+    const NARROW: usize = 32;
+
+    /// For the paths of one tree.
+    pub fn new(root: &'n Node) -> Self {
+        Self { root, wide: HashMap::new() }
+    }
+
     /// The node that a path such as `spec.containers[0].resources.limits[cpu]` names, or else the deepest one on the
     /// way that exists: the place to show for an error about something missing. A key has the position of its name.
-    pub fn locate(&self, path: &str) -> Position {
-        let mut node = self;
-        let mut position = self.position;
+    pub fn locate(&mut self, path: &str) -> Position {
+        let mut node = self.root;
+        let mut position = node.position;
         let mut rest = path;
         while !rest.is_empty() {
             let next = if let Some(inner) = rest.strip_prefix('[') {
-                // A key in brackets may itself hold dots and brackets: the longest key that fits is meant.
-                let Some((name, after)) = bracketed(node, inner) else { break };
-                rest = after;
-                match name.parse::<usize>() {
-                    Ok(index) if matches!(node.value, Value::List(_)) => node.index(index).map(|n| (n, n.position)),
-                    _ => node.entry(name).map(|e| (&e.value, e.position)),
+                match &node.value {
+                    Value::List(_) => {
+                        let Some((index, after)) = inner.split_once(']') else { break };
+                        rest = after;
+                        index.parse().ok().and_then(|index| node.index(index)).map(|n| (n, n.position))
+                    }
+                    _ => {
+                        let Some((entry, after)) = self.bracketed(node, inner) else { break };
+                        rest = after;
+                        Some((&entry.value, entry.position))
+                    }
                 }
             } else {
                 let trimmed = rest.strip_prefix('.').unwrap_or(rest);
                 let end = trimmed.find(['.', '[']).unwrap_or(trimmed.len());
                 let (name, after) = trimmed.split_at(end);
                 rest = after;
-                node.entry(name).map(|e| (&e.value, e.position))
+                self.entry(node, name).map(|e| (&e.value, e.position))
             };
             let Some((found, at)) = next else { break };
             node = found;
@@ -121,17 +150,28 @@ impl Node {
         }
         position
     }
-}
 
-/// Splits `key].rest` at the bracket that ends a key which the node has, else at the first one.
-fn bracketed<'a>(node: &Node, inner: &'a str) -> Option<(&'a str, &'a str)> {
-    let mut first = None;
-    for (end, _) in inner.match_indices(']') {
-        let split = (&inner[..end], &inner[end + 1..]);
-        if node.entry(split.0).is_some() {
-            return Some(split);
+    fn entry(&mut self, node: &'n Node, key: &str) -> Option<&'n Entry> {
+        match &node.value {
+            Value::Map(entries) if entries.len() > Self::NARROW => {
+                let index = || entries.iter().map(|entry| (&*entry.key, entry)).collect();
+                self.wide.entry(node).or_insert_with(index).get(key).copied()
+            }
+            _ => node.entry(key),
         }
-        first.get_or_insert(split);
     }
-    first
+
+    /// The entry of `key].rest`, and the rest. A key may itself hold brackets: the shortest that the node has is meant.
+    fn bracketed<'p>(&mut self, node: &'n Node, inner: &'p str) -> Option<(&'n Entry, &'p str)> {
+        const FEW: usize = 8;
+        for (end, _) in inner.match_indices(']').take(FEW) {
+            let (key, after) = inner.split_at(end);
+            if let Some(entry) = self.entry(node, key) {
+                return Some((entry, after.strip_prefix(']').unwrap_or(after)));
+            }
+        }
+        // A key of many brackets is compared with each of the node's, so that no number of them takes long.
+        let Value::Map(entries) = &node.value else { return None };
+        entries.iter().find_map(|entry| Some((entry, inner.strip_prefix(&*entry.key)?.strip_prefix(']')?)))
+    }
 }

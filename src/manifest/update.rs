@@ -5,28 +5,29 @@
 //! anything else is refused with the API server's words and its comparison of the two specs
 //! (`ValidatePodUpdate` of Kubernetes 1.36). ConfigMaps and Secrets change freely unless they say `immutable`.
 
+mod gated;
+
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, Pod, PodSchedulingGate, PodSpec, ResourceRequirements, Secret, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::field::{FieldError, FieldPath, Shown};
 use super::go;
 use super::resources::worth;
 use super::unified_diff::unified_diff;
-use super::validate::{self, Errors};
+use super::validate::{self, Errors, MIRROR};
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
     tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// The errors of changing `old` into `new`; none when the change can be made in place.
 pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    let (Some(mut spec), Some(old_spec)) = (new.spec.clone(), &old.spec) else { return errors.0 };
+    let (Some(mut spec), Some(old_spec)) = (new.spec.clone(), &old.spec) else { return errors.into_list() };
     if spec.node_name.is_none() {
         // Applying leaves alone what the manifest never said; a scheduler may have said it.
         spec.node_name.clone_from(&old_spec.node_name);
@@ -42,7 +43,7 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
         || !same_containers(&mut errors, &path.child("initContainers"), &init(&spec), &init(old_spec))
         || !deadline(&mut errors, &path.child("activeDeadlineSeconds"), &spec, old_spec)
     {
-        return errors.0;
+        return errors.into_list();
     }
     added_tolerations(&mut errors, &path.child("tolerations"), &spec, old_spec.tolerations.as_ref().unwrap_or(&none));
     deleted_gates(
@@ -63,6 +64,7 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
     masked.active_deadline_seconds = old_spec.active_deadline_seconds;
     masked.scheduling_gates.clone_from(&old_spec.scheduling_gates);
     masked.tolerations.clone_from(&old_spec.tolerations);
+    gated::changes(&mut errors, &path, &mut masked, old_spec);
     if old_spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0)
         && masked.termination_grace_period_seconds == Some(1)
     {
@@ -72,7 +74,7 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
         let [before, after] = [old_spec, &masked].map(|spec| go::pretty(&go::pod_spec(spec)));
         errors.forbidden(&path, format!("{UPDATABLE}\n{}", unified_diff(&before, &after)));
     }
-    errors.0
+    errors.into_list()
 }
 
 /// The errors of changing one ConfigMap into another (`ValidateConfigMapUpdate`).
@@ -83,7 +85,7 @@ pub fn config_map(new: &ConfigMap, old: &ConfigMap) -> Vec<FieldError> {
         stays(&mut errors, "data", filled(&new.data) == filled(&old.data));
         stays(&mut errors, "binaryData", filled(&new.binary_data) == filled(&old.binary_data));
     }
-    errors.0
+    errors.into_list()
 }
 
 /// The errors of changing one Secret into another (`ValidateSecretUpdate`). No value is shown.
@@ -97,7 +99,7 @@ pub fn secret(new: &Secret, old: &Secret) -> Vec<FieldError> {
         stays(&mut errors, "immutable", new.immutable == Some(true));
         stays(&mut errors, "data", filled(&new.data) == filled(&old.data));
     }
-    errors.0
+    errors.into_list()
 }
 
 /// A field of an immutable object.
@@ -171,10 +173,9 @@ fn deadline(errors: &mut Errors, path: &FieldPath, new: &PodSpec, old: &PodSpec)
 
 fn added_tolerations(errors: &mut Errors, path: &FieldPath, spec: &PodSpec, old: &[Toleration]) {
     let new = spec.tolerations.as_deref().unwrap_or_default();
-    let kept = |old: &Toleration| {
-        new.iter().any(|new| Toleration { toleration_seconds: new.toleration_seconds, ..old.clone() } == *new)
-    };
-    if old.iter().all(kept) {
+    let but_seconds = |t: &'_ Toleration| (t.key.clone(), t.operator.clone(), t.value.clone(), t.effect.clone());
+    let have: HashSet<_> = new.iter().map(but_seconds).collect();
+    if old.iter().all(|old| have.contains(&but_seconds(old))) {
         validate::tolerations(errors, spec);
     } else {
         errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
@@ -182,7 +183,8 @@ fn added_tolerations(errors: &mut Errors, path: &FieldPath, spec: &PodSpec, old:
 }
 
 fn deleted_gates(errors: &mut Errors, path: &FieldPath, new: &[PodSchedulingGate], old: &[PodSchedulingGate]) {
-    for (i, gate) in new.iter().enumerate().filter(|(_, gate)| !old.contains(gate)) {
+    let old: HashSet<&str> = old.iter().map(|gate| gate.name.as_str()).collect();
+    for (i, gate) in new.iter().enumerate().filter(|(_, gate)| !old.contains(gate.name.as_str())) {
         let path = path.index(i);
         let text = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
         errors.forbidden(&path.child("name"), text);
@@ -241,6 +243,46 @@ mod tests {
         assert_eq!(errors(json!({"activeDeadlineSeconds": 5}), json!({"activeDeadlineSeconds": 9})), none);
         assert_eq!(errors(json!({"tolerations": [{"key": "a", "operator": "Exists"}]}), json!({})), none);
         assert_eq!(errors(json!({}), json!({"nodeName": "here"})), none);
+    }
+
+    #[test]
+    fn what_may_change_of_a_gated_pod() {
+        let gated = |more: serde_json::Value| {
+            let mut spec = json!({"schedulingGates": [{"name": "g"}]});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec
+        };
+        let affinity = |terms: serde_json::Value| {
+            let required = json!({"nodeSelectorTerms": terms});
+            json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}})
+        };
+        let exists = |key: &str| json!({"key": key, "operator": "Exists"});
+        let none: Vec<String> = Vec::new();
+        let one = affinity(json!([{"matchExpressions": [exists("a")]}]));
+        let more = affinity(json!([{"matchExpressions": [exists("a"), exists("b")]}]));
+        assert_eq!(errors(gated(json!({"nodeSelector": {"a": "b"}})), gated(json!({}))), none);
+        assert_eq!(errors(gated(one.clone()), gated(json!({}))), none);
+        assert_eq!(errors(gated(more.clone()), gated(one.clone())), none);
+        assert_eq!(
+            errors(gated(json!({"nodeSelector": {"a": "c"}})), gated(json!({"nodeSelector": {"a": "b"}}))),
+            [
+                r#"spec.nodeSelector: Invalid value: {"a":"c"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)"#
+            ]
+        );
+        const TERMS: &str =
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        const TERM: &str = r#"{"MatchExpressions":[{"Key":"a","Operator":"Exists","Values":null}],"MatchFields":null}"#;
+        assert_eq!(
+            errors(gated(one.clone()), gated(more)),
+            [format!("{TERMS}[0]: Invalid value: {TERM}: only additions are allowed (no mutations or deletions)")]
+        );
+        assert_eq!(
+            errors(gated(one.clone()), gated(affinity(json!([{"matchExpressions": [exists("a")]}, {}])))),
+            [format!(
+                "{TERMS}: Invalid value: [{TERM}]: no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+            )]
+        );
+        assert!(errors(one, json!({}))[0].starts_with("spec: Forbidden: "));
     }
 
     #[test]

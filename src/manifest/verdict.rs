@@ -12,7 +12,7 @@ use super::decode::{self, Decoded, Gravity};
 use super::document::{self, Document};
 use super::field::{FieldError, quote};
 use super::fields::{self, Struct};
-use super::node::{Node, Position, Value};
+use super::node::{Locator, Node, Position, Value};
 use super::yaml::{self, Parsed, Problem};
 use super::{Object, default, status, validate, warning};
 
@@ -164,8 +164,13 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
     let outcome = match kind {
         Kind::Pod => typed(json).map(|mut pod: Pod| {
             prepare(&mut pod.metadata, namespace);
+            let mut warnings = warning::while_defaulting(&pod);
             default::pod(&mut pod);
-            let (errors, warnings) = (validate::pod(&pod), warning::pod(&pod));
+            let errors = validate::pod(&pod);
+            // Of all else the server warns only when it takes the pod.
+            if errors.is_empty() {
+                warnings.extend(warning::pod(&pod));
+            }
             (Object::Pod(Box::new(pod)), errors, warnings)
         }),
         Kind::ConfigMap => typed(json).map(|mut map: ConfigMap| {
@@ -190,20 +195,21 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
             return;
         }
     };
+    let mut places = Locator::new(root);
     verdict.findings.extend(errors.iter().map(|error| Finding {
-        position: root.locate(&error.path),
+        position: places.locate(&error.path),
         path: error.path.clone(),
         text: error.body(),
     }));
-    if !errors.is_empty() {
-        let name = object.metadata().name.as_deref().unwrap_or("");
-        let invalid = status::invalid(kind.name(), name, &errors);
-        verdict.status.get_or_insert_with(|| Box::new(invalid));
+    if verdict.status.is_some() {
+        return;
     }
-    // The server warns only of what it accepts.
-    if verdict.status.is_none() {
+    verdict.warnings = warnings;
+    if errors.is_empty() {
         verdict.object = Some(object);
-        verdict.warnings = warnings;
+    } else {
+        let name = object.metadata().name.as_deref().unwrap_or("");
+        verdict.status = Some(Box::new(status::invalid(kind.name(), name, &errors)));
     }
 }
 

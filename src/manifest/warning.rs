@@ -1,18 +1,19 @@
 //! The API server's warnings: what it accepts and still calls a mistake. Printed as `Warning: …`.
 //!
-//! `load` asks for them whether or not the pod is valid. The texts and their order are those of `pkg/api/pod/warnings.go`
+//! `verdict` asks for them. The texts and their order are those of `pkg/api/pod/warnings.go`
 //! and of the pod strategy of Kubernetes 1.36; where the server walks a Go map the order here is that of the keys.
+
+mod overlaps;
+mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{
-    ContainerPort, KeyToPath, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, ProjectedVolumeSource, Volume,
-    VolumeProjection, WeightedPodAffinityTerm,
-};
+use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, Volume, WeightedPodAffinityTerm};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
+use super::default::apparmor_profile;
 use super::field::{FieldPath, quote};
 use super::resources::worth;
 use super::validate::{Address, names, other_spelling, parse_address, visit_containers};
@@ -21,31 +22,51 @@ const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// The warnings of a defaulted pod, in the server's order.
+/// What the server warns of while it fills in defaults, so of a pod without them, and whether or not it takes the pod:
+/// an AppArmor annotation beside no field of its container, unless the pod's own profile says the same.
+pub fn while_defaulting(pod: &Pod) -> Vec<String> {
+    let mut warnings = Warnings::default();
+    if let (Some(annotations), Some(spec)) = (&pod.metadata.annotations, &pod.spec)
+        && spec.os.as_ref().is_none_or(|os| os.name != "windows")
+    {
+        let of_pod = spec.security_context.as_ref().and_then(|sc| sc.app_armor_profile.as_ref());
+        visit_containers(spec, &FieldPath::new("spec"), &mut |container, _| {
+            let key = format!("{APPARMOR}{}", container.name);
+            let Some(text) = annotations.get(&key) else { return };
+            let has_field = container.security_context.is_some_and(|sc| sc.app_armor_profile.is_some());
+            let said_by_pod = apparmor_profile(text).is_some_and(|profile| of_pod == Some(&profile));
+            if !has_field && !said_by_pod {
+                annotation(&mut warnings, &key, r#"deprecated since v1.30; use the "appArmorProfile" field instead"#);
+            }
+        });
+    }
+    warnings.list
+}
+
+/// The warnings of a defaulted pod that the server takes, in its order.
 pub fn pod(pod: &Pod) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let Some(spec) = &pod.spec else { return warnings };
+    let mut warnings = Warnings::default();
+    let Some(spec) = &pod.spec else { return warnings.list };
     let path = FieldPath::new("spec");
-    apparmor_annotations(&mut warnings, pod, spec);
     let messages = names::dns_label(pod.metadata.name.as_deref().unwrap_or_default());
     if !messages.is_empty() {
-        warnings.push(format!(
-            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
-             recommended: [{}]",
+        let text = format!(
+            "this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
             messages.join(" ")
-        ));
+        );
+        warn(&mut warnings, &FieldPath::new("metadata").child("name"), text);
     }
     node_labels(&mut warnings, &path, spec);
     annotations(&mut warnings, pod);
     for (i, volume) in spec.volumes.iter().flatten().enumerate() {
         volume_types(&mut warnings, &path.child("volumes").index(i), volume);
     }
-    spec.volumes.iter().flatten().for_each(|volume| overlapping_paths(&mut warnings, volume));
+    spec.volumes.iter().flatten().for_each(|volume| overlaps::overlapping_paths(&mut warnings, volume));
     duplicates(&mut warnings, &path, spec);
     fractional_bytes(&mut warnings, &path.child("overhead"), spec.overhead.as_ref(), "memory");
     fractional_bytes(&mut warnings, &path.child("overhead"), spec.overhead.as_ref(), "ephemeral-storage");
     seccomp_annotations_and_containers(&mut warnings, &path, pod, spec);
-    ports(&mut warnings, &path, spec);
+    ports::ports(&mut warnings, &path, spec);
     if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
         warn(
             &mut warnings,
@@ -55,11 +76,36 @@ pub fn pod(pod: &Pod) -> Vec<String> {
     }
     null_selectors(&mut warnings, &path, spec);
     addresses(&mut warnings, &path, spec);
-    warnings
+    warnings.list
 }
 
-fn warn(warnings: &mut Vec<String>, path: &FieldPath, text: impl Display) {
-    warnings.push(format!("{path}: {text}"));
+/// How much text the warnings of one pod may hold: pairs of ports or paths that clash can be as many as the square of
+/// what a file holds.
+const TEXT_MAX: usize = 256 * 1024;
+
+/// The warnings so far.
+#[derive(Default)]
+struct Warnings {
+    list: Vec<String>,
+    text: usize,
+}
+
+impl Warnings {
+    fn add(&mut self, text: String) {
+        if !self.is_full() {
+            self.text += text.len();
+            self.list.push(text);
+        }
+    }
+
+    /// Whether no more are told; asked before what is costly to find.
+    fn is_full(&self) -> bool {
+        self.text >= TEXT_MAX
+    }
+}
+
+fn warn(warnings: &mut Warnings, path: &FieldPath, text: impl Display) {
+    warnings.add(format!("{path}: {text}"));
 }
 
 /// What is said about labels of nodes that have a new name.
@@ -83,7 +129,7 @@ fn deprecated_label(key: &str) -> Option<&'static str> {
     })
 }
 
-fn node_labels(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
+fn node_labels(warnings: &mut Warnings, path: &FieldPath, spec: &PodSpec) {
     let selector = path.child("nodeSelector");
     for (key, _) in spec.node_selector.iter().flatten() {
         if let Some(text) = deprecated_label(key) {
@@ -115,7 +161,7 @@ fn node_labels(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
     }
 }
 
-fn selector_term(warnings: &mut Vec<String>, path: &FieldPath, term: &NodeSelectorTerm, preferred: bool) {
+fn selector_term(warnings: &mut Warnings, path: &FieldPath, term: &NodeSelectorTerm, preferred: bool) {
     let list = path.child("matchExpressions");
     for (i, expression) in term.match_expressions.iter().flatten().enumerate() {
         let path = list.index(i);
@@ -133,7 +179,7 @@ fn selector_term(warnings: &mut Vec<String>, path: &FieldPath, term: &NodeSelect
     }
 }
 
-fn annotations(warnings: &mut Vec<String>, pod: &Pod) {
+fn annotations(warnings: &mut Warnings, pod: &Pod) {
     let Some(annotations) = &pod.metadata.annotations else { return };
     for (key, text) in [
         (
@@ -149,31 +195,11 @@ fn annotations(warnings: &mut Vec<String>, pod: &Pod) {
     }
 }
 
-fn annotation(warnings: &mut Vec<String>, key: &str, text: &str) {
+fn annotation(warnings: &mut Warnings, key: &str, text: &str) {
     warn(warnings, &FieldPath::new("metadata").child("annotations").key(key), text);
 }
 
-/// The old annotation, unless a field or the pod's profile says all of it. The server warns while it copies the
-/// annotation into the field, which defaulting has done by now: a field that says the same stems from it, as far as can
-/// be seen, and one that says something else is refused by validation.
-fn apparmor_annotations(warnings: &mut Vec<String>, pod: &Pod, spec: &PodSpec) {
-    let Some(annotations) = &pod.metadata.annotations else { return };
-    if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
-        return;
-    }
-    let of_pod = spec.security_context.as_ref().and_then(|sc| sc.app_armor_profile.as_ref());
-    visit_containers(spec, &FieldPath::new("spec"), &mut |container, _| {
-        let key = format!("{APPARMOR}{}", container.name);
-        let own = container.security_context.and_then(|sc| sc.app_armor_profile.as_ref());
-        // No field of its own and yet a pod's profile: the two say the same, or defaulting had made a field.
-        let silent = own.is_none() && of_pod.is_some();
-        if annotations.contains_key(&key) && !silent {
-            annotation(warnings, &key, r#"deprecated since v1.30; use the "appArmorProfile" field instead"#);
-        }
-    });
-}
-
-fn volume_types(warnings: &mut Vec<String>, path: &FieldPath, volume: &Volume) {
+fn volume_types(warnings: &mut Warnings, path: &FieldPath, volume: &Volume) {
     for (given, name, text) in [
         (
             volume.photon_persistent_disk.is_some(),
@@ -204,110 +230,7 @@ fn volume_types(warnings: &mut Vec<String>, path: &FieldPath, volume: &Volume) {
     }
 }
 
-/// A file of a volume and, in projected ones, where it comes from.
-#[derive(Clone, PartialEq, Eq)]
-struct Item {
-    path: String,
-    source: String,
-}
-
-impl Item {
-    fn new(path: &str, source: &str) -> Self {
-        Self { path: path.trim_end_matches('/').into(), source: source.into() }
-    }
-
-    /// Whether one is the other, or lies within it.
-    fn overlaps(&self, other: &Item) -> bool {
-        let within = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-        !self.path.is_empty()
-            && !other.path.is_empty()
-            && (within(&self.path, &other.path) || within(&other.path, &self.path))
-    }
-}
-
-impl Display for Item {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&quote(&self.path))?;
-        if self.source.is_empty() { Ok(()) } else { write!(f, " ({})", self.source) }
-    }
-}
-
-fn overlapping_paths(warnings: &mut Vec<String>, volume: &Volume) {
-    let keys = |items: &Option<Vec<KeyToPath>>| -> Vec<Item> {
-        items.iter().flatten().map(|item| Item::new(&item.path, "")).collect()
-    };
-    let mut lists = Vec::new();
-    if let Some(map) = &volume.config_map {
-        lists.push((format!("ConfigMap {}", quote(&map.name)), keys(&map.items)));
-    }
-    if let Some(secret) = &volume.secret {
-        let name = secret.secret_name.as_deref().unwrap_or_default();
-        lists.push((format!("Secret {}", quote(name)), keys(&secret.items)));
-    }
-    if let Some(downward) = &volume.downward_api {
-        let items = downward.items.iter().flatten().map(|file| Item::new(&file.path, "")).collect();
-        lists.push(("DownwardAPI".into(), items));
-    }
-    for (description, items) in lists {
-        overlaps(warnings, &volume.name, &description, items, &mut Vec::new());
-    }
-    if let Some(projected) = &volume.projected {
-        projected_paths(warnings, &volume.name, projected);
-    }
-}
-
-fn overlaps(warnings: &mut Vec<String>, volume: &str, description: &str, items: Vec<Item>, seen: &mut Vec<Item>) {
-    for item in items {
-        for other in seen.iter().filter(|other| item.overlaps(other)) {
-            let volume = quote(volume);
-            warnings.push(format!("volume {volume} ({description}): overlapping paths: {item} with {other}"));
-        }
-        seen.push(item);
-    }
-}
-
-fn projected_paths(warnings: &mut Vec<String>, volume: &str, projected: &ProjectedVolumeSource) {
-    let mut seen = Vec::new();
-    for source in projected.sources.iter().flatten() {
-        if *source == VolumeProjection::default() {
-            warnings.push(format!("volume {} (Projected) has no sources provided", quote(volume)));
-            continue;
-        }
-        overlaps(warnings, volume, "Projected", projection_items(source), &mut seen);
-    }
-}
-
-/// The files of one source; of several in one entry, which is an error, the first that has any.
-fn projection_items(source: &VolumeProjection) -> Vec<Item> {
-    let keys = |items: &[KeyToPath], of: String| items.iter().map(|item| Item::new(&item.path, &of)).collect();
-    if let Some((map, items)) = source.config_map.as_ref().and_then(|map| Some((map, map.items.as_ref()?))) {
-        return keys(items, format!("ConfigMap {}", quote(&map.name)));
-    }
-    if let Some((secret, items)) = source.secret.as_ref().and_then(|secret| Some((secret, secret.items.as_ref()?))) {
-        return keys(items, format!("Secret {}", quote(&secret.name)));
-    }
-    if let Some(items) = source.downward_api.as_ref().and_then(|downward| downward.items.as_ref()) {
-        return items.iter().map(|file| Item::new(&file.path, "DownwardAPI")).collect();
-    }
-    if let Some(token) = &source.service_account_token {
-        return vec![Item::new(&token.path, "ServiceAccountToken")];
-    }
-    if let Some(bundle) = &source.cluster_trust_bundle {
-        let name = bundle.name.as_ref().or(bundle.signer_name.as_ref()).map(String::as_str).unwrap_or_default();
-        return vec![Item::new(&bundle.path, &format!("ClusterTrustBundle {}", quote(name)))];
-    }
-    let Some(certificate) = &source.pod_certificate else { return Vec::new() };
-    [
-        (&certificate.certificate_chain_path, "PodCertificate chain"),
-        (&certificate.key_path, "PodCertificate key"),
-        (&certificate.credential_bundle_path, "PodCertificate credential bundle"),
-    ]
-    .into_iter()
-    .filter_map(|(path, what)| Some(Item::new(path.as_deref().filter(|path| !path.is_empty())?, what)))
-    .collect()
-}
-
-fn duplicates(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
+fn duplicates(warnings: &mut Warnings, path: &FieldPath, spec: &PodSpec) {
     let mut seen = BTreeSet::new();
     let aliases = path.child("hostAliases");
     for (i, alias) in spec.host_aliases.iter().flatten().enumerate() {
@@ -328,7 +251,7 @@ fn duplicates(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
 }
 
 fn fractional_bytes(
-    warnings: &mut Vec<String>,
+    warnings: &mut Warnings,
     path: &FieldPath,
     list: Option<&BTreeMap<String, Written>>,
     resource: &str,
@@ -341,7 +264,7 @@ fn fractional_bytes(
     }
 }
 
-fn seccomp_annotations_and_containers(warnings: &mut Vec<String>, path: &FieldPath, pod: &Pod, spec: &PodSpec) {
+fn seccomp_annotations_and_containers(warnings: &mut Warnings, path: &FieldPath, pod: &Pod, spec: &PodSpec) {
     const SECCOMP: &str = r#"non-functional in v1.27+; use the "seccompProfile" field instead"#;
     let annotated = |key: &str| pod.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(key));
     if spec.security_context.as_ref().is_none_or(|sc| sc.seccomp_profile.is_none()) && annotated(SECCOMP_POD) {
@@ -378,77 +301,11 @@ fn seccomp_annotations_and_containers(warnings: &mut Vec<String>, path: &FieldPa
     });
 }
 
-fn ports(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
-    struct Seen {
-        path: String,
-        host_ip: String,
-        host_port: i32,
-    }
-    let mut all: BTreeMap<(i32, String), Vec<Seen>> = BTreeMap::new();
-    visit_containers(spec, path, &mut |container, path| {
-        let list = path.child("ports");
-        for (i, port) in container.ports.iter().enumerate() {
-            let path = list.index(i);
-            let (host_ip, host_port) = (port.host_ip.clone().unwrap_or_default(), port.host_port.unwrap_or_default());
-            if !host_ip.is_empty() && host_port == 0 {
-                warn(warnings, &path, format_args!("hostIP set without hostPort: {}", go_port(port)));
-            }
-            let key = (port.container_port, port.protocol.clone().unwrap_or_default());
-            let others = all.entry(key).or_default();
-            for other in others.iter() {
-                let kind = if host_ip == other.host_ip && host_port == other.host_port {
-                    "duplicate"
-                } else if host_port == 0 || other.host_port == 0 {
-                    "overlapping"
-                } else if host_port == other.host_port && (host_ip.is_empty() != other.host_ip.is_empty()) {
-                    "dangerously ambiguous"
-                } else {
-                    continue;
-                };
-                warn(warnings, &path, format_args!("{kind} port definition with {}", other.path));
-            }
-            others.push(Seen { path: path.to_string(), host_ip, host_port });
-        }
-    });
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    visit_containers(spec, path, &mut |container, path| {
-        let list = path.child("ports");
-        for (i, port) in container.ports.iter().enumerate() {
-            let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) else { continue };
-            let path = list.index(i);
-            match names.get(name) {
-                Some(other) => {
-                    let name = quote(name);
-                    let text = format!(
-                        "duplicate port name {name} with {other}, services and probes that select ports by name will use {other}"
-                    );
-                    warn(warnings, &path, text);
-                }
-                None => {
-                    names.insert(name.clone(), path.to_string());
-                }
-            }
-        }
-    });
-}
-
-/// A port as Go's `%+v` prints the struct.
-fn go_port(port: &ContainerPort) -> String {
-    format!(
-        "{{Name:{} HostPort:{} ContainerPort:{} Protocol:{} HostIP:{}}}",
-        port.name.as_deref().unwrap_or_default(),
-        port.host_port.unwrap_or_default(),
-        port.container_port,
-        port.protocol.as_deref().unwrap_or_default(),
-        port.host_ip.as_deref().unwrap_or_default(),
-    )
-}
-
-fn null_selector(warnings: &mut Vec<String>, path: &FieldPath) {
+fn null_selector(warnings: &mut Warnings, path: &FieldPath) {
     warn(warnings, path, "a null labelSelector results in matching no pod");
 }
 
-fn null_selectors(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
+fn null_selectors(warnings: &mut Warnings, path: &FieldPath, spec: &PodSpec) {
     let Some(affinity) = &spec.affinity else { return };
     let mut both =
         |name: &str, required: &Option<Vec<PodAffinityTerm>>, preferred: &Option<Vec<WeightedPodAffinityTerm>>| {
@@ -480,7 +337,7 @@ fn null_selectors(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) 
     }
 }
 
-fn addresses(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
+fn addresses(warnings: &mut Warnings, path: &FieldPath, spec: &PodSpec) {
     let servers = path.child("dnsConfig.nameservers");
     for (i, server) in spec.dns_config.iter().flat_map(|config| config.nameservers.iter().flatten()).enumerate() {
         address(warnings, &servers.index(i), server);
@@ -491,7 +348,7 @@ fn addresses(warnings: &mut Vec<String>, path: &FieldPath, spec: &PodSpec) {
     }
 }
 
-fn address(warnings: &mut Vec<String>, path: &FieldPath, text: &str) {
+fn address(warnings: &mut Warnings, path: &FieldPath, text: &str) {
     let better = match parse_address(text) {
         Some(Address::LeadingZeros(better)) => better,
         Some(Address::Mapped(better)) => IpAddr::V4(better),
@@ -507,4 +364,96 @@ fn address(warnings: &mut Vec<String>, path: &FieldPath, text: &str) {
     };
     let text = quote(text);
     warn(warnings, path, format_args!("non-standard IP address {text} is invalid: use \"{better}\""));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::default;
+
+    fn of(metadata: Value, spec: Value) -> Vec<String> {
+        let mut object = json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "m", "image": "i"}]}});
+        object["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let mut pod = serde_json::from_value(object).unwrap();
+        let mut warnings = while_defaulting(&pod);
+        default::pod(&mut pod);
+        warnings.extend(super::pod(&pod));
+        warnings
+    }
+
+    #[test]
+    fn an_apparmor_annotation_is_warned_of_unless_a_field_or_the_pod_says_it() {
+        const OLD: &str = r#"metadata.annotations[container.apparmor.security.beta.kubernetes.io/m]: deprecated since v1.30; use the "appArmorProfile" field instead"#;
+        let with = |annotation: &str, pod: Value, container: Value| {
+            of(
+                json!({"annotations": {"container.apparmor.security.beta.kubernetes.io/m": annotation}}),
+                json!({"securityContext": pod, "containers": [{"name": "m", "image": "i", "securityContext": container}]}),
+            )
+        };
+        let default = json!({"appArmorProfile": {"type": "RuntimeDefault"}});
+        for (annotation, pod, container, expected) in [
+            ("runtime/default", json!({}), json!({}), &[OLD][..]),
+            ("runtime/default", json!({}), default.clone(), &[]),
+            ("runtime/default", default.clone(), json!({}), &[]),
+            ("unconfined", default.clone(), json!({}), &[OLD]),
+            ("localhost/", default.clone(), json!({}), &[OLD]),
+        ] {
+            assert_eq!(with(annotation, pod.clone(), container.clone()), expected, "{annotation} {pod} {container}");
+        }
+    }
+
+    #[test]
+    fn ports_clash_in_four_ways() {
+        let ports = json!([
+            {"containerPort": 80, "hostPort": 1, "hostIP": "10.0.0.1", "name": "a"},
+            {"containerPort": 80, "hostPort": 1},
+            {"containerPort": 80, "hostPort": 2},
+            {"containerPort": 80, "hostIP": "10.0.0.2", "name": "a"},
+            {"containerPort": 80, "hostPort": 1},
+        ]);
+        let found = of(json!({}), json!({"containers": [{"name": "m", "image": "i", "ports": ports}]}));
+        let path = |i: usize| format!("spec.containers[0].ports[{i}]");
+        let clash = |i, kind: &str, other| format!("{}: {kind} port definition with {}", path(i), path(other));
+        assert_eq!(
+            found,
+            [
+                clash(1, "dangerously ambiguous", 0),
+                format!(
+                    "{}: hostIP set without hostPort: {{Name:a HostPort:0 ContainerPort:80 Protocol:TCP HostIP:10.0.0.2}}",
+                    path(3)
+                ),
+                clash(3, "overlapping", 0),
+                clash(3, "overlapping", 1),
+                clash(3, "overlapping", 2),
+                clash(4, "dangerously ambiguous", 0),
+                clash(4, "duplicate", 1),
+                clash(4, "overlapping", 3),
+                format!(
+                    "{0}: duplicate port name \"a\" with {1}, services and probes that select ports by name will use {1}",
+                    path(3),
+                    path(0)
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn overlaps_and_empty_sources_come_in_the_order_of_the_sources() {
+        let sources = json!([
+            {"configMap": {"name": "c", "items": [{"key": "k", "path": "a"}]}},
+            {"clusterTrustBundle": {"name": "n", "path": "a"}},
+            {"secret": {"name": "s", "items": [{"key": "k", "path": "a/b"}]}},
+        ]);
+        assert_eq!(
+            of(json!({}), json!({"volumes": [{"name": "v", "projected": {"sources": sources}}]})),
+            [
+                r#"volume "v" (Projected) has no sources provided"#,
+                r#"volume "v" (Projected): overlapping paths: "a/b" (Secret "s") with "a" (ConfigMap "c")"#,
+            ]
+        );
+    }
 }

@@ -5,6 +5,7 @@
 //! a field without a row, or a row without a field.
 
 mod container;
+mod driver;
 mod object;
 mod placement;
 mod pod;

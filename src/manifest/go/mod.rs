@@ -7,9 +7,7 @@
 
 mod structs;
 
-use k8s_openapi::api::core::v1::{
-    ClusterTrustBundleProjection, PodResourceClaim, PodSpec, SeccompProfile, SecurityContext,
-};
+use k8s_openapi::api::core::v1::{NodeSelectorTerm, PodResourceClaim, PodSpec, SeccompProfile, SecurityContext};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
@@ -58,14 +56,19 @@ pub fn seccomp_profile(value: &SeccompProfile) -> GoValue {
     of(structs::SeccompProfile, value)
 }
 
-/// A trust bundle's projection.
-pub fn cluster_trust_bundle(value: &ClusterTrustBundleProjection) -> GoValue {
-    of(structs::ClusterTrustBundleProjection, value)
-}
-
 /// A pod's resource claim.
 pub fn resource_claim(value: &PodResourceClaim) -> GoValue {
     of(structs::PodResourceClaim, value)
+}
+
+/// A term of a node selector.
+pub fn selector_term(value: &NodeSelectorTerm) -> GoValue {
+    of(structs::NodeSelectorTerm, value)
+}
+
+/// The terms of a node selector.
+pub fn selector_terms(value: &[NodeSelectorTerm]) -> GoValue {
+    GoValue::List(value.iter().map(selector_term).collect())
 }
 
 /// A pod's spec.

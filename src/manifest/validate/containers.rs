@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, EphemeralContainer, PodSpec};
 
 use super::errors::Errors;
 use super::mounts::{self, Volumes};
@@ -43,8 +43,8 @@ pub fn containers(errors: &mut Errors, path: &FieldPath, context: &Context) {
             errors.duplicate(&path.child("name"), &container.name);
         }
         hooks_and_probes(errors, &path, container, context);
-        let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
-        restart_policy(errors, &path, container.restart_policy.as_deref(), rules);
+        restart_policy(errors, &path, container);
+        restart_rules(errors, &path.child("restartPolicyRules"), container);
     }
     ports::host_port_conflicts(errors, path, containers.iter());
 }
@@ -55,8 +55,11 @@ pub fn init_containers(errors: &mut Errors, path: &FieldPath, context: &Context)
     for (i, container) in context.spec.init_containers.iter().flatten().enumerate() {
         let entry = path.index(i);
         common(errors, &entry, container, context);
-        let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
-        restart_policy(errors, &entry, container.restart_policy.as_deref(), rules);
+        restart_policy(errors, &entry, container);
+        // Without a policy the rules are not looked at, unlike those of other containers: a quirk of the server.
+        if container.restart_policy.is_some() {
+            restart_rules(errors, &entry.child("restartPolicyRules"), container);
+        }
         if seen.contains(container.name.as_str()) {
             errors.duplicate(&entry.child("name"), &container.name);
         } else if !container.name.is_empty() {
@@ -215,15 +218,19 @@ fn resize_policy(errors: &mut Errors, path: &FieldPath, policies: &[ContainerRes
     }
 }
 
-fn restart_policy(errors: &mut Errors, path: &FieldPath, policy: Option<&str>, rules: &[ContainerRestartRule]) {
-    match policy {
-        None if rules.is_empty() => return,
-        None => errors.required(&path.child("restartPolicy"), "must specify restartPolicy when restart rules are used"),
-        Some(policy) => errors.one_of(&path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]),
+fn restart_policy(errors: &mut Errors, path: &FieldPath, container: &Container) {
+    let path = path.child("restartPolicy");
+    match &container.restart_policy {
+        Some(policy) => errors.one_of(&path, policy, &["Always", "Never", "OnFailure"]),
+        None if container.restart_policy_rules.as_ref().is_none_or(Vec::is_empty) => {}
+        None => errors.required(&path, "must specify restartPolicy when restart rules are used"),
     }
-    let list = path.child("restartPolicyRules");
+}
+
+fn restart_rules(errors: &mut Errors, list: &FieldPath, container: &Container) {
+    let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
     if rules.len() > 20 {
-        errors.too_many(&list, rules.len(), 20);
+        errors.too_many(list, rules.len(), 20);
     }
     for (i, rule) in rules.iter().enumerate() {
         let path = list.index(i);

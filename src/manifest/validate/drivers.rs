@@ -182,7 +182,13 @@ pub fn before_downward(errors: &mut Errors, path: &FieldPath, volume: &Volume, s
                 errors.required(&path.child("tenant"), "must be a UUID and may not exceed a length of 64 characters");
             } else {
                 let bad = quobyte.registry.split(',').filter(|pair| !is_host_port(pair)).count();
-                (0..bad).for_each(|_| errors.invalid(&path.child("registry"), &quobyte.registry, REGISTRY));
+                for _ in 0..bad {
+                    // Each shows all of them.
+                    if errors.is_full() {
+                        break;
+                    }
+                    errors.invalid(&path.child("registry"), &quobyte.registry, REGISTRY);
+                }
             }
             errors.require_text(&path.child("volume"), &quobyte.volume);
         }

@@ -7,19 +7,48 @@ use std::collections::BTreeMap;
 use super::names::{self, Messages};
 use crate::manifest::field::{FieldError, FieldPath, Shown};
 
+/// How much text the errors of one object may hold; nobody reads more, and an object made to hurt could ask for
+/// gigabytes (a whole list is shown for each of its bad entries).
+const TEXT_MAX: usize = 1024 * 1024;
+
 /// Errors in the order in which the API server finds them.
 #[derive(Debug, Default)]
-pub struct Errors(pub Vec<FieldError>);
+pub struct Errors {
+    list: Vec<FieldError>,
+    text: usize,
+    /// How many were found, those that are not told any more among them.
+    found: usize,
+}
 
 impl Errors {
-    /// How many there are; lets a caller see whether a part added any.
+    /// How many were found; lets a caller see whether a part added any.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.found
+    }
+
+    /// One more; it is not even made when it will not be told.
+    pub fn add(&mut self, error: impl FnOnce() -> FieldError) {
+        self.found += 1;
+        if !self.is_full() {
+            let error = error();
+            self.text += error.size();
+            self.list.push(error);
+        }
+    }
+
+    /// Whether no more are told; asked before what is costly to say.
+    pub fn is_full(&self) -> bool {
+        self.text >= TEXT_MAX
+    }
+
+    /// All that are told.
+    pub fn into_list(self) -> Vec<FieldError> {
+        self.list
     }
 
     /// A value is missing.
     pub fn required(&mut self, path: &FieldPath, detail: &str) {
-        self.0.push(FieldError::required(path, detail));
+        self.add(|| FieldError::required(path, detail));
     }
 
     /// A text that must not be empty; says whether it is there.
@@ -32,7 +61,7 @@ impl Errors {
 
     /// A value is malformed or out of range.
     pub fn invalid(&mut self, path: &FieldPath, value: impl Into<Shown>, detail: impl Into<String>) {
-        self.0.push(FieldError::invalid(path, value, detail));
+        self.add(|| FieldError::invalid(path, value, detail));
     }
 
     /// Each of the messages about a text.
@@ -51,23 +80,23 @@ impl Errors {
 
     /// A value may not be given here.
     pub fn forbidden(&mut self, path: &FieldPath, detail: impl Into<String>) {
-        self.0.push(FieldError::forbidden(path, detail));
+        self.add(|| FieldError::forbidden(path, detail));
     }
 
     /// A value that must be unique is not.
     pub fn duplicate(&mut self, path: &FieldPath, value: impl Into<Shown>) {
-        self.0.push(FieldError::duplicate(path, value));
+        self.add(|| FieldError::duplicate(path, value));
     }
 
     /// A name that refers to nothing.
     pub fn not_found(&mut self, path: &FieldPath, value: impl Into<Shown>) {
-        self.0.push(FieldError::not_found(path, value));
+        self.add(|| FieldError::not_found(path, value));
     }
 
     /// A value of an enumeration (a named string type in the API, so shown as JSON) that is not in the list.
     pub fn one_of(&mut self, path: &FieldPath, value: &str, supported: &[&str]) {
         if !supported.contains(&value) {
-            self.0.push(FieldError::not_supported(path, Shown::json(&value), supported));
+            self.add(|| FieldError::not_supported(path, Shown::json(&value), supported));
         }
     }
 
@@ -81,17 +110,17 @@ impl Errors {
 
     /// A plain text that is not in the list.
     pub fn text_not_supported(&mut self, path: &FieldPath, value: &str, supported: &[&str]) {
-        self.0.push(FieldError::not_supported(path, value, supported));
+        self.add(|| FieldError::not_supported(path, value, supported));
     }
 
     /// A value is too long.
     pub fn too_long(&mut self, path: &FieldPath, max: usize) {
-        self.0.push(FieldError::too_long(path, max));
+        self.add(|| FieldError::too_long(path, max));
     }
 
     /// A list has too many entries.
     pub fn too_many(&mut self, path: &FieldPath, actual: usize, max: usize) {
-        self.0.push(FieldError::too_many(path, actual, max));
+        self.add(|| FieldError::too_many(path, actual, max));
     }
 
     /// A number that must not be negative.

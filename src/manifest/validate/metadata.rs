@@ -1,6 +1,8 @@
 //! `metadata`: names, labels, annotations, owners and finalizers (apimachinery `objectmeta.go`), and what a pod's
 //! annotations may say.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
@@ -11,6 +13,8 @@ use super::scheduling;
 use super::security;
 use crate::manifest::field::{FieldPath, Shown};
 
+/// Marks the copy of a static pod, which comes from a kubelet.
+pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// All annotations of an object together.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 
@@ -67,6 +71,8 @@ fn owners(errors: &mut Errors, path: &FieldPath, owners: &[OwnerReference]) {
         if owner.controller == Some(true) {
             let this = format!("{}/{}", owner.kind, owner.name);
             match &controller {
+                // Each shows the whole list.
+                Some(_) if errors.is_full() => {}
                 Some(first) => errors.invalid(
                     path,
                     Shown::json(&owners),
@@ -101,7 +107,6 @@ fn finalizers(errors: &mut Errors, path: &FieldPath, finalizers: &[String]) {
 
 /// Annotations to which a pod gives a meaning.
 pub fn pod_annotations(errors: &mut Errors, path: &FieldPath, pod: &Pod, spec: &PodSpec) {
-    const MIRROR: &str = "kubernetes.io/config.mirror";
     const TOLERATIONS: &str = "scheduler.alpha.kubernetes.io/tolerations";
     const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
     let Some(annotations) = &pod.metadata.annotations else { return };
@@ -134,9 +139,10 @@ pub fn pod_annotations(errors: &mut Errors, path: &FieldPath, pod: &Pod, spec: &
             security::seccomp_annotation(errors, &path.child(key), profile);
         }
     }
+    let containers: BTreeSet<&str> = container_names(spec).collect();
     for (key, profile) in annotations {
         let Some(name) = key.strip_prefix(security::APPARMOR_ANNOTATION) else { continue };
-        if !container_names(spec).any(|have| have == name) {
+        if !containers.contains(name) {
             errors.invalid(&path.key(key), name, "container not found");
         }
         if !security::is_apparmor_annotation(profile) {

@@ -30,6 +30,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec, Secret};
 
 pub(super) use address::{Address, other_spelling, parse as parse_address};
 pub(super) use errors::Errors;
+pub(super) use metadata::MIRROR;
 pub(super) use pod_spec::visit_containers;
 
 use super::field::{FieldError, FieldPath};
@@ -48,7 +49,7 @@ pub fn pod(pod: &Pod) -> Vec<FieldError> {
         errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
     security::annotations_match_fields(&mut errors, &path, pod, spec);
-    errors.0
+    errors.into_list()
 }
 
 /// What is asked of a pod both when it is made and when it is changed.
@@ -95,12 +96,12 @@ pub(super) fn tolerations(errors: &mut Errors, spec: &PodSpec) {
 pub fn config_map(map: &ConfigMap) -> Vec<FieldError> {
     let mut errors = Errors::default();
     config::config_map(&mut errors, map);
-    errors.0
+    errors.into_list()
 }
 
 /// The errors of a Secret.
 pub fn secret(secret: &Secret) -> Vec<FieldError> {
     let mut errors = Errors::default();
     config::secret(&mut errors, secret);
-    errors.0
+    errors.into_list()
 }

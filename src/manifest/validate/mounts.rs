@@ -48,6 +48,7 @@ pub fn mounts(
     privileged: bool,
 ) {
     let mut seen = BTreeSet::new();
+    let (device_names, device_paths) = last_by_name(devices.iter().map(|d| (&*d.name, &*d.device_path)));
     for (i, mount) in mounts.iter().enumerate() {
         let entry = path.index(i);
         errors.require_text(&entry.child("name"), &mount.name);
@@ -59,10 +60,10 @@ pub fn mounts(
         if !seen.insert(mount.mount_path.as_str()) {
             errors.invalid(&mount_path, &mount.mount_path, "must be unique");
         }
-        if devices.iter().any(|device| device.name == mount.name) {
+        if device_names.contains_key(mount.name.as_str()) {
             errors.invalid(&entry.child("name"), &mount.name, "must not already exist in volumeDevices");
         }
-        if last_by_name(devices, |d| (&d.name, &d.device_path)).values().any(|p| *p == mount.mount_path) {
+        if device_paths.contains(mount.mount_path.as_str()) {
             errors.invalid(&mount_path, &mount.mount_path, "must not already exist as a path in volumeDevices");
         }
         // From here on the server leaves out the index.
@@ -107,15 +108,13 @@ fn recursive_read_only(errors: &mut Errors, path: &FieldPath, mount: &VolumeMoun
     }
 }
 
-/// Of entries with one name only the last counts, as in the server's maps.
-fn last_by_name<T>(entries: &[T], pair: impl Fn(&T) -> (&String, &String)) -> BTreeMap<&str, &str> {
-    entries
-        .iter()
-        .map(|entry| {
-            let (name, path) = pair(entry);
-            (name.as_str(), path.as_str())
-        })
-        .collect()
+/// Paths by name, and the paths alone. Of entries with one name only the last counts, as in the server's maps.
+fn last_by_name<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (BTreeMap<&'a str, &'a str>, BTreeSet<&'a str>) {
+    let by_name: BTreeMap<_, _> = pairs.collect();
+    let paths = by_name.values().copied().collect();
+    (by_name, paths)
 }
 
 /// `volumeDevices`.
@@ -127,6 +126,7 @@ pub fn devices(
     volumes: &Volumes,
 ) {
     let (mut paths, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let (mount_names, mount_paths) = last_by_name(mounts.iter().map(|m| (&*m.name, &*m.mount_path)));
     for (i, device) in devices.iter().enumerate() {
         let entry = path.index(i);
         let name = entry.child("name");
@@ -153,11 +153,10 @@ pub fn devices(
         } else {
             paths.insert(device.device_path.as_str());
         }
-        let mounted = last_by_name(mounts, |m| (&m.name, &m.mount_path));
-        if mounted.contains_key(device.name.as_str()) {
+        if mount_names.contains_key(device.name.as_str()) {
             errors.invalid(&name, &device.name, "must not already exist in volumeMounts");
         }
-        if mounted.values().any(|p| *p == device.device_path) {
+        if mount_paths.contains(device.device_path.as_str()) {
             errors.invalid(&device_path, &device.device_path, "must not already exist as a path in volumeMounts");
         }
         if !device.name.is_empty() {

@@ -1,15 +1,15 @@
 //! `spec` of a pod: the order of all checks, and those fields that have no file of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, HostAlias, Pod, PodDNSConfig, PodSpec, ResourceRequirements, SecurityContext,
-    VolumeDevice,
+    Volume, VolumeDevice,
 };
 
 use super::containers::{self, Context};
 use super::errors::Errors;
-use super::{address, names, resources, scheduling, security, volumes, windows};
+use super::{address, metadata, names, resources, scheduling, security, volumes, windows};
 use crate::manifest::field::{FieldPath, Shown};
 
 /// Everything beneath `spec`, in the server's order.
@@ -26,7 +26,14 @@ pub fn pod_spec(errors: &mut Errors, path: &FieldPath, pod: &Pod, spec: &PodSpec
         .map(|claim| claim.name.as_str())
         .filter(|name| !name.is_empty())
         .collect();
-    scheduling::claims(errors, &path.child("resourceClaims"), spec.resource_claims.as_deref().unwrap_or_default());
+    let static_pod = pod.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(metadata::MIRROR));
+    let list = spec.resource_claims.as_deref().unwrap_or_default();
+    if static_pod {
+        let nowhere = FieldPath::new("");
+        list.iter().for_each(|_| errors.forbidden(&nowhere, "static pods do not support resource claims"));
+    } else {
+        scheduling::claims(errors, &path.child("resourceClaims"), list);
+    }
     let host_users = spec.host_users != Some(false);
     let context = Context { spec, volumes: &valid, claims: &claims, host_users };
     containers::containers(errors, &path.child("containers"), &context);
@@ -90,16 +97,6 @@ pub fn pod_spec(errors: &mut Errors, path: &FieldPath, pod: &Pod, spec: &PodSpec
         resources::overhead(errors, &path.child("overhead"), overhead);
     }
     operating_system(errors, path, spec);
-    if let Some(group) = &spec.scheduling_group {
-        let group_path = path.child("schedulingGroup");
-        let path = group_path.child("podGroupName");
-        match &group.pod_group_name {
-            Some(name) => errors.each(&path, name, names::dns_subdomain(name)),
-            None => {
-                errors.invalid(&path, Shown::json(&None::<&str>), "must specify one of: `podGroupName`");
-            }
-        }
-    }
     file_key_volumes(errors, path, spec);
 }
 
@@ -230,6 +227,7 @@ fn operating_system(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
 
 /// Files from which the environment is read lie in an emptyDir.
 fn file_key_volumes(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
+    let volumes: BTreeMap<&str, &Volume> = spec.volumes.iter().flatten().map(|v| (v.name.as_str(), v)).collect();
     visit_containers(spec, path, &mut |container, path| {
         let list = path.child("env");
         for (i, variable) in container.env.iter().enumerate() {
@@ -238,8 +236,7 @@ fn file_key_volumes(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
             };
             let entry = list.index(i);
             let path = entry.child("valueFrom.fileKeyRef.volumeName");
-            let volume = spec.volumes.iter().flatten().rfind(|volume| volume.name == file.volume_name);
-            match volume {
+            match volumes.get(file.volume_name.as_str()) {
                 None => errors.not_found(&path, &file.volume_name),
                 Some(volume) if volume.empty_dir.is_none() => {
                     errors.invalid(&path, &file.volume_name, "referenced volume must be of type emptyDir");
@@ -281,7 +278,7 @@ impl<'a> From<&'a Container> for AnyContainer<'a> {
 }
 
 /// Looks at all containers with their paths: init containers, containers, ephemeral containers, as the server does.
-pub fn visit_containers(spec: &PodSpec, path: &FieldPath, visit: &mut dyn FnMut(AnyContainer, &FieldPath)) {
+pub fn visit_containers<'a>(spec: &'a PodSpec, path: &FieldPath, visit: &mut dyn FnMut(AnyContainer<'a>, &FieldPath)) {
     let list = path.child("initContainers");
     for (i, container) in spec.init_containers.iter().flatten().enumerate() {
         visit(container.into(), &list.index(i));

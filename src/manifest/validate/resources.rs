@@ -117,7 +117,8 @@ pub fn resource_amount(errors: &mut Errors, path: &FieldPath, name: &str, quanti
     if quantity.is_negative() {
         errors.invalid(path, quantity.to_string().as_str(), "must be greater than or equal to 0");
     }
-    if is_integer(name) && !quantity.is_integer() {
+    // Looked at in thousandths, rounded up.
+    if is_integer(name) && !quantity.is_integer() && quantity.milli_value() % 1000 != 0 {
         errors.invalid(path, Shown::json(&quantity.to_string()), "must be an integer");
     }
 }
@@ -135,7 +136,15 @@ fn huge_page_multiple(errors: &mut Errors, path: &FieldPath, name: &str, quantit
 }
 
 fn claim_names(errors: &mut Errors, path: &FieldPath, list: &[ResourceClaim], claims: &BTreeSet<&str>) {
+    let unknown = if claims.is_empty() {
+        "must be one of the names in pod.spec.resourceClaims which is empty".to_string()
+    } else {
+        let known = claims.iter().copied().collect::<Vec<_>>().join(", ");
+        format!("must be one of the names in pod.spec.resourceClaims: {known}")
+    };
     let mut seen: BTreeSet<String> = BTreeSet::new();
+    // How many requests of a claim were named so far.
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, claim) in list.iter().enumerate() {
         let (entry, name) = (path.index(i), claim.name.as_str());
         if !errors.require_text(&entry, name) {
@@ -153,20 +162,18 @@ fn claim_names(errors: &mut Errors, path: &FieldPath, list: &[ResourceClaim], cl
             if seen.contains(&key) {
                 errors.duplicate(&entry, key.as_str());
             } else if request.is_empty() {
-                let parts = seen.iter().filter(|key| key.split_once('/').is_some_and(|(of, _)| of == name)).count();
-                (0..parts).for_each(|_| errors.duplicate(&entry, name));
+                (0..parts.get(name).copied().unwrap_or_default()).for_each(|_| errors.duplicate(&entry, name));
+            }
+            // A slash in either makes parts of what stands before it, as the server reads its keys.
+            if let Some((of, _)) = key.split_once('/')
+                && !seen.contains(&key)
+            {
+                *parts.entry(name.get(..of.len()).unwrap_or(name)).or_default() += 1;
             }
             seen.insert(key);
         }
         if !claims.contains(name) {
-            let mut error = FieldError::not_found(&entry, name);
-            error.detail = if claims.is_empty() {
-                "must be one of the names in pod.spec.resourceClaims which is empty".into()
-            } else {
-                let known = claims.iter().copied().collect::<Vec<_>>().join(", ");
-                format!("must be one of the names in pod.spec.resourceClaims: {known}")
-            };
-            errors.0.push(error);
+            errors.add(|| FieldError { detail: unknown.clone(), ..FieldError::not_found(&entry, name) });
         }
     }
 }

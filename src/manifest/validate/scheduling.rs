@@ -1,7 +1,7 @@
 //! What only a scheduler reads: affinity, tolerations, spreading, gates. Checked in full, though one machine has nothing
 //! to choose from: a manifest that a cluster would refuse is refused here too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodResourceClaim,
@@ -170,16 +170,18 @@ fn label_keys(
     }
     if let Some(selector) = selector {
         let mut seen: BTreeSet<&str> = selector.match_labels.iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let places: BTreeMap<&str, usize> = keys.iter().enumerate().map(|(i, key)| (key.as_str(), i)).collect();
         for requirement in selector.match_expressions.iter().flatten() {
             let key = requirement.key.as_str();
-            if let Some(i) = keys.iter().rposition(|k| k == key)
+            if let Some(i) = places.get(key)
                 && seen.contains(key)
             {
-                errors.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
+                errors.invalid(&path.index(*i), key, "exists in both matchLabelKeys and labelSelector");
             }
             seen.insert(key);
         }
     }
+    let mismatch: BTreeSet<&String> = mismatch.iter().collect();
     let list = path.child("matchLabelKeys");
     for (i, key) in keys.iter().enumerate().filter(|(_, key)| mismatch.contains(key)) {
         errors.invalid(&list.index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys");
@@ -221,11 +223,13 @@ pub fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[Tolerat
             }
             "Exists" => {}
             // Known, but behind a feature that is off; so the list names them although they are refused.
-            "Lt" | "Gt" => errors.0.push(crate::manifest::field::FieldError::not_supported(
-                &path.child("operator"),
-                Shown::json(&operator),
-                &["Equal", "Exists", "Lt", "Gt"],
-            )),
+            "Lt" | "Gt" => errors.add(|| {
+                crate::manifest::field::FieldError::not_supported(
+                    &path.child("operator"),
+                    Shown::json(&operator),
+                    &["Equal", "Exists", "Lt", "Gt"],
+                )
+            }),
             other => errors.one_of(&path.child("operator"), other, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {
@@ -236,6 +240,10 @@ pub fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[Tolerat
 
 /// `topologySpreadConstraints`.
 pub fn topology_spread(errors: &mut Errors, path: &FieldPath, constraints: &[TopologySpreadConstraint]) {
+    let pair = |constraint: &'_ TopologySpreadConstraint| {
+        (constraint.topology_key.clone(), constraint.when_unsatisfiable.clone())
+    };
+    let last: BTreeMap<(String, String), usize> = constraints.iter().enumerate().map(|(i, c)| (pair(c), i)).collect();
     for (i, constraint) in constraints.iter().enumerate() {
         let path = path.index(i);
         if constraint.max_skew <= 0 {
@@ -246,10 +254,8 @@ pub fn topology_spread(errors: &mut Errors, path: &FieldPath, constraints: &[Top
         }
         let action = constraint.when_unsatisfiable.as_str();
         errors.one_of(&path.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let same = |other: &TopologySpreadConstraint| {
-            other.topology_key == constraint.topology_key && other.when_unsatisfiable == action
-        };
-        if constraints.iter().skip(i + 1).any(same) {
+        // All but the last of those that are alike.
+        if last.get(&pair(constraint)).is_some_and(|last| *last > i) {
             let pair = format!("{{{}, {action}}}", constraint.topology_key);
             errors.duplicate(&path.child("{topologyKey, whenUnsatisfiable}"), pair.as_str());
         }

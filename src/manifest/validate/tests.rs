@@ -62,6 +62,47 @@ fn containers_and_their_policies() {
 }
 
 #[test]
+fn init_containers_and_static_pods() {
+    spec(
+        json!({"initContainers": [{"name": "i", "image": "i", "restartPolicyRules": [{"action": "X"}]}]}),
+        &["initContainers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used"],
+    );
+    spec(
+        json!({"initContainers": [{"name": "i", "image": "i", "restartPolicy": "Never", "restartPolicyRules": [{"action": "X", "exitCodes": {"operator": "In"}}]}]}),
+        &[
+            r#"initContainers[0].restartPolicyRules[0].action: Unsupported value: "X": supported values: "Restart", "RestartAllContainers""#,
+        ],
+    );
+    let pod = json!({
+        "metadata": {"name": "x", "annotations": {"kubernetes.io/config.mirror": "m"}},
+        "spec": {"nodeName": "n", "containers": [{"name": "m", "image": "i"}], "resourceClaims": [{"name": "c"}]},
+    });
+    let mut pod = serde_json::from_value(pod).unwrap();
+    default::pod(&mut pod);
+    let errors: Vec<String> = validate::pod(&pod).iter().map(ToString::to_string).collect();
+    assert_eq!(errors, [": Forbidden: static pods do not support resource claims"]);
+}
+
+#[test]
+fn fields_of_features_that_are_off_are_not_looked_at() {
+    spec(
+        json!({
+            "schedulingGroup": {"podGroupName": "X"},
+            "volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "../x"}}, {"podCertificate": {"signerName": "", "keyType": "X"}}]}}],
+        }),
+        &[],
+    );
+}
+
+#[test]
+fn errors_without_end_are_cut_off() {
+    let containers: Vec<Value> = (0..20_000).map(|_| json!({"name": "-", "image": ""})).collect();
+    let told = with_spec(json!({"containers": containers}));
+    assert!((1_000..20_000).contains(&told.len()), "{}", told.len());
+    assert!(told.iter().map(String::len).sum::<usize>() < 2 * 1024 * 1024);
+}
+
+#[test]
 fn environment() {
     container(
         json!({"env": [{"name": ""}, {"name": "a", "valueFrom": {}}, {"name": "b", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}),

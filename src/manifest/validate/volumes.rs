@@ -13,7 +13,7 @@ use super::errors::Errors;
 use super::mounts::{Volumes, no_backsteps, not_reserved_path};
 use super::resources::resource_amount;
 use super::{drivers, metadata, names, projected};
-use crate::manifest::field::{FieldPath, Shown};
+use crate::manifest::field::{FieldPath, Shown, quote};
 use crate::manifest::resources::worth;
 
 /// Checks all volumes; returns the good ones, which alone can be mounted.
@@ -143,7 +143,7 @@ fn source(errors: &mut Errors, path: &FieldPath, volume: &Volume, pod_name: Opti
         {
             let claim = format!("{pod}-{}", volume.name);
             for message in names::dns_subdomain(&claim) {
-                errors.invalid(&path.child("name"), &volume.name, format!("PVC name {claim:?}: {message}"));
+                errors.invalid(&path.child("name"), &volume.name, format!("PVC name {}: {message}", quote(&claim)));
             }
         }
     }
