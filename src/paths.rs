@@ -52,6 +52,11 @@ impl Paths {
         self.pod_run(uid).join("orders.json")
     }
 
+    /// Whose removal has begun: what is gone by then cannot be asked any more.
+    pub fn removal(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("removal.json")
+    }
+
     /// One segment of a pod's journal, from 0; it follows the snapshot of the same number.
     pub fn journal(&self, uid: &str, segment: u64) -> PathBuf {
         self.pod_run(uid).join(format!("journal.{segment}"))

@@ -7,13 +7,14 @@ use clap::Args;
 use super::everywhere::Everywhere;
 use crate::linux::container::SeccompDefault;
 use crate::pod::machine::Settings;
+use crate::supervisor::fault;
 use crate::supervisor::launch::Choices;
 
 /// Words of `apply` and `up` that the supervisor keeps.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChoiceWords {
     /// For podlet's own tests.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = |text: &str| fault::parse(text).map(|_| text.to_owned()))]
     fault_point: Option<String>,
     /// For podlet's own tests: the first crash back-off, in milliseconds (lifecycle 4.4: 10 s).
     #[arg(long, hide = true, value_name = "MILLISECONDS")]

@@ -223,6 +223,12 @@ impl Machine {
         hash_json(&self.state)
     }
 
+    /// Each container with the number of the instance that runs or comes next: all before it have ended.
+    pub fn instances(&self) -> Vec<(String, u32)> {
+        let number = |container: &Container| container.running_attempt().unwrap_or_else(|| container.next_attempt());
+        self.state.containers.iter().map(|container| (container.name.clone(), number(container))).collect()
+    }
+
     /// Whether nothing is left to do but, after a deletion, nothing at all: the pod is in its final phase and torn down.
     pub fn is_torn_down(&self) -> bool {
         self.state.course >= Course::TornDown

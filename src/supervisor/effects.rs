@@ -14,13 +14,14 @@ use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
 use super::fault::{self, Point};
+use super::files::{self, Durability};
 use super::kept::{self, Claim};
 use super::log::{ContainerLog, Held, Rotation};
 use super::run::{Happening, Over, Starting, Supervisor};
 use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
 use super::world::find_container;
-use super::{clock, streams};
+use super::{clock, old_logs, streams};
 use crate::image::{Image, ImageError};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
@@ -194,7 +195,7 @@ impl Supervisor {
         Ok(reader)
     }
 
-    pub(super) fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
+    fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
         let [out, err] = &held.pipes;
         let [out_staging, err_staging] = &held.staging;
         for (what, descriptor) in LOG_PARTS.into_iter().zip([&held.record, out, err, out_staging, err_staging]) {
@@ -240,7 +241,7 @@ impl Supervisor {
         self.notice(&prepared.notices);
         if self.keeper_lost {
             return Err(io::Error::other(
-                "the pod's keeper and its twin were killed, and no other could be started; see the pod's supervisor.log",
+                "the pod's keeper and its twin were killed; delete the pod and apply it again",
             ));
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
@@ -345,6 +346,12 @@ impl Supervisor {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
         let claim = Claim { namespace, name, uid: self.world.uid().to_owned() };
+        // The manifest goes before the run directory does: a supervisor that is started in between goes on by this file.
+        let removal = self.world.paths().removal(self.world.uid());
+        let begun = serde_json::to_vec(&claim).map_err(io::Error::from);
+        if let Err(error) = begun.and_then(|json| files::replace(&removal, &json, Durability::Process)) {
+            tracing::warn!("could not write {}: {error}", removal.display());
+        }
         match kept::remove(self.world.paths(), &claim) {
             Ok(()) => {
                 self.connections.removed();
@@ -371,6 +378,13 @@ impl Supervisor {
         let pod = self.pod();
         if let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt) {
             tracing::warn!(container, attempt, "could not clear what an ended instance leaves: {error}");
+        }
+        // This one's log and the one before it can still be asked for (`logs`, `logs --previous`).
+        let log = self.world.paths().container_log(&self.world.logs(&pod), container, attempt);
+        if let Some(directory) = log.parent()
+            && let Err(error) = old_logs::remove_before(attempt.saturating_sub(1), directory)
+        {
+            tracing::warn!(container, "could not remove logs of older instances: {error}");
         }
         self.let_go_of_start(container, attempt);
     }

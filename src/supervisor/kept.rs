@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Client, ClientError};
 use super::clock;
+use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::state::Snapshot;
 use crate::linux::cgroup::Cgroup;
@@ -70,7 +71,7 @@ pub struct Seen {
 }
 
 /// A claimed name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Claim {
     /// `metadata.namespace`.
     pub namespace: String,
@@ -333,12 +334,14 @@ pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     if read_claim(&name)?.as_deref() == Some(claim.uid.as_str()) {
         files::remove_file(&name).map_err(file_error("remove", &name))?;
     }
+    fault::at(Point::Unnamed);
     // For the lock's file. Whoever holds it now removes it himself if the name is still free then.
     drop(try_lock_name(paths, &claim.namespace, &claim.name, FlockArg::LockExclusiveNonblock)?);
     let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
     for directory in [paths.pod_state(&claim.uid), logs] {
         files::remove_tree(&directory).map_err(file_error("remove", &directory))?;
     }
+    fault::at(Point::Unkept);
     let run = paths.pod_run(&claim.uid);
     remove_run(paths, &claim.uid).map_err(file_error("remove", &run))?;
     let logs = paths.logs.join("pods");
@@ -354,6 +357,7 @@ pub(super) fn remove_run(paths: &Paths, uid: &str) -> io::Result<()> {
         tracing::warn!("could not remove the keeper's cgroup: {error}");
     }
     files::remove_file(&paths.orders(uid))?;
+    fault::at(Point::Orderless);
     files::remove_tree(&paths.pod_run(uid))?;
     files::remove_empty(&[&paths.run.join("pods")]);
     files::remove_empty(&paths.usual_roots());

@@ -31,6 +31,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::clock;
 use super::cri::{self, Rest, Stream};
+use super::fault::{self, Point};
 use crate::pod::time::WallTime;
 
 /// The most that one splice takes: a pipe's default capacity (pipe(7)).
@@ -175,15 +176,6 @@ impl Held {
             record,
         })
     }
-
-    /// For pipes whose M and R are lost: goes on at this length of the log.
-    pub fn onward(pipes: [OwnedFd; 2], length: u64) -> io::Result<Held> {
-        let held = Held::new(pipes)?;
-        let slot = Slot { offset: length, ..Slot::default() };
-        // The index of a new page is zero.
-        File::from(held.record.try_clone()?).write_all_at(&slot.to_bytes(), SLOT_AT[0])?;
-        Ok(held)
-    }
 }
 
 /// What one look at a pipe came to.
@@ -298,6 +290,7 @@ impl ContainerLog {
                 Ok(Pumped::Ended)
             }
             Ok(_) => {
+                fault::at(Point::Spliced);
                 self.begin_batch(which, Rest::MayFollow)?;
                 self.finish_batches()?;
                 Ok(Pumped::More)
@@ -342,6 +335,7 @@ impl ContainerLog {
             if state.n == 0 {
                 continue;
             }
+            fault::at(Point::Batched);
             let mut input = vec![0; usize::try_from(state.n.saturating_sub(state.consumed)).unwrap_or(0)];
             self.staging(which).read_exact_at(&mut input, state.consumed)?;
             let time = clock::rfc3339_nanoseconds(WallTime(state.time));
@@ -361,6 +355,7 @@ impl ContainerLog {
                     break;
                 }
             }
+            fault::at(Point::Written);
             let mut slot = self.record.slot;
             slot.offset = offset;
             let stream = slot_of(&mut slot, which);

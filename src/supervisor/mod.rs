@@ -4,7 +4,6 @@
 //! and never forks; every process is made by the pod's keeper. For the command line there are [`launch`] (sets a pod
 //! going), [`client`] (asks its supervisor) and [`kept`] (what can be seen of pods, running or not).
 
-mod adopt;
 pub mod client;
 pub mod clock;
 pub mod control;
@@ -19,6 +18,7 @@ mod journal;
 pub mod kept;
 pub mod launch;
 mod log;
+mod old_logs;
 mod poison;
 mod publish;
 mod recover;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::journal::{self, Journal, Tail};
+use super::kept::{self, Claim};
 use super::launch::Orders;
 use super::log::Held;
 use super::poison::Poisons;
@@ -25,11 +26,11 @@ use super::server::{self, Connections};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
-use super::{clock, exec, kept};
+use super::{clock, exec};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
-use crate::pod::effect::EffectId;
+use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::Fact;
 
 /// The segment never grows beyond this or [`SNAPSHOT_FACTOR`] snapshots, whichever is more.
@@ -54,8 +55,8 @@ struct Found {
 /// Makes the supervisor of a pod, new or taken over.
 pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> io::Result<Supervisor> {
     lock(&orders.paths.pod_run(&orders.uid))?;
-    let keeper = Keeper::inherited()?;
-    let mut held: HashMap<String, OwnedFd> = keeper.held()?.into_iter().collect();
+    let mut keeper = Keeper::inherited()?;
+    let mut held: HashMap<String, OwnedFd> = keeper.held().into_iter().collect();
     let found = find(&orders)?;
     let pod = found.state.machine.pod();
     let world = Rc::new(World::new(orders, pod)?);
@@ -71,7 +72,6 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         snapshot_length: found.snapshot_length,
         keeper,
         keeper_lost: false,
-        adopted: BTreeSet::new(),
         processes: HashMap::new(),
         starting: HashMap::new(),
         logs: HashMap::new(),
@@ -101,9 +101,16 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
 }
 
 /// Whether the pod has ended for good, so that all that is left to do is to remove the run directory, which is done: a
-/// predecessor was killed between the last publication and that.
+/// predecessor was killed between the last publication and that, or in the middle of a removal.
 pub fn has_ended(orders: &Orders) -> bool {
     let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    let removal = std::fs::read(paths.removal(uid)).ok().and_then(|json| serde_json::from_slice::<Claim>(&json).ok());
+    match removal.map(|claim| kept::remove(paths, &claim)) {
+        Some(Ok(())) => return true,
+        // The usual way may still be open; if it is not, the keeper starts another supervisor.
+        Some(Err(error)) => tracing::error!("{error}"),
+        None => {}
+    }
     if !kept::read(paths, uid).is_ok_and(|kept| kept.is_some_and(|kept| kept.ended)) {
         return false;
     }
@@ -352,19 +359,16 @@ impl Supervisor {
     }
 
     /// Finds out what became of all that runs, or was to run, as far as the journal knows.
-    async fn take_over(&mut self, mut held: HashMap<String, OwnedFd>) {
+    async fn take_over(&mut self, held: HashMap<String, OwnedFd>) {
         // Looked at before the reports are: a child that ends in between is in both, one that has ended before is in the
         // reports alone. Nothing is in neither.
-        let mut children = self.keeper.children();
+        let children = self.keeper.children();
         for (id, pid) in &children {
             if let Some(pidfd) = self.keeper.pidfd_of(id, *pid) {
                 self.processes.insert(id.clone(), Rc::new(pidfd));
             }
         }
-        self.adopt_held_processes(&mut held);
-        self.adopt_found_processes(|id| children.iter().any(|(child, _)| child == id));
-        let asked_for: HashSet<String> = children.iter().map(|(id, _)| id).chain(&self.adopted).cloned().collect();
-        children.extend(self.adopted_processes());
+        let asked_for: HashSet<&String> = children.iter().map(|(id, _)| id).collect();
         self.adopt_held(held);
         if let Some(report) = self.state.report.clone() {
             // Journalled, but the keeper may not have been told so.
@@ -379,6 +383,22 @@ impl Supervisor {
         self.find_lost(&asked_for).await;
         self.queue.extend(unanswered);
         self.end_strangers(&children);
+        self.find_remains();
+    }
+
+    /// What a predecessor was about to clear when it was killed.
+    fn find_remains(&mut self) {
+        let pod = self.pod();
+        for (container, first) in self.state.machine.instances() {
+            let on_disk = container::instances(&self.world.context(&pod), &container);
+            let ended = on_disk.into_iter().filter(|attempt| *attempt < first);
+            self.remains.extend(ended.map(|attempt| (container.clone(), attempt)));
+            let starts =
+                |asked: &Asked| matches!(&asked.action, Action::StartContainer { container: c, .. } if *c == container);
+            if !self.state.containers.contains_key(&container) && !self.state.pending.iter().any(starts) {
+                self.clear_cgroup(&container);
+            }
+        }
     }
 
     /// Log pipes and status pipes that a predecessor gave to the keeper.
@@ -413,7 +433,7 @@ impl Supervisor {
     }
 
     /// The starts that are under way tell how they go. Those that were never asked for are begun anew with another pipe.
-    fn follow_starts(&mut self, asked_for: &HashSet<String>) {
+    fn follow_starts(&mut self, asked_for: &HashSet<&String>) {
         self.starting.retain(|id, starting| starting.prepared.is_some() || asked_for.contains(&id.0));
         for (id, starting) in &self.starting {
             if starting.prepared.is_none() {
@@ -422,9 +442,9 @@ impl Supervisor {
         }
     }
 
-    /// Containers and pause that should run, but are no children of the keeper's, were not reported and were not found: keeper
-    /// and twin were both killed, and this supervisor too, and they have ended since.
-    async fn find_lost(&mut self, children: &HashSet<String>) {
+    /// Containers and pause that should run, but are no children of the keeper's and were not reported: keeper and twin were
+    /// both killed, and this supervisor too.
+    async fn find_lost(&mut self, children: &HashSet<&String>) {
         let lost: Vec<(String, u32)> = self
             .state
             .containers

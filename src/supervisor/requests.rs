@@ -6,6 +6,7 @@ use std::rc::Rc;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::control::{Answer, ObjectKind, Request};
+use super::fault::{self, Phase};
 use super::files::{self, Durability};
 use super::run::Supervisor;
 use super::{clock, server};
@@ -26,10 +27,12 @@ impl Supervisor {
                 self.connections.answer(connection, &state);
             }
             Request::Delete { grace_seconds, force } => {
+                fault::begin(Phase::Delete);
                 self.tell(Fact::DeleteRequested { grace_seconds, force }, clock::now(), None, None).await;
                 self.connections.answer(connection, &Answer::Accepted);
             }
             Request::Apply { pod } => {
+                fault::begin(Phase::Change);
                 let answer = self.apply(*pod).await;
                 self.connections.answer(connection, &answer);
             }
@@ -38,6 +41,7 @@ impl Supervisor {
                 self.connections.answer(connection, &Answer::Accepted);
             }
             Request::Exec { id, container, command, tty } => {
+                fault::begin(Phase::Exec);
                 self.exec(connection, &id, (&container, &command, tty), descriptors).await;
             }
             Request::ExecResume { id } => self.resume_exec(connection, &id),

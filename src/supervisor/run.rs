@@ -77,7 +77,7 @@ pub enum Happening {
         /// Which.
         connection: u64,
     },
-    /// A process that no keeper is the parent of has ended, as its pidfd tells.
+    /// Without a keeper: a process has ended, as its pidfd tells.
     ProcessEnded {
         /// The id of its spawn.
         id: String,
@@ -123,10 +123,8 @@ pub struct Supervisor {
     pub(super) snapshot_length: u64,
     pub(super) poisons: Poisons,
     pub(super) keeper: Keeper,
-    /// Keeper and twin are gone, and no other could be started; what still runs is followed by its pidfds.
+    /// Keeper and twin are gone; what still runs is followed by its pidfds.
     pub(super) keeper_lost: bool,
-    /// Ids of spawns whose processes are no children of the keeper's, which was started after theirs was killed.
-    pub(super) adopted: BTreeSet<String>,
     /// Pidfds of what runs, by the id of its spawn.
     pub(super) processes: HashMap<String, Rc<OwnedFd>>,
     pub(super) starting: HashMap<EffectId, Starting>,
@@ -151,9 +149,9 @@ pub struct Supervisor {
 }
 
 /// The exit code after which the keeper ends, too.
-pub(super) const WELL: u8 = 0;
+const WELL: u8 = 0;
 /// An exit code after which the keeper starts another supervisor.
-pub(super) const BADLY: u8 = 1;
+const BADLY: u8 = 1;
 
 /// Runs a pod until its end. The exit code tells the keeper whether to start another supervisor.
 pub fn supervise(run_directory: &Path) -> u8 {
@@ -175,7 +173,7 @@ pub fn supervise(run_directory: &Path) -> u8 {
     }
     poison::watch(orders.paths.panics(&orders.uid));
     if let Some(point) = &orders.choices.fault_point {
-        fault::arm(point, &orders.paths.pod_state(&orders.uid));
+        fault::arm(point, &orders.paths.state, &orders.uid);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

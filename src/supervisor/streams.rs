@@ -3,10 +3,11 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::cri::Stream;
@@ -33,17 +34,12 @@ pub fn copy(log: &SharedLog, container: &str, attempt: u32, happenings: &Unbound
         let (log, happenings, container) = (Rc::downgrade(log), happenings.clone(), container.to_owned());
         tokio::task::spawn_local(async move {
             let mut failing = false;
-            while let Ok(mut ready) = pipe.readable().await {
+            // The first turn waits for nothing: a killed predecessor may have left a batch half done, and no more may come.
+            let mut ready: Option<AsyncFdReadyGuard<'_, OwnedFd>> = None;
+            loop {
                 let Some(log) = log.upgrade() else { return };
-                match turn(&log, which) {
-                    Ok(Pumped::More) => tokio::task::yield_now().await,
-                    Ok(Pumped::Idle) => ready.clear_ready(),
-                    Ok(Pumped::Ended) => {
-                        if log.borrow().ended() {
-                            let _ = happenings.send(Happening::LogEnded { container, attempt });
-                        }
-                        return;
-                    }
+                let pumped = match turn(&log, which) {
+                    Ok(pumped) => pumped,
                     Err(error) => {
                         drop(log);
                         if !failing {
@@ -54,9 +50,28 @@ pub fn copy(log: &SharedLog, container: &str, attempt: u32, happenings: &Unbound
                         tokio::time::sleep(RETRY).await;
                         continue;
                     }
-                }
+                };
                 if std::mem::take(&mut failing) {
                     let _ = happenings.send(Happening::LogRecovered { container: container.clone() });
+                }
+                match pumped {
+                    Pumped::More => tokio::task::yield_now().await,
+                    Pumped::Idle => {
+                        drop(log);
+                        if let Some(mut empty) = ready.take() {
+                            empty.clear_ready();
+                        }
+                        match pipe.readable().await {
+                            Ok(guard) => ready = Some(guard),
+                            Err(_) => return,
+                        }
+                    }
+                    Pumped::Ended => {
+                        if log.borrow().ended() {
+                            let _ = happenings.send(Happening::LogEnded { container, attempt });
+                        }
+                        return;
+                    }
                 }
             }
         });

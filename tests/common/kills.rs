@@ -8,8 +8,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use podlet::supervisor::fault::Point;
-
 use super::podlet::{Podlet, processes_of, until};
 
 /// One of podlet's processes in a pod.
@@ -58,11 +56,6 @@ fn process_name(pid: i32) -> Option<String> {
     let (head, tail) = stat.rsplit_once(')')?;
     // A zombie is of no use to anybody.
     (!tail.trim_start().starts_with('Z')).then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
-}
-
-/// Whether it has ended, reaped or not.
-pub fn is_gone(pid: i32) -> bool {
-    process_name(pid).is_none()
 }
 
 /// Sends a signal; a process that has just gone is no error.
@@ -193,6 +186,30 @@ pub fn comparable(pod: &Value) -> Value {
     status
 }
 
+/// Two things seen are the same; where they are not, only that is shown.
+pub fn assert_same(seen: &Value, expected: &Value, name: &str) {
+    fn compare(seen: &Value, expected: &Value, at: &str, found: &mut Vec<String>) {
+        match (seen, expected) {
+            (Value::Object(one), Value::Object(other)) => {
+                let keys: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+                for key in keys {
+                    compare(&seen[key], &expected[key], &format!("{at}.{key}"), found);
+                }
+            }
+            (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+                for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                    compare(one, other, &format!("{at}[{index}]"), found);
+                }
+            }
+            _ if seen == expected => {}
+            _ => found.push(format!("{at}: {seen:#}, but undisturbed: {expected:#}")),
+        }
+    }
+    let mut found = Vec::new();
+    compare(seen, expected, "", &mut found);
+    assert!(found.is_empty(), "{name}: {}", found.join("\n"));
+}
+
 /// The events of a pod as lines `TYPE REASON COUNT MESSAGE`, sorted.
 pub fn events(podlet: &Podlet, pod: &Value) -> Vec<String> {
     let name = pod["metadata"]["name"].as_str().expect("a name");
@@ -249,20 +266,4 @@ pub fn budget(usual: usize) -> usize {
         Ok(number) => number.parse().unwrap_or(usual),
         Err(_) => usual,
     }
-}
-
-/// Fault points with the number of the time at which they strike: each point at its first times, or so many of them. The
-/// point of no return comes once; what comes with each fact comes often.
-pub fn sample(seed: u64, budget: usize) -> Vec<(Point, u32)> {
-    let mut all: Vec<(Point, u32)> =
-        (1..=12).flat_map(|count| Point::ALL.into_iter().map(move |point| (point, count))).collect();
-    if budget >= all.len() {
-        return all;
-    }
-    let mut random = Random::new(seed);
-    let mut chosen = Vec::new();
-    while chosen.len() < budget {
-        chosen.push(all.swap_remove(random.below(all.len() as u64) as usize));
-    }
-    chosen
 }

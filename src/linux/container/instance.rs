@@ -143,6 +143,13 @@ fn finish_container(
     Ok((prepared, cgroup))
 }
 
+/// The numbers of the instances of a container of which something lies on the disk.
+pub fn instances(context: &PodContext<'_>, container: &str) -> Vec<u32> {
+    let of_instance = context.paths.container_state(context.uid(), container, 0);
+    let listing = of_instance.parent().and_then(|directory| fs::read_dir(directory).ok());
+    listing.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Takes away what an ended instance leaves: its writable layer, termination-log file, mounts.
 pub fn remove_instance(context: &PodContext<'_>, container: &str, attempt: u32) -> io::Result<()> {
     let _ = fs::remove_file(context.termination_log(container, attempt));

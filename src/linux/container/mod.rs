@@ -40,7 +40,7 @@ mod preview;
 mod sandbox;
 mod session;
 
-pub use instance::{prepare_container, remove_instance};
+pub use instance::{instances, prepare_container, remove_instance};
 pub use pod::{PodFailure, notices, prepare_pod, prepare_volumes, tear_down};
 pub use preview::{explain_failure_of, preview};
 pub use sandbox::prepare_sandbox;

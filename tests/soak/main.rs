@@ -1,0 +1,18 @@
+//! Long sweeps over real pods: the supervisor killed at every point of its protocols, killed at random many times, and a
+//! thousand restarts after which nothing has piled up. An ordinary test run tries a sample; whole they are run by
+//!
+//! ```text
+//! PODLET_TEST_BUDGET=all cargo test --test soak -- --nocapture --test-threads=1
+//! ```
+//!
+//! `PODLET_TEST_BUDGET` is the number of cases that the sweep tries (the others take it as many times their sample), or
+//! `all`. `PODLET_TEST_SEED` chooses the sample; a test prints its seed and what it tries, so that a failure can be
+//! repeated. What was tried and what was reached is printed, too.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod restarts;
+mod storm;
+mod sweep;

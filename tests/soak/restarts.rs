@@ -1,0 +1,171 @@
+//! A container is started again a thousand times; afterwards nothing has piled up.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::common::kills::{self, Part};
+use crate::common::podlet::{Podlet, container, processes_of, text, until};
+
+/// Restarts before the first look: what is made once is made by then.
+const BEFORE: u64 = 30;
+
+/// What a pod holds of the machine, each with what it may have more of later.
+#[derive(Debug, PartialEq, Eq)]
+struct Holdings(Vec<(String, usize)>);
+
+impl Holdings {
+    fn of(podlet: &Podlet, uid: &str) -> Holdings {
+        let mut all = Vec::new();
+        let mut add = |name: &str, count: usize| all.push((name.to_owned(), count));
+        let processes = processes_of(uid);
+        add("processes", processes.len());
+        for part in [Part::Supervisor, Part::Keeper, Part::Guard, Part::Pause] {
+            let pid = part.wait(uid);
+            add(&format!("descriptors of {part:?}"), entries(&format!("/proc/{pid}/fd")));
+            add(&format!("threads of {part:?}"), entries(&format!("/proc/{pid}/task")));
+            let mappings = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+            add(&format!("mappings of {part:?}, in tens"), mappings.lines().count() / 10);
+        }
+        let mut namespaces: Vec<std::path::PathBuf> = processes
+            .iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/ns")).ok())
+            .flat_map(|listing| listing.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()))
+            .collect();
+        namespaces.sort();
+        namespaces.dedup();
+        add("namespaces", namespaces.len());
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let root = podlet.root.to_string_lossy().into_owned();
+        add("mounts", mounts.lines().filter(|line| line.contains(&root) || line.contains(uid)).count());
+        add("cgroups", find(Path::new("/sys/fs/cgroup"), uid));
+        add("files of the run directory", files(&podlet.root.join("run")));
+        add("files of the state directory", files(&podlet.root.join("state")));
+        add("files of logs", files(&podlet.root.join("logs")));
+        Holdings(all)
+    }
+}
+
+fn entries(directory: &str) -> usize {
+    fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+/// Directories of cgroups with the uid in their path.
+fn find(directory: &Path, uid: &str) -> usize {
+    let listing = fs::read_dir(directory).into_iter().flatten().flatten();
+    let directories = listing.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| usize::from(entry.path().to_string_lossy().contains(uid)) + find(&entry.path(), uid)).sum()
+}
+
+/// Files below a directory, segments of the journal left out: how many there are at a time changes.
+fn files(directory: &Path) -> usize {
+    let listing = fs::read_dir(directory).into_iter().flatten().flatten();
+    listing
+        .filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            !name.starts_with("journal.") && !name.starts_with("snapshot.")
+        })
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files(&entry.path()),
+            _ => 1,
+        })
+        .sum()
+}
+
+fn resident_kib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Bytes of the journal and of all that is kept.
+fn bytes(directory: &Path) -> u64 {
+    let listing = fs::read_dir(directory).into_iter().flatten().flatten();
+    let each = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    listing.map(each).sum()
+}
+
+#[test]
+fn many_restarts_pile_nothing_up() {
+    let podlet = Podlet::new();
+    let restarts = match kills::budget(10) {
+        usize::MAX => 1500,
+        number => number as u64 * 10,
+    };
+    println!("{restarts} restarts");
+    let data = podlet.root.join("data");
+    // It rests when it is looked at, else it crashes at once.
+    let script = format!(
+        "n=$(cat /data/count 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /data/count; echo instance $n; \
+         [ $n -ne {BEFORE} -a $n -ne {} ] || exec sleep 100000; exit 3",
+        BEFORE + restarts
+    );
+    let manifest = format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: podlet.local/host
+    command: [sh, -c, "{script}"]
+    resources: {{limits: {{memory: 64Mi}}}}
+    volumeMounts: [{{name: data, mountPath: /data}}, {{name: scratch, mountPath: /scratch}}]
+  volumes:
+  - name: scratch
+    emptyDir: {{}}
+  - name: data
+    hostPath: {{path: {data}, type: DirectoryOrCreate}}
+"#,
+        data = data.display()
+    );
+    let output = podlet.try_apply(&manifest, &["--crash-backoff-initial=1", "--crash-backoff-max=1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let uid = kills::uid(&podlet.pod("web"));
+
+    let rests = |count: u64| {
+        let file = data.join("count");
+        let reached = || fs::read_to_string(&file).is_ok_and(|text| text.trim() == count.to_string());
+        // So long, whatever the machine: a restart takes some ten milliseconds.
+        while !reached() {
+            let before = fs::read_to_string(&file).unwrap_or_default();
+            until("another restart", || reached() || fs::read_to_string(&file).unwrap_or_default() != before);
+        }
+        let runs = |pod: &Value| {
+            let main = container(pod, "main");
+            main["state"]["running"].is_object() && main["restartCount"] == count - 1
+        };
+        podlet.wait("web", runs);
+        // `sleep` has taken the shell's place, and what the last instance left is cleared.
+        until("the program", || name_of(kills::program(&uid, "main")) == "sleep");
+        until("rest", || {
+            let first = Holdings::of(&podlet, &uid);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            first == Holdings::of(&podlet, &uid)
+        });
+        (Holdings::of(&podlet, &uid), resident_kib(Part::Supervisor.wait(&uid)))
+    };
+    let (before, memory_before) = rests(BEFORE);
+    kills::send(kills::program(&uid, "main"), Signal::SIGKILL);
+    let (after, memory_after) = rests(BEFORE + restarts);
+    assert_eq!(after, before, "after {restarts} restarts there is more of something");
+    println!("resident memory of the supervisor: {memory_before} KiB, {memory_after} KiB after {restarts} restarts");
+    // The journal goes through segments of some size; what is decided each time is not kept in memory.
+    assert!(memory_after < memory_before + 2048, "the supervisor has grown from {memory_before} to {memory_after} KiB");
+    let kept = bytes(&podlet.root.join("run")) + bytes(&podlet.root.join("state"));
+    println!("run and state directories: {kept} bytes");
+    assert!(kept < 20 * 1024 * 1024, "run and state directories hold {kept} bytes");
+    podlet.finish();
+}
+
+fn name_of(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
