@@ -14,7 +14,11 @@ const HABITS: &[(&str, &str)] = &[
     ("attach", "podlet logs -f POD (attach comes later)"),
     ("create", "podlet apply FILE"),
     ("cat", "podlet get pod POD -o yaml"),
+    ("cp", "podlet exec POD -- tar -cf - PATH | tar -xf - (cp comes later)"),
+    ("diff", "podlet apply --dry-run=server -o yaml FILE (diff comes later)"),
+    ("debug", "podlet exec -it POD -- sh (debug comes later)"),
     ("down", "podlet delete -f FILE, or podlet delete pod POD"),
+    ("explain", "podlet plan FILE, and docs/fields.md for each field (explain comes later)"),
     ("images", "podlet image ls"),
     ("inspect", "podlet describe pod POD, or podlet get pod POD -o json"),
     ("kill", "podlet delete pod POD --now"),
@@ -22,6 +26,7 @@ const HABITS: &[(&str, &str)] = &[
     ("log", "podlet logs POD"),
     ("ls", "podlet get pods"),
     ("play", "podlet apply FILE, or podlet up FILE to stay with it"),
+    ("port-forward", "hostNetwork: true in the pod's spec (port-forward comes later)"),
     ("ps", "podlet get pods"),
     ("pull", "podlet image import FILE (registries come later)"),
     ("rm", "podlet delete pod POD"),
@@ -30,16 +35,17 @@ const HABITS: &[(&str, &str)] = &[
     ("sh", "podlet exec -it POD -- sh"),
     ("status", "podlet get pods, or podlet describe pod POD"),
     ("stop", "podlet delete pod POD"),
+    ("top", "podlet exec POD -- top (top comes later)"),
+    ("wait", "podlet apply --wait FILE (wait comes later)"),
 ];
 
 /// Prints help or the version to stdout, or answers with what is wrong about the words.
 pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    // A verb of verbs without one shows its help, as kubectl's do.
+    let asked = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) || error.kind() == asked {
         caller.print(&error.render().to_string())?;
         return Ok(0);
-    }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Err(Failure::Text(error.render().to_string().trim_end().to_owned()));
     }
     let verb = verb_of(words);
     let text = |kind| match error.get(kind) {

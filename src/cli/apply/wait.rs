@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 use nix::sys::signal::Signal;
 
 use super::super::notices::Notices;
@@ -185,9 +187,8 @@ fn verdict_of_phase(pod: &Pod, status: &PodStatus) -> Option<Verdict> {
         Some("Succeeded") => return Some(Verdict::Succeeded),
         Some("Failed") => {
             let why = status.message.clone().or_else(|| status.reason.clone());
-            let (container, code) = first_failure(pod).unwrap_or_default();
-            let why = why.unwrap_or_else(|| format!("container {container} ended with exit code {code}"));
-            return Some(Verdict::Never(why, exit_code(pod)));
+            let why = why.or_else(|| first_failure(pod).map(|(container, ended)| failure_text(&container, &ended)));
+            return Some(Verdict::Never(why.unwrap_or_else(|| "its phase is Failed".to_owned()), exit_code(pod)));
         }
         _ => {}
     }
@@ -201,12 +202,14 @@ fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {
 /// The exit code that stands for the pod's end: of the first container in list order that failed, 1 when none started.
 pub fn exit_code(pod: &Pod) -> u8 {
     match first_failure(pod) {
-        Some((_, code)) => u8::try_from(code).ok().filter(|code| *code != 0).unwrap_or(1),
-        None => 1,
+        // A record of a program that never ran stands for none that started.
+        Some((_, ended)) if !never_ran(&ended) => u8::try_from(ended.exit_code).unwrap_or(1),
+        _ => 1,
     }
 }
 
-fn first_failure(pod: &Pod) -> Option<(String, i32)> {
+/// The first container in list order that failed, and how.
+fn first_failure(pod: &Pod) -> Option<(String, ContainerStateTerminated)> {
     let spec = pod.spec.as_ref()?;
     let status = pod.status.as_ref()?;
     let in_order = spec.init_containers.iter().flatten().chain(&spec.containers);
@@ -216,10 +219,19 @@ fn first_failure(pod: &Pod) -> Option<(String, i32)> {
         let status = statuses.into_iter().find(|s| s.name == container.name)?;
         let terminated = |state: &Option<ContainerState>| state.as_ref().and_then(|s| s.terminated.clone());
         let ended = terminated(&status.state).or_else(|| terminated(&status.last_state))?;
-        // A record of a program that never ran (StartError) stands for none that started.
-        let code = if ended.reason.as_deref() == Some("StartError") { 1 } else { ended.exit_code };
-        (code != 0).then(|| (container.name.clone(), code))
+        (ended.exit_code != 0).then(|| (container.name.clone(), ended))
     })
+}
+
+fn never_ran(ended: &ContainerStateTerminated) -> bool {
+    ended.reason.as_deref() == Some("StartError")
+}
+
+fn failure_text(container: &str, ended: &ContainerStateTerminated) -> String {
+    match &ended.message {
+        Some(message) if never_ran(ended) => format!("container {container} could not be started: {message}"),
+        _ => format!("container {container} ended with exit code {}", ended.exit_code),
+    }
 }
 
 impl Judge {
@@ -227,9 +239,8 @@ impl Judge {
         let name = &status.name;
         let state = status.state.as_ref()?;
         if let Some(ended) = &state.terminated {
-            if ended.reason.as_deref() == Some("StartError") {
-                let message = ended.message.clone().unwrap_or_default();
-                return Some(format!("container {name} could not be started: {message}"));
+            if never_ran(ended) {
+                return Some(failure_text(name, ended));
             }
             return (!is_restarted(pod, name, ended.exit_code)).then(|| {
                 format!("container {name} has ended with exit code {} and is not restarted", ended.exit_code)
@@ -244,10 +255,7 @@ impl Judge {
                 Some(format!("container {name}: {reason}: {message}"))
             }
             "RunContainerError" => Some(format!("container {name} could not be started: {message}")),
-            "CrashLoopBackOff" if last.is_some_and(|l| l.reason.as_deref() == Some("StartError")) => {
-                let message = last.and_then(|l| l.message.clone()).unwrap_or_default();
-                Some(format!("container {name} could not be started: {message}"))
-            }
+            "CrashLoopBackOff" if last.is_some_and(never_ran) => last.map(|last| failure_text(name, last)),
             "CrashLoopBackOff" if self.backoffs.get(name).is_some_and(|(_, count)| *count >= BACKOFFS) => {
                 let code = last.map_or(0, |l| l.exit_code);
                 Some(format!("container {name} keeps ending (exit code {code}): {message}"))
@@ -313,6 +321,18 @@ mod tests {
         assert_eq!(look(&over), None);
         over.status.as_mut().unwrap().phase = Some("Succeeded".to_owned());
         assert_eq!(look(&over), Some(Verdict::Succeeded));
+    }
+
+    #[test]
+    fn a_program_that_never_ran_is_told_from_one_that_failed() {
+        let failed = |reason: &str| {
+            let mut pod = pod(0, json!({"terminated": {"exitCode": 128, "reason": reason, "message": "no such file"}}));
+            pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+            Judge::default().look(&pod)
+        };
+        let text = "container c could not be started: no such file".to_owned();
+        assert_eq!(failed("StartError"), Some(Verdict::Never(text, 1)));
+        assert_eq!(failed("Error"), Some(Verdict::Never("container c ended with exit code 128".to_owned(), 128)));
     }
 
     #[test]
