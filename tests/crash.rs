@@ -151,11 +151,12 @@ fn pause_is_killed_and_the_sandbox_is_made_anew() {
     for (name, policy) in [("always", "Always"), ("never", "Never")] {
         podlet.apply(&telling_pod(&podlet, name, policy));
     }
-    let network = |uid: &str, container: &str| {
-        std::fs::read_link(format!("/proc/{}/ns/net", kills::program(uid, container))).unwrap()
-    };
+    let link = |uid: &str, container: &str| format!("/proc/{}/ns/net", kills::program(uid, container));
+    let network = |uid: &str, container: &str| std::fs::read_link(link(uid, container)).unwrap();
     let uid = kills::uid(&podlet.wait("always", both_run));
     let before = network(&uid, "beat");
+    // Open, it lives on: else the next one may be given its number.
+    let kept = std::fs::File::open(link(&uid, "beat")).unwrap();
     kills::send(Part::Pause.wait(&uid), Signal::SIGKILL);
     let again = |pod: &Value| both_run(pod) && container(pod, "beat")["restartCount"] == 1;
     let pod = podlet.wait("always", again);
@@ -163,6 +164,7 @@ fn pause_is_killed_and_the_sandbox_is_made_anew() {
     assert_eq!(container(&pod, "ender")["lastState"]["terminated"]["exitCode"], 42, "{:#}", pod["status"]);
     let (beat, ender) = (network(&uid, "beat"), network(&uid, "ender"));
     assert_ne!(before, beat, "another sandbox has another network namespace");
+    drop(kept);
     assert_eq!(beat, ender, "both joined the new sandbox");
     let events = kills::events(&podlet, &pod);
     let changed = "Normal SandboxChanged 1  Pod sandbox changed, it will be killed and re-created.";

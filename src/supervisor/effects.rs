@@ -2,7 +2,6 @@
 //! of it, so each either finds out that it is done or does no harm the second time; a process is never made twice, since the
 //! keeper answers an id that it knows with the child that exists.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
+use super::ahead::Ready;
 use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::kept::{self, Claim};
@@ -144,24 +144,22 @@ impl Supervisor {
     }
 
     async fn try_start_container(&mut self, id: &EffectId, name: &str, attempt: u32) -> Result<(), StartFailure> {
-        let world = Rc::clone(&self.world);
         let pod = self.pod();
         let create = |message: String| StartFailure { stage: StartStage::Create, message };
         let spec = find_container(&pod, name).ok_or_else(|| create(format!("no container {name} in the pod")))?;
         let image = self.image_of(name, spec).map_err(&create)?;
-        let sandbox = self.state.sandbox.as_ref().and_then(|running| self.processes.get(&running.id.0)).cloned();
+        let sandbox = self.state.sandbox.as_ref().map(|running| running.id.clone());
         let sandbox = sandbox.ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
         let system = |what: &str, error: io::Error| create(format!("could not {what}: {error}"));
+        let Ready { mut prepared, pipes } = match self.take_ahead(&sandbox, name, attempt, &pod, &image) {
+            Some(ready) => ready,
+            None => {
+                let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
+                self.make_ready(&sandbox, spec, attempt, &image, stdin)?
+            }
+        };
 
-        let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).map_err(|e| system("make a log pipe", e.into()))?;
-        let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).map_err(|e| system("make a log pipe", e.into()))?;
-        let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
-        let context = world.context(&pod);
-        let stdio = [stdin.as_fd(), out_writer.as_fd(), err_writer.as_fd()];
-        let (mut prepared, _cgroup) =
-            container::prepare_container(&context, spec, attempt, &image, sandbox.as_fd(), stdio)?;
-
-        let held = Held::new([out, err]).map_err(|e| system("make a log", e))?;
+        let held = Held::new(pipes).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
         if !self.open_log(name, attempt, held) {
             return Err(create(format!("could not open the log file of {name}; see the pod's supervisor.log")));
@@ -185,14 +183,14 @@ impl Supervisor {
         }
     }
 
-    /// Nothing to read, or, with `stdin: true`, a pipe that stays open for as long as the container runs.
-    fn stdin(&mut self, name: &str, attempt: u32, spec: &Container) -> io::Result<OwnedFd> {
+    /// With `stdin: true`: a pipe that stays open for as long as the container runs.
+    fn stdin(&mut self, name: &str, attempt: u32, spec: &Container) -> io::Result<Option<OwnedFd>> {
         if spec.stdin != Some(true) {
-            return Ok(File::open("/dev/null")?.into());
+            return Ok(None);
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         self.keeper.hold(&stdin_tag(name, attempt), writer.as_fd())?;
-        Ok(reader)
+        Ok(Some(reader))
     }
 
     fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
@@ -333,6 +331,7 @@ impl Supervisor {
             self.let_go_of_log(&name, attempt);
         }
         self.remains.clear();
+        self.ahead = None;
         if let Err(error) = container::tear_down(&self.world.context(&pod)) {
             tracing::error!("could not clear what the pod leaves, trying again in a second: {error}");
             return self.again(asked);

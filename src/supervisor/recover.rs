@@ -74,6 +74,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         keeper_lost: false,
         processes: HashMap::new(),
         starting: HashMap::new(),
+        ahead: None,
         logs: HashMap::new(),
         environments: HashMap::new(),
         log_failures: HashMap::new(),

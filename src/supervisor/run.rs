@@ -13,6 +13,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::ahead::Ahead;
 use super::control::Request;
 use super::exec::Exec;
 use super::fault::{self, Point};
@@ -128,6 +129,8 @@ pub struct Supervisor {
     /// Pidfds of what runs, by the id of its spawn.
     pub(super) processes: HashMap<String, Rc<OwnedFd>>,
     pub(super) starting: HashMap<EffectId, Starting>,
+    /// The container that is to be next, made ready while another process starts.
+    pub(super) ahead: Option<Ahead>,
     pub(super) logs: HashMap<(String, u32), SharedLog>,
     /// The environment that a container's newest instance was started with, where it may be another one by now.
     pub(super) environments: HashMap<String, (u32, OwnedFd)>,
@@ -256,6 +259,9 @@ impl Supervisor {
         }
         for (container, attempt) in std::mem::take(&mut self.remains) {
             self.clear_remains(&container, attempt);
+        }
+        if self.over.is_none() {
+            self.prepare_ahead();
         }
     }
 
