@@ -5,6 +5,8 @@
 //! No call here waits. The connection outlives a supervisor: what one has not taken the next one finds, and a packet may come
 //! twice when a keeper was killed (the same exit by the same number, an answer to a spawn again), never not at all.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -22,7 +24,8 @@ pub use start::{Start, start};
 pub struct Keeper {
     socket: OwnedFd,
     page: &'static wire::Page,
-    held: Vec<(String, OwnedFd)>,
+    /// A copy of each descriptor that the keeper holds: should it die with its twin, another one gets them.
+    held: RefCell<BTreeMap<String, OwnedFd>>,
 }
 
 /// One process to be made.
@@ -105,18 +108,18 @@ impl Keeper {
         let page = page(wire::PAGE_DESCRIPTOR)?;
         // SAFETY: sets close-on-exec, which the keeper had to take away for this process's own exec.
         unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
-        let mut held = Vec::new();
+        let mut held = BTreeMap::new();
         for slot in page.held() {
             let fd = slot.descriptor.load(SeqCst);
             // SAFETY: F_GETFD only looks.
             if fd >= wire::FIRST_HELD && unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
                 // SAFETY: open, inherited from the keeper, and owned by nobody here: the guard above is passed once.
-                held.push((name_text(&slot.name.load()), unsafe { OwnedFd::from_raw_fd(fd) }));
+                held.insert(name_text(&slot.name.load()), unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
         // SAFETY: as above.
         let socket = unsafe { OwnedFd::from_raw_fd(wire::SUPERVISOR_SOCKET) };
-        Ok(Keeper { socket, page, held })
+        Ok(Keeper { socket, page, held: RefCell::new(held) })
     }
 
     /// The socket, to be watched for input.
@@ -158,6 +161,8 @@ impl Keeper {
             let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
             let received = match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, None, flags) {
                 Err(nix::Error::EAGAIN) => return Ok(None),
+                // Told once, when the keeper died with a request unread; what it had sent is still there.
+                Err(nix::Error::ECONNRESET) => continue,
                 other => other?.bytes,
             };
             if received == 0 {
@@ -199,17 +204,20 @@ impl Keeper {
     /// Gives a descriptor to hold under a tag (`log/web/4/stdout`, at most 120 bytes), beyond this supervisor's life, in
     /// place of one that is held under it. A spawn asked for later finds it held, or [`Report::HoldFailed`] comes.
     pub fn hold(&self, tag: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.send(&packet(wire::HOLD, tag)?, &[descriptor.as_raw_fd()])
+        self.send(&packet(wire::HOLD, tag)?, &[descriptor.as_raw_fd()])?;
+        self.held.borrow_mut().insert(tag.to_owned(), descriptor.try_clone_to_owned()?);
+        Ok(())
     }
 
     /// Lets go of what is held under a tag.
     pub fn release(&self, tag: &str) -> io::Result<()> {
+        self.held.borrow_mut().remove(tag);
         self.send(&packet(wire::RELEASE, tag)?, &[])
     }
 
-    /// What was held when this supervisor started: tag and descriptor. The second call has nothing.
-    pub fn held(&mut self) -> Vec<(String, OwnedFd)> {
-        std::mem::take(&mut self.held)
+    /// What the keeper holds: tag and descriptor.
+    pub fn held(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        self.held.borrow().iter().map(|(tag, fd)| Ok((tag.clone(), fd.try_clone()?))).collect()
     }
 
     /// Live children by id and pid, from the page that keeper and twin share. A child whose second process is not there yet

@@ -12,6 +12,15 @@ pub fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<i32> {
     pid.filter(|pid| *pid > 0).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
 }
 
+/// When the process was started, in ticks since boot: starttime of proc_pid_stat(5), field 22. With its number that names it: no
+/// number comes again within a tick.
+pub fn started_at(pid: i32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in parentheses and may hold blanks and parentheses itself; behind it comes field 3.
+    let field = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(22 - 3));
+    field.and_then(|field| field.parse().ok()).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat: no field 22")))
+}
+
 /// Whether the process has not been reaped: a look by pid made before this was a look at the right process.
 pub fn still_alive(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     pid_of(pidfd).map(drop)

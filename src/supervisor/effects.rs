@@ -193,7 +193,7 @@ impl Supervisor {
         Ok(Some(reader))
     }
 
-    fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
+    pub(super) fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
         let [out, err] = &held.pipes;
         let [out_staging, err_staging] = &held.staging;
         for (what, descriptor) in LOG_PARTS.into_iter().zip([&held.record, out, err, out_staging, err_staging]) {
@@ -239,7 +239,7 @@ impl Supervisor {
         self.notice(&prepared.notices);
         if self.keeper_lost {
             return Err(io::Error::other(
-                "the pod's keeper and its twin were killed; delete the pod and apply it again",
+                "the pod's keeper and its twin were killed, and no other could be started; see the pod's supervisor.log",
             ));
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;

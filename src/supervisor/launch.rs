@@ -4,7 +4,7 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -189,11 +189,9 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
         launch: new_uid()?,
         choices: choices.clone(),
     };
-    let path = paths.orders(uid);
-    let json = serde_json::to_vec(&orders).map_err(io::Error::from).map_err(file_error("write", &path))?;
-    files::replace(&path, &json, Durability::Process).map_err(file_error("write", &path))?;
+    write_orders(&orders)?;
     let socket = bind(paths, uid)?;
-    start_keeper(paths, uid, claim, &socket)?;
+    start_keeper(paths, uid, claim, &[(CONTROL_TAG, socket.as_fd())])?;
     // The keeper has it now; were it kept here, a keeper that ends at once would not be noticed.
     drop(socket);
     let manifest = paths.pod_manifest(uid);
@@ -201,6 +199,22 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
     synced.and_then(|()| File::open(paths.pod_state(uid))?.sync_all()).map_err(file_error("write", &manifest))?;
     let (pod, events) = wait_for_admission(paths, uid)?;
     Ok(Launched { uid: uid.to_owned(), pod, events })
+}
+
+fn write_orders(orders: &Orders) -> Result<(), LaunchError> {
+    let path = orders.paths.orders(&orders.uid);
+    let json = serde_json::to_vec(orders).map_err(io::Error::from).map_err(file_error("write", &path))?;
+    files::replace(&path, &json, Durability::Process).map_err(file_error("write", &path))
+}
+
+/// For a supervisor whose keeper and twin were killed: another keeper, which holds what those held and starts another
+/// supervisor. That one cannot begin before the caller has ended, who has the lock.
+pub(super) fn replace_keeper(orders: &Orders, pod: &Pod, held: &[(&str, BorrowedFd<'_>)]) -> Result<(), LaunchError> {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+    // The new keeper counts its reports anew.
+    write_orders(&Orders { launch: new_uid()?, ..orders.clone() })?;
+    start_keeper(&orders.paths, &orders.uid, &Claim { namespace, name, uid: orders.uid.clone() }, held)
 }
 
 /// The control socket, listening, mode 0600. It listens before anything runs: a client that comes early waits in its
@@ -224,7 +238,7 @@ fn bind(paths: &Paths, uid: &str) -> Result<OwnedFd, LaunchError> {
     Ok(socket)
 }
 
-fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, socket: &OwnedFd) -> Result<(), LaunchError> {
+fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, held: &[(&str, BorrowedFd<'_>)]) -> Result<(), LaunchError> {
     let run = paths.pod_run(uid);
     // Not the name that the command was typed by: that file may be replaced, this descriptor stays what it is.
     let program = File::open("/proc/self/exe").map_err(LaunchError::Keeper)?;
@@ -246,7 +260,7 @@ fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, socket: &OwnedFd) -> Re
         arguments: &["podlet", "supervise", run_text],
         log: Some(log.as_fd()),
         cgroups: &procs,
-        held: &[(CONTROL_TAG, socket.as_fd())],
+        held,
         programs: &paths.programs(uid),
     });
     started.map(|_| ()).map_err(LaunchError::Keeper)

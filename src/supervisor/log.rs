@@ -176,6 +176,15 @@ impl Held {
             record,
         })
     }
+
+    /// For pipes whose M and R are lost: goes on at this length of the log.
+    pub fn onward(pipes: [OwnedFd; 2], length: u64) -> io::Result<Held> {
+        let held = Held::new(pipes)?;
+        let slot = Slot { offset: length, ..Slot::default() };
+        // The index of a new page is zero.
+        File::from(held.record.try_clone()?).write_all_at(&slot.to_bytes(), SLOT_AT[0])?;
+        Ok(held)
+    }
 }
 
 /// What one look at a pipe came to.

@@ -4,6 +4,7 @@
 //! and never forks; every process is made by the pod's keeper. For the command line there are [`launch`] (sets a pod
 //! going), [`client`] (asks its supervisor) and [`kept`] (what can be seen of pods, running or not).
 
+mod adopt;
 mod ahead;
 pub mod client;
 pub mod clock;

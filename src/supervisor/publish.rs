@@ -85,8 +85,11 @@ impl super::run::Supervisor {
             notes.insert(NOTICES.to_owned(), lines.join("\n"));
         }
         if self.keeper_lost {
-            let text = "keeper and twin were killed: what runs goes on, nothing can be started; delete the pod and apply it again";
+            let text = "keeper and twin were killed and no other could be started (see supervisor.log): what runs goes on, \
+                        nothing can be started; delete the pod and apply it again";
             notes.insert("podlet.dev/keeper-lost".to_owned(), text.to_owned());
+        } else if let Some(text) = self.describe_adopted() {
+            notes.insert("podlet.dev/keeper-lost".to_owned(), text);
         }
         if !notes.is_empty() {
             pod.metadata.annotations.get_or_insert_with(BTreeMap::new).extend(notes);

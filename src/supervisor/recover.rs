@@ -55,8 +55,8 @@ struct Found {
 /// Makes the supervisor of a pod, new or taken over.
 pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> io::Result<Supervisor> {
     lock(&orders.paths.pod_run(&orders.uid))?;
-    let mut keeper = Keeper::inherited()?;
-    let mut held: HashMap<String, OwnedFd> = keeper.held().into_iter().collect();
+    let keeper = Keeper::inherited()?;
+    let mut held: HashMap<String, OwnedFd> = keeper.held()?.into_iter().collect();
     let found = find(&orders)?;
     let pod = found.state.machine.pod();
     let world = Rc::new(World::new(orders, pod)?);
@@ -72,6 +72,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         snapshot_length: found.snapshot_length,
         keeper,
         keeper_lost: false,
+        adopted: BTreeSet::new(),
         processes: HashMap::new(),
         starting: HashMap::new(),
         ahead: None,
@@ -360,16 +361,19 @@ impl Supervisor {
     }
 
     /// Finds out what became of all that runs, or was to run, as far as the journal knows.
-    async fn take_over(&mut self, held: HashMap<String, OwnedFd>) {
+    async fn take_over(&mut self, mut held: HashMap<String, OwnedFd>) {
         // Looked at before the reports are: a child that ends in between is in both, one that has ended before is in the
         // reports alone. Nothing is in neither.
-        let children = self.keeper.children();
+        let mut children = self.keeper.children();
         for (id, pid) in &children {
             if let Some(pidfd) = self.keeper.pidfd_of(id, *pid) {
                 self.processes.insert(id.clone(), Rc::new(pidfd));
             }
         }
-        let asked_for: HashSet<&String> = children.iter().map(|(id, _)| id).collect();
+        self.adopt_held_processes(&mut held);
+        self.adopt_found_processes(|id| children.iter().any(|(child, _)| child == id));
+        let asked_for: HashSet<String> = children.iter().map(|(id, _)| id).chain(&self.adopted).cloned().collect();
+        children.extend(self.adopted_processes());
         self.adopt_held(held);
         if let Some(report) = self.state.report.clone() {
             // Journalled, but the keeper may not have been told so.
@@ -434,7 +438,7 @@ impl Supervisor {
     }
 
     /// The starts that are under way tell how they go. Those that were never asked for are begun anew with another pipe.
-    fn follow_starts(&mut self, asked_for: &HashSet<&String>) {
+    fn follow_starts(&mut self, asked_for: &HashSet<String>) {
         self.starting.retain(|id, starting| starting.prepared.is_some() || asked_for.contains(&id.0));
         for (id, starting) in &self.starting {
             if starting.prepared.is_none() {
@@ -443,9 +447,9 @@ impl Supervisor {
         }
     }
 
-    /// Containers and pause that should run, but are no children of the keeper's and were not reported: keeper and twin were
-    /// both killed, and this supervisor too.
-    async fn find_lost(&mut self, children: &HashSet<&String>) {
+    /// Containers and pause that should run, but are no children of the keeper's, were not reported and were not found: keeper
+    /// and twin were both killed, and this supervisor too, and they have ended since.
+    async fn find_lost(&mut self, children: &HashSet<String>) {
         let lost: Vec<(String, u32)> = self
             .state
             .containers

@@ -2,29 +2,29 @@
 //! keeper's queue; one that was journalled already is taken and dropped.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::effects::container_id;
 use super::fault::{self, Point};
-use super::run::{Starting, Supervisor, watch_process};
-use super::state::{Record, ReportName};
+use super::run::{Starting, Supervisor};
+use super::state::{Process, Record, ReportName};
 use super::status_pipe::Outcome;
 use super::world::find_container;
 use super::{clock, exec, streams, termination};
 use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
-use crate::linux::pidfd::{self, Ended};
+use crate::linux::process;
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Exit, Fact, LinuxUser, StartStage, TerminationMessage};
 use crate::pod::time::{BootTime, Moment, WallTime};
 
 /// The end of a process, however it was learnt.
-struct End {
-    exit: Exit,
-    at: Moment,
-    report: Option<ReportName>,
+pub(super) struct End {
+    pub exit: Exit,
+    pub at: Moment,
+    pub report: Option<ReportName>,
 }
 
 impl Supervisor {
@@ -63,6 +63,7 @@ impl Supervisor {
                 if let Some(pidfd) = pidfd {
                     self.processes.insert(id.clone(), Rc::new(pidfd));
                 }
+                self.note_spawned(&id, pid).await;
                 self.exec_spawned(&id, pid);
                 None
             }
@@ -91,6 +92,19 @@ impl Supervisor {
                 );
                 None
             }
+        }
+    }
+
+    /// Names the process of a start that is under way: should keeper and supervisor all be killed, it is found by that.
+    async fn note_spawned(&mut self, id: &str, pid: i32) {
+        let id = EffectId(id.to_owned());
+        // One that is reaped already need not be found.
+        if self.state.is_pending(&id)
+            && let Ok(started) = process::started_at(pid)
+        {
+            let record = Record::Spawned { id, process: Process { pid, started } };
+            self.append(&record).await;
+            self.state.note(&record);
         }
     }
 
@@ -160,7 +174,7 @@ impl Supervisor {
     }
 
     /// A child of the keeper's has ended.
-    async fn ended(&mut self, id: &str, end: End) {
+    pub(super) async fn ended(&mut self, id: &str, end: End) {
         let effect = EffectId(id.to_owned());
         // A start that was just asked for: its status pipe tells whether it ever ran.
         if let Some(starting) = self.starting.get_mut(&effect) {
@@ -286,48 +300,5 @@ impl Supervisor {
         let fallback = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
         let log = fallback.then(|| paths.container_log(&self.world.logs(&pod), name, attempt));
         termination::read(&file, shown, log.as_deref())
-    }
-
-    /// Keeper and twin are gone. What they made goes on, and is followed by its pidfds.
-    fn lose_keeper(&mut self, error: &io::Error) {
-        tracing::error!("the pod's keeper and its twin are gone, going on without them: {error}");
-        self.keeper_lost = true;
-        self.changed = true;
-        for (id, pidfd) in &self.processes {
-            watch_process(id, pidfd, &self.happenings);
-        }
-    }
-
-    /// A process has ended whose keeper is gone; whoever is its parent now reaps it.
-    pub(super) async fn process_ended(&mut self, id: &str) {
-        let Some(pidfd) = self.processes.get(id).cloned() else { return };
-        let mut ended = pidfd::exit_status(pidfd.as_fd());
-        for _ in 0..200 {
-            // POLLIN comes at the exit, the status only when it was reaped.
-            if ended.is_some() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            ended = pidfd::exit_status(pidfd.as_fd());
-        }
-        let at = clock::now();
-        let exit = match ended {
-            Some(Ended::Code(code)) => Exit::Code(code),
-            Some(Ended::Signal(signal)) => Exit::Signal(signal),
-            None => {
-                let effect = EffectId(id.to_owned());
-                let container = self.state.containers.iter().find(|(_, running)| running.id == effect);
-                let Some((container, attempt)) = container.map(|(name, running)| (name.clone(), running.attempt))
-                else {
-                    return self.ended(id, End { exit: Exit::Signal(nix::libc::SIGKILL), at, report: None }).await;
-                };
-                self.processes.remove(id);
-                self.clear_cgroup(&container);
-                let message = "the pod's keeper and its twin were killed; how the container ended cannot be known";
-                let fact = Fact::ContainerLost { container, attempt, message: message.to_owned() };
-                return self.tell(fact, at, None, None).await;
-            }
-        };
-        self.ended(id, End { exit, at, report: None }).await;
     }
 }

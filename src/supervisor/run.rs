@@ -78,7 +78,7 @@ pub enum Happening {
         /// Which.
         connection: u64,
     },
-    /// Without a keeper: a process has ended, as its pidfd tells.
+    /// A process that no keeper is the parent of has ended, as its pidfd tells.
     ProcessEnded {
         /// The id of its spawn.
         id: String,
@@ -124,8 +124,10 @@ pub struct Supervisor {
     pub(super) snapshot_length: u64,
     pub(super) poisons: Poisons,
     pub(super) keeper: Keeper,
-    /// Keeper and twin are gone; what still runs is followed by its pidfds.
+    /// Keeper and twin are gone, and no other could be started; what still runs is followed by its pidfds.
     pub(super) keeper_lost: bool,
+    /// Ids of spawns whose processes are no children of the keeper's, which was started after theirs was killed.
+    pub(super) adopted: BTreeSet<String>,
     /// Pidfds of what runs, by the id of its spawn.
     pub(super) processes: HashMap<String, Rc<OwnedFd>>,
     pub(super) starting: HashMap<EffectId, Starting>,
@@ -152,9 +154,9 @@ pub struct Supervisor {
 }
 
 /// The exit code after which the keeper ends, too.
-const WELL: u8 = 0;
+pub(super) const WELL: u8 = 0;
 /// An exit code after which the keeper starts another supervisor.
-const BADLY: u8 = 1;
+pub(super) const BADLY: u8 = 1;
 
 /// Runs a pod until its end. The exit code tells the keeper whether to start another supervisor.
 pub fn supervise(run_directory: &Path) -> u8 {

@@ -51,6 +51,13 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<i32>,
     },
+    /// A process was made for an effect.
+    Spawned {
+        /// Which effect.
+        id: EffectId,
+        /// What it is.
+        process: Process,
+    },
     /// An effect that no fact answers was carried out.
     Done {
         /// Which.
@@ -94,6 +101,15 @@ pub struct ReportName {
     pub id: String,
 }
 
+/// A process by what cannot be another one's in the same boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it was started, in ticks since boot.
+    pub started: u64,
+}
+
 /// A process that runs as far as the journal knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
@@ -127,6 +143,10 @@ pub struct State {
     pub containers: BTreeMap<String, Running>,
     /// Pause.
     pub sandbox: Option<Running>,
+    /// The processes of these and of starts under way, by the ids of their spawns: should they lose their parents, they are
+    /// found by it.
+    #[serde(default)]
+    pub processes: BTreeMap<String, Process>,
     /// The last report taken into the journal.
     pub report: Option<ReportName>,
     /// Facts that the machine was not told.
@@ -155,6 +175,7 @@ impl State {
             images: BTreeMap::new(),
             containers: BTreeMap::new(),
             sandbox: None,
+            processes: BTreeMap::new(),
             report: None,
             set_aside: Vec::new(),
             exec_codes: VecDeque::new(),
@@ -213,6 +234,9 @@ impl State {
                         self.exec_codes.pop_front();
                     }
                 }
+            }
+            Record::Spawned { id, process } => {
+                self.processes.insert(id.0.clone(), *process);
             }
             Record::Done { id } => {
                 self.pending.retain(|asked| asked.id != *id);
@@ -291,6 +315,14 @@ impl State {
             }
             _ => {}
         }
+        let mut processes = std::mem::take(&mut self.processes);
+        processes.retain(|id, _| self.is_pending(&EffectId(id.clone())) || self.runs(id));
+        self.processes = processes;
+    }
+
+    /// Whether the spawn of this id is a container or the sandbox that runs as far as the journal knows.
+    pub fn runs(&self, id: &str) -> bool {
+        self.containers.values().chain(&self.sandbox).any(|running| running.id.0 == id)
     }
 
     /// Removes the pending effects that a fact answers; the id of one of them.

@@ -58,6 +58,11 @@ fn process_name(pid: i32) -> Option<String> {
     (!tail.trim_start().starts_with('Z')).then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
 }
 
+/// Whether it has ended, reaped or not.
+pub fn is_gone(pid: i32) -> bool {
+    process_name(pid).is_none()
+}
+
 /// Sends a signal; a process that has just gone is no error.
 pub fn send(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);

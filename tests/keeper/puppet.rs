@@ -32,8 +32,8 @@ extern "C" fn role(count: i32, arguments: *const *const libc::c_char) {
 }
 
 fn supervise() -> i32 {
-    let mut keeper = Keeper::inherited().unwrap();
-    let mut held = keeper.held();
+    let keeper = Keeper::inherited().unwrap();
+    let mut held = keeper.held().unwrap();
     let control = held.remove(held.iter().position(|(tag, _)| tag == "control").unwrap()).1;
     if say(control.as_fd(), &std::process::id().to_string(), &[]).is_err() {
         // The test is gone: so is its pod.
