@@ -132,7 +132,9 @@ fn assert_restarts_under_another_keeper(podlet: &Podlet, name: &str, uid: &str) 
 #[test]
 fn keeper_and_twin_are_killed_at_once_and_another_keeper_goes_on() {
     let podlet = Podlet::new();
-    podlet.apply(&telling_pod(&podlet, "web", "Always"));
+    let words = ["--crash-backoff-initial=100", "--crash-backoff-max=200"];
+    let output = podlet.try_apply(&telling_pod(&podlet, "web", "Always"), &words);
+    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
     let uid = kills::uid(&podlet.wait("web", both_run));
     // The second time what runs is partly the first keeper's, partly the second's.
     for _ in 0..2 {

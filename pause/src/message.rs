@@ -36,6 +36,11 @@ pub const ARGUMENTS_COUNT: usize = 24;
 
 /// The exit code of a child that could not place its descriptors or execute its program.
 pub const NOT_EXECUTED_EXIT: i32 = 110;
+/// The exit code of a supervisor whose pod is over: keeper and twin end, once they have no child left. After any other end
+/// the keeper starts another, with a back-off. Between the two there is room for a third kind of end, *asleep*: what the
+/// supervisor gave the keeper to hold is watched for input until a time, and the next one started without a back-off. No code
+/// has that meaning yet, and a supervisor never sleeps; whoever adds it gives it a number here and raises [`VERSION`].
+pub const OVER_EXIT: i32 = 0;
 /// The shortest wait before a supervisor is started again, nanoseconds; doubled at each failure.
 pub const BACKOFF_MIN: u64 = 20_000_000;
 /// The longest. A supervisor that ran longer begins anew at the shortest.
@@ -188,7 +193,7 @@ pub struct Page {
     pub guard: AtomicI32,
     /// The supervisor's, 0 while none runs.
     pub supervisor: AtomicI32,
-    /// 1: a supervisor ended with 0, the pod is over.
+    /// 1: a supervisor ended with [`OVER_EXIT`].
     pub over: AtomicU32,
     /// How many supervisors were started.
     pub starts: AtomicU32,

@@ -154,7 +154,7 @@ pub struct Supervisor {
 }
 
 /// The exit code after which the keeper ends, too.
-pub(super) const WELL: u8 = 0;
+pub(super) const WELL: u8 = pause::message::OVER_EXIT as u8;
 /// An exit code after which the keeper starts another supervisor.
 pub(super) const BADLY: u8 = 1;
 

@@ -119,7 +119,7 @@ impl Keeper {
         }
         page.ended_code.store(info.code, SeqCst);
         page.ended_status.store(info.status, SeqCst);
-        page.over.store((info.code == CLD_EXITED && info.status == 0) as u32, SeqCst);
+        page.over.store((info.code == CLD_EXITED && info.status == OVER_EXIT) as u32, SeqCst);
         let ran = now(CLOCK_BOOTTIME) - page.started_at.load(SeqCst);
         let failures = if ran > BACKOFF_MAX { 0 } else { page.failures.load(SeqCst) };
         page.failures.store(failures + 1, SeqCst);
