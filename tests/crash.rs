@@ -407,3 +407,52 @@ fn a_torn_last_line_of_the_journal_is_cut_off() {
     assert!(log.contains("last line was cut off"), "{log}");
     podlet.finish();
 }
+
+/// A segment of the journal as an older version of the machine would have written it: its number in the first line is lower,
+/// and the states that it came to (the digests) are not this version's.
+fn make_older(journal: &std::path::Path) {
+    let text = std::fs::read_to_string(journal).unwrap();
+    let mut older = String::new();
+    for line in text.lines() {
+        let mut record: Value = serde_json::from_str(line.splitn(4, ' ').nth(3).unwrap()).unwrap();
+        if let Some(machine) = record["machine"].as_u64() {
+            record["machine"] = (machine - 1).into();
+        }
+        if let Some(digest) = record["digest"].as_u64() {
+            record["digest"] = (digest ^ 1).into();
+        }
+        let json = record.to_string();
+        older += &format!("1 {} {:08x} {json}\n", json.len(), crc32fast::hash(json.as_bytes()));
+    }
+    std::fs::write(journal, older).unwrap();
+}
+
+#[test]
+fn a_newer_machine_version_takes_over_what_an_older_one_has_begun() {
+    let podlet = Podlet::new();
+    const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
+    let manifest = mixed_pod(&podlet, "web");
+    let output = podlet.try_apply(&manifest, &["--crash-backoff-initial=5000"]);
+    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    let uid = kills::uid(&podlet.wait("web", mixed_pod_rests));
+    let before = seen(&podlet, "web", mixed_pod_rests, &LOGS);
+    let steady = kills::program(&uid, "steady");
+    let pid = Part::Supervisor.wait(&uid);
+    kills::send(pid, Signal::SIGSTOP);
+    let run = podlet.root.join("run/pods").join(&uid);
+    make_older(&run.join("journal.0"));
+    kills::send(pid, Signal::SIGKILL);
+    until("another supervisor", || Part::Supervisor.pid(&uid).is_some_and(|other| other != pid));
+
+    // Nothing was decided again: the same status and events, the same process.
+    assert_eq!(seen(&podlet, "web", mixed_pod_rests, &LOGS), before);
+    assert_eq!(kills::program(&uid, "steady"), steady);
+    assert!(run.join("snapshot.1.json").exists(), "a new segment of this version begins over a snapshot");
+    let log = std::fs::read_to_string(run.join("supervisor.log")).unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
+    // And it goes on: the back-off that the older version began is over in time, and its restart is counted on.
+    let pod = podlet.wait("web", |pod| container(pod, "crash")["restartCount"] == 2);
+    assert_eq!(container(&pod, "crash")["lastState"]["terminated"]["exitCode"], 3);
+    assert_eq!(container(&pod, "steady")["restartCount"], 0);
+    podlet.finish();
+}

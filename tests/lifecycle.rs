@@ -76,6 +76,57 @@ fn restarts_wait_as_long_as_their_back_off_says() {
     podlet.finish();
 }
 
+/// The numbers of the termination message, and the largest back-off, as the real program shows them: the last 4096 bytes of
+/// the file, 2048 bytes of the log, 80 lines of it, 12 KiB shared by the pod's containers; `5m0s`.
+#[test]
+fn messages_and_the_largest_back_off_have_their_limits() {
+    let podlet = Podlet::new();
+    // Each writes what is longer than its limit, and how much of that is shown: `from`, `count` lines of so many bytes.
+    let shell = |name: &str, policy: &str, script: &str| {
+        format!(
+            "\n  - {{name: {name}, image: podlet.local/host, terminationMessagePolicy: {policy}, command: [sh, -c, \"{script}; exit 1\"]}}"
+        )
+    };
+    let file = "seq -w 1 1000 > /dev/termination-log";
+    let containers = [
+        shell("file", "File", file),
+        shell("bytes", "FallbackToLogsOnError", "seq -w 1 1000 | sed 's/$/ wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww/'"),
+        shell("lines", "FallbackToLogsOnError", "seq -w 1 1000"),
+    ];
+    let pod = |name: &str, containers: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  restartPolicy: Never\n  containers:{containers}\n"
+        )
+    };
+    podlet.apply(&pod("three", &containers.concat()));
+    let four: String = ["a", "b", "c", "d"].iter().map(|name| shell(name, "File", file)).collect();
+    podlet.apply(&pod("four", &four));
+    let capped = pod("capped", &shell("main", "File", "true")).replace("Never", "Always");
+    let output = podlet.try_apply(&capped, &["--crash-backoff-initial=1000000000"]);
+    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+
+    let ended = podlet.wait("three", |pod| pod["status"]["phase"] == "Failed");
+    let message = |pod: &serde_json::Value, name: &str| {
+        container(pod, name)["state"]["terminated"]["message"].as_str().unwrap_or_default().to_owned()
+    };
+    // 5 bytes a line.
+    let numbers = |from: usize| (from..=1000).map(|number| format!("{number:04}\n")).collect::<String>();
+    assert_eq!(message(&ended, "file"), numbers(1)[5000 - 4096..]);
+    assert_eq!(message(&ended, "lines"), numbers(1000 - 80 + 1));
+    let bytes = message(&ended, "bytes");
+    assert_eq!(bytes.len(), 2048);
+    assert!(bytes.ends_with("1000 wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww\n"), "{bytes}");
+    let ended = podlet.wait("four", |pod| pod["status"]["phase"] == "Failed");
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(message(&ended, name), numbers(1)[5000 - 4096..][..12 * 1024 / 4], "{name}");
+    }
+    let waits = |pod: &serde_json::Value| container(pod, "main")["state"]["waiting"]["reason"] == "CrashLoopBackOff";
+    let pod = podlet.wait("capped", waits);
+    let words = container(&pod, "main")["state"]["waiting"]["message"].as_str().unwrap().to_owned();
+    assert!(words.starts_with("back-off 5m0s restarting failed container=main pod=capped_default("), "{words}");
+    podlet.finish();
+}
+
 /// Rule: however short the grace period, two seconds pass between SIGTERM and SIGKILL.
 #[test]
 fn the_shortest_grace_period_is_two_seconds() {

@@ -50,6 +50,8 @@ struct Found {
     snapshot_length: u64,
     /// Another boot of the machine: nothing of what is told there runs.
     rebooted: bool,
+    /// Records were taken as facts: what follows from where they lead may not be decided yet.
+    undecided: bool,
 }
 
 /// Makes the supervisor of a pod, new or taken over.
@@ -98,6 +100,10 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
     } else {
         supervisor.take_over(held).await;
+        if found.undecided {
+            // Without this a container that waits in its back-off would wait for the next thing to happen.
+            supervisor.tell(Fact::Tick, clock::now(), None, None).await;
+        }
     }
     Ok(supervisor)
 }
@@ -198,7 +204,15 @@ fn fold_segment(
             let Some(snapshot) = snapshot else { return Ok(None) };
             let rebooted = snapshot.header.boot_id != boot_id;
             let journal = Journal::create(&path, &state::header())?;
-            return Ok(Some(Found { state: snapshot.state, journal, segment: number, snapshot_length, rebooted }));
+            let undecided = true;
+            return Ok(Some(Found {
+                state: snapshot.state,
+                journal,
+                segment: number,
+                snapshot_length,
+                rebooted,
+                undecided,
+            }));
         }
         Err(error) => return Err(error),
     };
@@ -246,9 +260,11 @@ fn fold_segment(
         tracing::error!(unread, "records of the journal cannot be read by this version");
     }
     let Some(state) = state else { return Ok(None) };
+    // A segment without a record may follow what another version wrote, by a supervisor that came no further.
+    let undecided = segment.records.is_empty();
     if segment.tail == Tail::Clean && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
         let journal = Journal::reopen(&path, segment.good)?;
-        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted }));
+        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
     }
     match segment.tail {
         Tail::Torn => tracing::info!("the journal's last line was cut off while it was written"),
@@ -261,11 +277,18 @@ fn fold_segment(
     }
     if segment.tail == Tail::Torn && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
         let journal = Journal::reopen(&path, segment.good)?;
-        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted }));
+        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
     }
     // From here on a new segment of this version over a snapshot of what was found.
     let (journal, snapshot_length) = begin_segment(orders, number + 1, &state)?;
-    Ok(Some(Found { state, journal, segment: number + 1, snapshot_length, rebooted }))
+    Ok(Some(Found {
+        state,
+        journal,
+        segment: number + 1,
+        snapshot_length,
+        rebooted,
+        undecided: !same || disagreed || unread > 0,
+    }))
 }
 
 /// Nothing was journalled yet in this run directory: a new pod is admitted, one that ran before the machine was started anew
@@ -277,13 +300,20 @@ fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
         let (journal, snapshot_length) = begin_segment(orders, 1, &snapshot.state)?;
         // Kept in this boot, but its run directory was removed: its processes cannot be told from others'. As after a reboot.
         tracing::info!(rebooted, "going on from kept state");
-        return Ok(Found { state: snapshot.state, journal, segment: 1, snapshot_length, rebooted: true });
+        return Ok(Found {
+            state: snapshot.state,
+            journal,
+            segment: 1,
+            snapshot_length,
+            rebooted: true,
+            undecided: false,
+        });
     }
     let mut journal = Journal::create(&orders.paths.journal(&orders.uid, 0), &state::header())?;
     let (state, record) = State::admit(manifest(orders)?, orders.choices.settings.clone(), clock::now());
     journal.append(&serde_json::to_vec(&record).map_err(io::Error::from)?)?;
     fault::at(Point::Journalled);
-    Ok(Found { state, journal, segment: 0, snapshot_length: 0, rebooted: false })
+    Ok(Found { state, journal, segment: 0, snapshot_length: 0, rebooted: false, undecided: false })
 }
 
 fn manifest(orders: &Orders) -> io::Result<Pod> {
