@@ -58,6 +58,18 @@ impl Turn<'_> {
             Fact::ContainerLost { container, attempt, message } => {
                 self.container_lost(container, *attempt, message, input.at);
             }
+            Fact::LogDropping { container, message } => {
+                let text = format!("The log cannot be written, output is dropped until it can: {message}");
+                self.event(Some(container), Warning, "LogDropping", text);
+            }
+            Fact::LogResumed { container, dropped } => {
+                let text = format!("The log is written again, {dropped} bytes of output are missing in it");
+                self.event(Some(container), Warning, "LogResumed", text);
+            }
+            Fact::LogLost { container, lost, message } => {
+                let text = format!("The end of the log could not be written, {lost} bytes are lost: {message}");
+                self.event(Some(container), Warning, "LogLost", text);
+            }
             Fact::DeleteRequested { grace_seconds, force } => self.delete_requested(*grace_seconds, *force),
             Fact::SpecChanged { pod } => self.spec_changed(pod),
             Fact::Rebooted => self.rebooted(input.at),

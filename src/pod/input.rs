@@ -125,6 +125,30 @@ pub enum Fact {
         /// Why it cannot be known, for podlet's own notice.
         message: String,
     },
+    /// The container's log could not be written for too long: from now on what it writes is dropped and counted. Only for
+    /// the event.
+    LogDropping {
+        /// Which container.
+        container: String,
+        /// The system's answer.
+        message: String,
+    },
+    /// The container's log is written again. Only for the event.
+    LogResumed {
+        /// Which container.
+        container: String,
+        /// Bytes that are missing in it.
+        dropped: u64,
+    },
+    /// The pod is over, and the end of a log could not be written. Only for the event.
+    LogLost {
+        /// Which container.
+        container: String,
+        /// Bytes that are missing in it.
+        lost: u64,
+        /// The system's answer.
+        message: String,
+    },
     /// The user asked for the pod's deletion; a second, shorter one shortens the first.
     DeleteRequested {
         /// `--grace-period`; the pod's own when absent.

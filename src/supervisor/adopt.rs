@@ -171,7 +171,7 @@ impl Supervisor {
         let path = self.world.paths().container_log(&self.world.logs(&pod), container, attempt);
         let held = Held::onward(pipes, cut_to_whole_lines(&path)?)?;
         self.hold_log(container, attempt, &held)?;
-        self.open_log(container, attempt, held);
+        self.open_log(container, attempt, held)?;
         Ok(())
     }
 

@@ -16,12 +16,13 @@ use super::ahead::Ready;
 use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::kept::{self, Claim};
-use super::log::{ContainerLog, Held, Rotation};
+use super::log::Held;
 use super::run::{Happening, Over, Starting, Supervisor};
 use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
+use super::streams::{Copying, Place};
 use super::world::find_container;
-use super::{clock, old_logs, streams};
+use super::{clock, old_logs};
 use crate::image::{Image, ImageError};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
@@ -32,6 +33,9 @@ use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
 
 /// How long to wait before something that failed for no reason of the pod's is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a removal waits for the logs' disk.
+const LOGS_REMOVAL: Duration = Duration::from_secs(2);
 
 /// Before the id, among what the keeper holds: a stage's status pipe.
 pub const STATUS_TAG: &str = "status/";
@@ -70,7 +74,7 @@ impl Supervisor {
             }
             Action::KillContainer { container, attempt } => self.kill_container(&container, attempt),
             Action::TearDown => self.tear_down(asked).await,
-            Action::Remove => self.remove(asked),
+            Action::Remove => self.remove(asked).await,
         }
     }
 
@@ -161,9 +165,7 @@ impl Supervisor {
 
         let held = Held::new(pipes).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
-        if !self.open_log(name, attempt, held) {
-            return Err(create(format!("could not open the log file of {name}; see the pod's supervisor.log")));
-        }
+        self.open_log(name, attempt, held).map_err(|e| system("copy its output into a log", e))?;
         if let Some(environment) = prepared.environment.take() {
             self.keeper
                 .hold(&environment_tag(name, attempt), environment.as_fd())
@@ -202,27 +204,21 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Opens an instance's log and copies into it from here on.
-    pub(super) fn open_log(&mut self, name: &str, attempt: u32, held: Held) -> bool {
+    /// Copies into an instance's log from here on.
+    pub(super) fn open_log(&mut self, name: &str, attempt: u32, held: Held) -> io::Result<()> {
         let pod = self.pod();
         let path = self.world.paths().container_log(&self.world.logs(&pod), name, attempt);
-        let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else { return false };
-        let opened = ContainerLog::open(held, directory, &file.to_string_lossy(), Rotation::default());
-        let log = opened.map(|log| Rc::new(std::cell::RefCell::new(log)));
-        match log.and_then(|log| streams::copy(&log, name, attempt, &self.happenings).map(|()| log)) {
-            Ok(log) => {
-                self.logs.insert((name.to_owned(), attempt), log);
-                true
-            }
-            Err(error) => {
-                tracing::error!("could not write {}: {error}", path.display());
-                false
-            }
-        }
+        let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::other(format!("{} is no place for a log", path.display())));
+        };
+        let (directory, file) = (directory.to_owned(), file.to_string_lossy().into_owned());
+        let place = Place { container: name.to_owned(), attempt, directory, name: file };
+        self.logs.insert((name.to_owned(), attempt), Copying::start(held, place, &self.happenings)?);
+        Ok(())
     }
 
     pub(super) fn log_has_ended(&self, name: &str, attempt: u32) -> bool {
-        self.logs.get(&(name.to_owned(), attempt)).is_some_and(|log| log.borrow().ended())
+        self.logs.get(&(name.to_owned(), attempt)).is_some_and(Copying::ended)
     }
 
     /// Everything of an instance's log is written, or nothing will come: the keeper need not hold it any more.
@@ -323,10 +319,16 @@ impl Supervisor {
     async fn tear_down(&mut self, asked: Asked) {
         let pod = self.pod();
         for (name, attempt) in self.logs.keys().cloned().collect::<Vec<_>>() {
-            if let Some(log) = self.logs.get(&(name.clone(), attempt))
-                && let Err(error) = streams::drain(log)
-            {
-                tracing::error!(container = name, "the end of its log cannot be written: {error}");
+            let Some(log) = self.logs.get(&(name.clone(), attempt)) else { continue };
+            if let Err(message) = log.drain().await {
+                // Nobody will read the logs of a pod that is being deleted; others are waited for, as a container waits.
+                let unwritten = log.unwritten();
+                if pod.metadata.deletion_timestamp.is_none() && !log.is_given_up() {
+                    return self.again(asked);
+                }
+                tracing::error!(container = name, unwritten, "the end of its log cannot be written: {message}");
+                let fact = Fact::LogLost { container: name.clone(), lost: unwritten, message };
+                self.tell(fact, clock::now(), None, None).await;
             }
             self.let_go_of_log(&name, attempt);
         }
@@ -340,7 +342,7 @@ impl Supervisor {
         self.tell(Fact::TornDown, clock::now(), None, None).await;
     }
 
-    fn remove(&mut self, asked: Asked) {
+    async fn remove(&mut self, asked: Asked) {
         let pod = self.pod();
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
@@ -351,7 +353,17 @@ impl Supervisor {
         if let Err(error) = begun.and_then(|json| files::replace(&removal, &json, Durability::Process)) {
             tracing::warn!("could not write {}: {error}", removal.display());
         }
-        match kept::remove(self.world.paths(), &claim) {
+        // The logs' disk may be one that does not answer: then they stay until it does, or until this process is ended.
+        let (paths, logs_of) = (self.world.paths().clone(), claim.clone());
+        let logs = tokio::task::spawn_blocking(move || kept::remove_logs(&paths, &logs_of));
+        let removed = match tokio::time::timeout(LOGS_REMOVAL, logs).await {
+            Ok(Ok(removed)) => removed,
+            Ok(Err(_)) | Err(_) => {
+                tracing::error!("the logs are removed when their disk answers");
+                Ok(())
+            }
+        };
+        match removed.and_then(|()| kept::remove_all_but_logs(self.world.paths(), &claim)) {
             Ok(()) => {
                 self.connections.removed();
                 self.over = Some(Over::Removed);
@@ -380,7 +392,9 @@ impl Supervisor {
         }
         // This one's log and the one before it can still be asked for (`logs`, `logs --previous`).
         let log = self.world.paths().container_log(&self.world.logs(&pod), container, attempt);
-        if let Some(directory) = log.parent()
+        // A disk in trouble is not waited for: the end of the next instance comes here again.
+        let trouble = self.logs.values().any(|log| log.trouble().is_some());
+        if let Some(directory) = log.parent().filter(|_| !trouble)
             && let Err(error) = old_logs::remove_before(attempt.saturating_sub(1), directory)
         {
             tracing::warn!(container, "could not remove logs of older instances: {error}");

@@ -50,8 +50,11 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 /// Removes directories in which nothing is, in this order; those with something in them stay.
 pub fn remove_empty(directories: &[&Path]) {
     for directory in directories {
-        // ENOTEMPTY, EBUSY of a mount point, or gone: in each case there is nothing to be done.
-        let _ = std::fs::remove_dir(directory);
+        // Looked at first: rmdir(2) of a directory with something in it, too, waits for a disk that does not answer.
+        if std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none()) {
+            // EBUSY of a mount point, or gone, or filled in between: in each case there is nothing to be done.
+            let _ = std::fs::remove_dir(directory);
+        }
     }
 }
 

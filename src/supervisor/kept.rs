@@ -329,6 +329,20 @@ pub(super) fn claim(_lock: &NameLock, paths: &Paths, claim: &Claim) -> Result<()
 /// is no error. The name goes first: a pod half removed is no longer listed; the run directory goes last: a supervisor that
 /// is killed in between is started again in it and goes on.
 pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
+    remove_logs(paths, claim)?;
+    remove_all_but_logs(paths, claim)
+}
+
+/// Removes a pod's logs. They may lie on a disk of their own, which may not answer.
+pub(super) fn remove_logs(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
+    let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
+    files::remove_tree(&logs).map_err(file_error("remove", &logs))?;
+    files::remove_empty(&[&paths.logs.join("pods")]);
+    Ok(())
+}
+
+/// See [`remove`].
+pub(super) fn remove_all_but_logs(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     let name = paths.name(&claim.namespace, &claim.name);
     // The name may have been claimed by another pod since.
     if read_claim(&name)?.as_deref() == Some(claim.uid.as_str()) {
@@ -337,15 +351,12 @@ pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     fault::at(Point::Unnamed);
     // For the lock's file. Whoever holds it now removes it himself if the name is still free then.
     drop(try_lock_name(paths, &claim.namespace, &claim.name, FlockArg::LockExclusiveNonblock)?);
-    let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
-    for directory in [paths.pod_state(&claim.uid), logs] {
-        files::remove_tree(&directory).map_err(file_error("remove", &directory))?;
-    }
+    let state = paths.pod_state(&claim.uid);
+    files::remove_tree(&state).map_err(file_error("remove", &state))?;
     fault::at(Point::Unkept);
     let run = paths.pod_run(&claim.uid);
     remove_run(paths, &claim.uid).map_err(file_error("remove", &run))?;
-    let logs = paths.logs.join("pods");
-    files::remove_empty(&[&paths.state.join("pods"), &logs]);
+    files::remove_empty(&[&paths.state.join("pods")]);
     files::remove_empty(&paths.usual_roots());
     Ok(())
 }

@@ -2,12 +2,15 @@
 //! same descriptors, as a supervisor does with those that the keeper holds.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::pipe2;
 
@@ -27,13 +30,23 @@ fn copy_until_both_streams_end() {
     let mut owned = descriptors.into_iter().map(|number| inherited(number).unwrap());
     let mut next = || owned.next().unwrap();
     let held = Held { pipes: [next(), next()], staging: [next(), next()], record: next() };
-    let mut log = ContainerLog::open(held, &directory, "0.log", Rotation { size, files: usize::MAX }).unwrap();
+    let mut log = open_log(held, &directory, "0.log", Rotation { size, files: usize::MAX });
     while !log.ended() {
         for which in Stream::BOTH {
             log.pump(which).unwrap();
         }
     }
     println!("ended");
+}
+
+fn open_log(held: Held, directory: &Path, name: &str, rotation: Rotation) -> ContainerLog {
+    let books = Arc::new(Mutex::new(Books::open(held).unwrap()));
+    ContainerLog::open(books, directory, name, rotation).unwrap()
+}
+
+/// Answers each write with ENOSPC.
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
 }
 
 /// One copying process over the held descriptors.
@@ -166,8 +179,7 @@ fn both_streams_are_exact_over_kills_and_rotations() {
 fn the_same_descriptors_go_on_in_one_process_and_keep_five_files() {
     let directory = directory("rotation");
     let (readers, [mut out, err]) = pipes();
-    let mut log =
-        ContainerLog::open(Held::new(readers).unwrap(), &directory, "3.log", Rotation { size: 100, files: 5 }).unwrap();
+    let mut log = open_log(Held::new(readers).unwrap(), &directory, "3.log", Rotation { size: 100, files: 5 });
     assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::Idle);
     for number in 0..20 {
         writeln!(out, "line {number} {}", "x".repeat(100)).unwrap();
@@ -187,15 +199,15 @@ fn the_same_descriptors_go_on_in_one_process_and_keep_five_files() {
 fn a_full_disk_loses_nothing_and_holds_back_the_other_stream() {
     let directory = directory("full");
     let (readers, [mut out, mut err]) = pipes();
-    let mut log = ContainerLog::open(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default()).unwrap();
+    let mut log = open_log(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default());
     // /dev/full answers each write with ENOSPC.
-    let good = std::mem::replace(&mut log.file, File::options().write(true).open("/dev/full").unwrap());
+    let good = log.file.replace(full());
     writeln!(out, "first").unwrap();
     writeln!(err, "second").unwrap();
     for which in [Stream::Stdout, Stream::Stderr, Stream::Stdout] {
         assert_eq!(log.pump(which).unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
-    log.file = good;
+    log.file.replace(good);
     log.pump(Stream::Stderr).unwrap();
     drop((out, err));
     while !log.ended() {
@@ -213,6 +225,128 @@ fn a_log_that_is_a_link_is_not_written_through() {
     super::super::files::private_directory(&directory).unwrap();
     std::os::unix::fs::symlink("/dev/null", directory.join("0.log")).unwrap();
     let (readers, _writers) = pipes();
-    assert!(ContainerLog::open(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default()).is_err());
+    let books = Arc::new(Mutex::new(Books::open(Held::new(readers).unwrap()).unwrap()));
+    assert!(ContainerLog::open(books, &directory, "0.log", Rotation::default()).is_err());
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+/// What a log says, without its times.
+fn records(directory: &Path) -> Vec<String> {
+    let text = String::from_utf8(std::fs::read(directory.join("0.log")).unwrap()).unwrap();
+    text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+}
+
+fn missing(bytes: u64) -> String {
+    format!("stdout F podlet: {bytes} bytes are missing here: the log's disk was full or did not answer")
+}
+
+#[test]
+fn what_a_full_disk_makes_drop_is_counted_over_kills_and_told_at_its_place() {
+    let directory = directory("dropped");
+    let (readers, [mut out, _err]) = pipes();
+    let held = Held::new(readers).unwrap();
+    let again = |held: &Held| Held {
+        pipes: [held.pipes[0].try_clone().unwrap(), held.pipes[1].try_clone().unwrap()],
+        staging: [held.staging[0].try_clone().unwrap(), held.staging[1].try_clone().unwrap()],
+        record: held.record.try_clone().unwrap(),
+    };
+    let mut log = open_log(again(&held), &directory, "0.log", Rotation::default());
+    write!(out, "one\nhalf a li").unwrap();
+    assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::More);
+    log.file.replace(full());
+    out.write_all(b"ne\ntwo\nthree quar").unwrap();
+    assert!(log.pump(Stream::Stdout).is_err());
+    let drop_all = |log: &ContainerLog, bytes: u64| {
+        let mut dropped = 0;
+        while dropped < bytes {
+            dropped += log.books().drop_waiting(Stream::Stdout).unwrap();
+        }
+        assert_eq!(dropped, bytes);
+    };
+    // Far more than M ever holds otherwise, in pieces that end anywhere; its memory is given back.
+    for _ in 0..100 {
+        out.write_all(&[b'x'; 50_001]).unwrap();
+        drop_all(&log, 50_001);
+    }
+    let blocks = File::from(held.staging[0].try_clone().unwrap()).metadata().unwrap().blocks();
+    assert!(blocks * 512 < 128 * 1024, "{blocks}");
+    assert_eq!(log.books().dropped(Stream::Stdout), 5_000_100);
+    assert!(log.books().is_dropping());
+
+    // A successor knows as much, and goes on counting.
+    drop(log);
+    let mut log = open_log(again(&held), &directory, "0.log", Rotation::default());
+    let good = log.file.replace(full());
+    out.write_all(b"yyy").unwrap();
+    drop_all(&log, 3);
+    assert_eq!(log.books().dropped(Stream::Stdout), 5_000_103);
+    assert!(log.pump(Stream::Stdout).is_err());
+
+    // The disk comes back, but fails again in the line that tells of it; what comes then is a gap of its own.
+    log.file.replace(good);
+    let batch = log.books().in_flight().unwrap().unwrap();
+    assert_eq!((batch.dropped, batch.bytes.ends_with(b"three quar")), (0, true), "the batch from before comes first");
+    log.finish_batches().unwrap();
+    log.books().take(Stream::Stdout).unwrap();
+    out.write_all(b"zz").unwrap();
+    drop_all(&log, 2);
+    assert_eq!(log.books().dropped(Stream::Stdout), 5_000_105);
+    drop(log);
+    let mut log = open_log(again(&held), &directory, "0.log", Rotation::default());
+    while log.pump(Stream::Stdout).unwrap() != Pumped::Idle {}
+    assert_eq!(log.books().dropped(Stream::Stdout), 0);
+    assert!(!log.books().is_dropping());
+    writeln!(out, " of a line\nlast").unwrap();
+    drop(out);
+    while log.pump(Stream::Stdout).unwrap() != Pumped::Ended {}
+    let expected = [
+        "stdout F one".to_owned(),
+        "stdout F half a line".to_owned(),
+        "stdout F two".to_owned(),
+        "stdout P three quar".to_owned(),
+        "stdout F ".to_owned(),
+        missing(5_000_103),
+        missing(2),
+        "stdout F  of a line".to_owned(),
+        "stdout F last".to_owned(),
+    ];
+    assert_eq!(records(&directory), expected);
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn a_stream_that_ends_while_it_is_dropped_ends() {
+    let directory = directory("dropped-end");
+    let (readers, [mut out, err]) = pipes();
+    let mut log = open_log(Held::new(readers).unwrap(), &directory, "0.log", Rotation::default());
+    out.write_all(b"gone").unwrap();
+    drop((out, err));
+    for which in Stream::BOTH {
+        log.books().drop_waiting(which).unwrap();
+    }
+    assert!(!log.ended());
+    for which in Stream::BOTH {
+        assert_eq!(log.pump(which).unwrap(), Pumped::Ended);
+    }
+    assert!(log.ended());
+    assert_eq!(records(&directory), [missing(4)], "nothing is said of the stream that lost nothing");
+    super::super::files::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn a_rotation_that_could_not_be_finished_goes_on_under_one_name() {
+    let directory = directory("rotation-twice");
+    let (readers, [mut out, _err]) = pipes();
+    let mut log = open_log(Held::new(readers).unwrap(), &directory, "0.log", Rotation { size: 10, files: 5 });
+    writeln!(out, "long enough to be put aside").unwrap();
+    assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::More);
+    // A directory where the new file is to be made.
+    std::fs::create_dir(directory.join("0.log.new")).unwrap();
+    for _ in 0..3 {
+        assert!(log.pump(Stream::Stdout).is_err());
+    }
+    std::fs::remove_dir(directory.join("0.log.new")).unwrap();
+    assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::Idle);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
     super::super::files::remove_tree(&directory).unwrap();
 }

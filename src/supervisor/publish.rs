@@ -75,9 +75,11 @@ impl super::run::Supervisor {
                 .collect();
             notes.insert("podlet.dev/set-aside".to_owned(), facts.join("\n"));
         }
-        if !self.log_failures.is_empty() {
-            let failures: Vec<String> =
-                self.log_failures.iter().map(|(container, message)| format!("{container}: {message}")).collect();
+        let troubles = self.logs.iter().filter_map(|((container, _), log)| Some((container, log.trouble()?)));
+        let mut failures: Vec<String> =
+            troubles.map(|(container, message)| format!("{container}: {message}")).collect();
+        failures.sort();
+        if !failures.is_empty() {
             notes.insert("podlet.dev/log-not-written".to_owned(), failures.join("\n"));
         }
         if !self.notices.is_empty() {

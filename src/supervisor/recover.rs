@@ -80,7 +80,6 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         ahead: None,
         logs: HashMap::new(),
         environments: HashMap::new(),
-        log_failures: HashMap::new(),
         queue: VecDeque::new(),
         remains: Vec::new(),
         connections: Connections::default(),
@@ -445,7 +444,9 @@ impl Supervisor {
                 (take("record"), take("stdout"), take("stderr"), take("stdout-staging"), take("stderr-staging"));
             if let (Some(record), Some(out), Some(err), Some(stage_out), Some(stage_err)) = parts {
                 let log = Held { pipes: [out, err], staging: [stage_out, stage_err], record };
-                self.open_log(&container, attempt, log);
+                if let Err(error) = self.open_log(&container, attempt, log) {
+                    tracing::error!(container, "its log is not written any more: {error}");
+                }
             }
         }
         for (tag, descriptor) in held {

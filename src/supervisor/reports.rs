@@ -11,8 +11,9 @@ use super::fault::{self, Point};
 use super::run::{Starting, Supervisor};
 use super::state::{Process, Record, ReportName};
 use super::status_pipe::Outcome;
+use super::streams::Copying;
 use super::world::find_container;
-use super::{clock, exec, streams, termination};
+use super::{clock, exec, termination};
 use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
 use crate::linux::process;
@@ -264,9 +265,9 @@ impl Supervisor {
 
     async fn container_ended(&mut self, container: &str, attempt: u32, end: End) {
         if let Some(log) = self.logs.get(&(container.to_owned(), attempt))
-            && let Err(error) = streams::drain(log)
+            && let Err(message) = log.drain().await
         {
-            tracing::warn!(container, "the end of its log is still to be written: {error}");
+            tracing::warn!(container, "the end of its log is still to be written: {message}");
         }
         fault::at(Point::Drained);
         let pod = self.pod();
@@ -299,6 +300,17 @@ impl Supervisor {
         let shown = spec.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
         let fallback = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
         let log = fallback.then(|| paths.container_log(&self.world.logs(&pod), name, attempt));
-        termination::read(&file, shown, log.as_deref())
+        let trouble = self.logs.get(&(name.to_owned(), attempt)).and_then(Copying::trouble);
+        match (log, trouble) {
+            // A disk that does not answer is not asked.
+            (Some(_), Some(trouble)) => {
+                let mut message = termination::read(&file, shown, None);
+                if message.file.is_empty() {
+                    message.error = Some(format!("Error on reading termination message from logs: {trouble}"));
+                }
+                message
+            }
+            (log, _) => termination::read(&file, shown, log.as_deref()),
+        }
     }
 }

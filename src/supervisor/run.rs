@@ -23,7 +23,7 @@ use super::poison::{self, Poisons};
 use super::server::Connections;
 use super::state::{Asked, Record, ReportName, State};
 use super::status_pipe::{Outcome, StatusPipe};
-use super::streams::SharedLog;
+use super::streams::Copying;
 use super::world::World;
 use super::{clock, diagnostics, files, publish, recover};
 use crate::image::Image;
@@ -57,10 +57,19 @@ pub enum Happening {
         /// The system's answer.
         message: String,
     },
-    /// It can again.
+    /// The container has waited long enough for that: what it writes is dropped and counted.
+    LogDropping {
+        /// Whose.
+        container: String,
+        /// The system's answer.
+        message: String,
+    },
+    /// It is written again.
     LogRecovered {
         /// Whose.
         container: String,
+        /// So many bytes were dropped, if it came to that.
+        dropped: Option<u64>,
     },
     /// A client has connected.
     Connected(OwnedFd),
@@ -133,11 +142,9 @@ pub struct Supervisor {
     pub(super) starting: HashMap<EffectId, Starting>,
     /// The container that is to be next, made ready while another process starts.
     pub(super) ahead: Option<Ahead>,
-    pub(super) logs: HashMap<(String, u32), SharedLog>,
+    pub(super) logs: HashMap<(String, u32), Copying>,
     /// The environment that a container's newest instance was started with, where it may be another one by now.
     pub(super) environments: HashMap<String, (u32, OwnedFd)>,
-    /// What to say about each log that cannot be written, by container.
-    pub(super) log_failures: HashMap<String, String>,
     pub(super) queue: VecDeque<Asked>,
     /// Ended instances whose remains are still to be cleared, when nothing else is to be done.
     pub(super) remains: Vec<(String, u32)>,
@@ -277,12 +284,21 @@ impl Supervisor {
             Happening::LogEnded { .. } => {}
             Happening::LogFailed { container, message } => {
                 tracing::warn!(container, "the log cannot be written, the container may wait for it: {message}");
-                self.log_failures.insert(container, message);
                 self.changed = true;
             }
-            Happening::LogRecovered { container } => {
-                self.log_failures.remove(&container);
+            Happening::LogDropping { container, message } => {
+                tracing::error!(
+                    container,
+                    "the log cannot be written, what the container writes is dropped: {message}"
+                );
+                self.tell(Fact::LogDropping { container, message }, clock::now(), None, None).await;
+            }
+            Happening::LogRecovered { container, dropped } => {
+                tracing::info!(container, dropped, "the log is written again");
                 self.changed = true;
+                if let Some(bytes) = dropped {
+                    self.tell(Fact::LogResumed { container, dropped: bytes }, clock::now(), None, None).await;
+                }
             }
             Happening::Connected(socket) => self.connections.accept(socket, &self.happenings),
             Happening::Requested { connection, request, descriptors } => {

@@ -1,104 +1,381 @@
-//! The tasks that copy container logs: one for each pipe, woken when it is readable, both of one instance over one
-//! [`ContainerLog`]. Here is when to copy; how is in [`super::log`].
+//! When container logs are copied; how is in [`super::log`].
+//!
+//! Each log has a thread of its own, since only a thread may wait for a disk: one that is full is tried again each second,
+//! one that hangs holds the thread in the kernel, and neither holds the supervisor. That looks after the thread by a task
+//! ([`watch_over`]): it is woken when the thread has something to do, looks twice a second whether that goes on, and goes
+//! to sleep again when the thread does. So a quiet log costs nothing.
+//!
+//! A log that does not go on makes its container wait, by its full pipe. After [`PATIENCE`] the task drops what comes, until
+//! the thread goes on.
 
-use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFdReadyGuard;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, oneshot};
 
+use super::clock;
 use super::cri::Stream;
-use super::log::{ContainerLog, Pumped};
+use super::log::{Books, ContainerLog, Held, Pumped, Rotation, SharedBooks, lock};
 use super::run::Happening;
-use crate::linux::watch;
 
-/// A log that its tasks and the supervisor share.
-pub type SharedLog = Rc<RefCell<ContainerLog>>;
-
-/// Batches that one stream may copy before others get their turn.
+/// How long a container waits for its log's disk before what it writes is dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a thread at work is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// While bytes are dropped: a pipe's capacity in this time at most, so that a loud container costs little.
+const PACE: Duration = Duration::from_millis(10);
+/// Batches that one stream may copy before the other gets its turn.
 const TURN: usize = 8;
-/// How long to wait before a full or failing disk is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-/// Batches that may still lie in a pipe when its container has ended: a pipe of the largest size, and one in staging.
-const LAST_BATCHES: usize = 32;
+/// How long to wait before a full or failing disk is tried again, in milliseconds.
+const RETRY: u16 = 1000;
+/// Turns after which requests are looked at: enough for all that can lie in a pipe when its container has ended (a pipe of
+/// the largest size, and a batch in staging), since that is what [`Request::Drain`] waits for.
+const TURNS: usize = 4;
+/// A disk that has not answered for so long is not waited for by the supervisor.
+const STUCK: Duration = Duration::from_millis(500);
+/// What a disk that hangs is said to do; one that fails says it itself.
+const NO_ANSWER: &str = "the disk does not answer";
 
-/// Starts copying both streams of an instance; [`Happening::LogEnded`] tells when all writers are gone.
-pub fn copy(log: &SharedLog, container: &str, attempt: u32, happenings: &UnboundedSender<Happening>) -> io::Result<()> {
-    for which in Stream::BOTH {
-        let pipe = log.borrow().pipe(which).as_fd().try_clone_to_owned()?;
-        let pipe = watch::input(pipe)?;
-        // Weak: when the supervisor lets go of the log (the pod is over), its tasks end.
-        let (log, happenings, container) = (Rc::downgrade(log), happenings.clone(), container.to_owned());
-        tokio::task::spawn_local(async move {
-            let mut failing = false;
-            // The first turn waits for nothing: a killed predecessor may have left a batch half done, and no more may come.
-            let mut ready: Option<AsyncFdReadyGuard<'_, OwnedFd>> = None;
-            loop {
-                let Some(log) = log.upgrade() else { return };
-                let pumped = match turn(&log, which) {
-                    Ok(pumped) => pumped,
-                    Err(error) => {
-                        drop(log);
-                        if !failing {
-                            let message = error.to_string();
-                            let _ = happenings.send(Happening::LogFailed { container: container.clone(), message });
-                        }
-                        failing = true;
-                        tokio::time::sleep(RETRY).await;
-                        continue;
-                    }
-                };
-                if std::mem::take(&mut failing) {
-                    let _ = happenings.send(Happening::LogRecovered { container: container.clone() });
-                }
-                match pumped {
-                    Pumped::More => tokio::task::yield_now().await,
-                    Pumped::Idle => {
-                        drop(log);
-                        if let Some(mut empty) = ready.take() {
-                            empty.clear_ready();
-                        }
-                        match pipe.readable().await {
-                            Ok(guard) => ready = Some(guard),
-                            Err(_) => return,
-                        }
-                    }
-                    Pumped::Ended => {
-                        if log.borrow().ended() {
-                            let _ = happenings.send(Happening::LogEnded { container, attempt });
-                        }
-                        return;
-                    }
-                }
-            }
-        });
-    }
-    Ok(())
+/// Which instance's log, and where it lies.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The container.
+    pub container: String,
+    /// The instance.
+    pub attempt: u32,
+    /// The directory.
+    pub directory: PathBuf,
+    /// The file's name in it.
+    pub name: String,
 }
 
-fn turn(log: &SharedLog, which: Stream) -> io::Result<Pumped> {
-    let mut log = log.borrow_mut();
-    for _ in 0..TURN {
-        match log.pump(which)? {
-            Pumped::More => {}
-            other => return Ok(other),
+/// How a thread is doing.
+#[derive(Default)]
+struct Progress {
+    /// It has something to do: it is copying, or waits for a disk.
+    busy: AtomicBool,
+    /// Grows with each thing that it has done.
+    done: AtomicU64,
+    /// When it went to the disk and has not come back, in nanoseconds of boot time; 0: it is not there.
+    at_disk: AtomicU64,
+    /// Why the disk could not be written to the last time.
+    failure: Mutex<Option<String>>,
+    /// The task is awake.
+    watched: AtomicBool,
+    /// Wakes it.
+    wake: Notify,
+}
+
+impl Progress {
+    fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    fn begin(&self) {
+        self.busy.store(true, Ordering::SeqCst);
+        if !self.watched.swap(true, Ordering::SeqCst) {
+            self.wake.notify_one();
         }
     }
-    Ok(Pumped::More)
+
+    /// One thing that goes to the disk.
+    fn at_disk<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.at_disk.store(clock::now().boot.0.max(1), Ordering::SeqCst);
+        let result = work();
+        self.at_disk.store(0, Ordering::SeqCst);
+        match &result {
+            Ok(_) => {
+                self.set_failure(None);
+                self.done.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(error) => self.set_failure(Some(error.to_string())),
+        }
+        result
+    }
+
+    /// Why the supervisor must not wait for the thread; `None`: it may.
+    fn trouble(&self) -> Option<String> {
+        let since = self.at_disk.load(Ordering::SeqCst);
+        if since != 0 && clock::now().boot.0.saturating_sub(since) > STUCK.as_nanos() as u64 {
+            return Some(NO_ANSWER.to_owned());
+        }
+        self.failure()
+    }
 }
 
-/// Copies what an ended container has left in its pipes, without waiting.
-pub fn drain(log: &SharedLog) -> io::Result<()> {
-    let mut log = log.borrow_mut();
-    for which in Stream::BOTH {
-        for _ in 0..LAST_BATCHES {
-            if log.pump(which)? != Pumped::More {
+/// What a thread is asked for.
+enum Request {
+    /// To copy what lies in the pipes, and to answer when that is in the log.
+    Drain(oneshot::Sender<()>),
+    /// To end.
+    Stop,
+}
+
+/// A log that is being copied. Dropping it ends its thread, at once or as soon as the disk lets it go.
+pub struct Copying {
+    books: SharedBooks,
+    progress: Arc<Progress>,
+    requests: mpsc::Sender<Request>,
+    bell: Arc<EventFd>,
+}
+
+impl Copying {
+    /// Starts copying both streams of an instance; [`Happening::LogEnded`] tells when all writers are gone. Must be called
+    /// within the loop. The file is opened by the thread: what is wrong with it is told as with any write.
+    pub fn start(held: Held, place: Place, happenings: &UnboundedSender<Happening>) -> io::Result<Copying> {
+        let books = Arc::new(Mutex::new(Books::open(held)?));
+        let progress = Arc::new(Progress::default());
+        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let (requests, asked) = mpsc::channel();
+        let writer = Writer {
+            books: Arc::clone(&books),
+            progress: Arc::clone(&progress),
+            place: place.clone(),
+            bell: Arc::clone(&bell),
+            asked,
+            happenings: happenings.clone(),
+        };
+        std::thread::Builder::new().name("podlet-log".to_owned()).spawn(move || writer.run())?;
+        let watched = (Arc::downgrade(&books), Arc::clone(&progress));
+        tokio::task::spawn_local(watch_over(watched, place.container, happenings.clone()));
+        Ok(Copying { books, progress, requests, bell })
+    }
+
+    /// Whether both streams have ended and all is written.
+    pub fn ended(&self) -> bool {
+        lock(&self.books).ended()
+    }
+
+    /// Waits until all that an ended container has left in its pipes is in the log. Does not wait for a disk that fails or
+    /// does not answer: the error says which.
+    pub async fn drain(&self) -> Result<(), String> {
+        let (answer, mut answered) = oneshot::channel();
+        self.ask(Request::Drain(answer));
+        loop {
+            tokio::select! {
+                biased;
+                // A thread that has ended has copied all.
+                done = &mut answered => return done.map_or_else(|_| self.progress.trouble().map_or(Ok(()), Err), |()| Ok(())),
+                () = tokio::time::sleep(STUCK / 10) => if let Some(trouble) = self.progress.trouble() {
+                    return Err(trouble);
+                },
+            }
+        }
+    }
+
+    /// Why the log cannot be written just now, with what has been dropped meanwhile.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.progress.trouble()?;
+        let dropped = dropped(&lock(&self.books));
+        Some(match dropped {
+            0 => trouble,
+            bytes => format!("{trouble}; {bytes} bytes dropped so far"),
+        })
+    }
+
+    /// Whether the disk has had its time, and what comes is being dropped.
+    pub fn is_given_up(&self) -> bool {
+        lock(&self.books).is_dropping()
+    }
+
+    /// Bytes that the container has written and the log has not, dropped ones included.
+    pub fn unwritten(&self) -> u64 {
+        let books = lock(&self.books);
+        Stream::BOTH.into_iter().map(|which| books.unwritten(which)).sum()
+    }
+
+    fn ask(&self, request: Request) {
+        // Neither fails while the thread lives, and when it has ended there is nobody to be told.
+        let _ = self.requests.send(request);
+        let _ = self.bell.write(1);
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.ask(Request::Stop);
+        self.progress.wake.notify_one();
+    }
+}
+
+fn dropped(books: &Books) -> u64 {
+    Stream::BOTH.into_iter().map(|which| books.dropped(which)).sum()
+}
+
+/// The thread of one log.
+struct Writer {
+    books: SharedBooks,
+    progress: Arc<Progress>,
+    place: Place,
+    bell: Arc<EventFd>,
+    asked: mpsc::Receiver<Request>,
+    happenings: UnboundedSender<Happening>,
+}
+
+impl Writer {
+    fn run(self) {
+        let mut log = None;
+        let mut waiting = Vec::new();
+        loop {
+            self.progress.begin();
+            let worked = self.work(&mut log);
+            if log.as_ref().is_some_and(ContainerLog::ended) {
+                self.progress.busy.store(false, Ordering::SeqCst);
+                let Place { container, attempt, .. } = self.place;
+                let _ = self.happenings.send(Happening::LogEnded { container, attempt });
+                return;
+            }
+            let pause = match worked {
+                Ok(pumped) => {
+                    for answer in waiting.drain(..) {
+                        let answer: oneshot::Sender<()> = answer;
+                        let _ = answer.send(());
+                    }
+                    if pumped == Pumped::More {
+                        PollTimeout::ZERO
+                    } else {
+                        self.progress.busy.store(false, Ordering::SeqCst);
+                        PollTimeout::NONE
+                    }
+                }
+                Err(_) => PollTimeout::from(RETRY),
+            };
+            self.wait(pause);
+            loop {
+                match self.asked.try_recv() {
+                    Ok(Request::Drain(answer)) => waiting.push(answer),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Ok(Request::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+        }
+    }
+
+    /// Copies until both pipes are empty, or until an error, or for a good while.
+    fn work(&self, log: &mut Option<ContainerLog>) -> io::Result<Pumped> {
+        let log = match log {
+            Some(log) => log,
+            None => {
+                let Place { directory, name, .. } = &self.place;
+                let books = Arc::clone(&self.books);
+                let open = || ContainerLog::open(books, directory, name, Rotation::default());
+                log.insert(self.progress.at_disk(open)?)
+            }
+        };
+        let mut ready = [true, true];
+        for _ in 0..TURNS {
+            for (which, ready) in Stream::BOTH.into_iter().zip(&mut ready) {
+                for _ in 0..TURN {
+                    *ready = *ready && self.progress.at_disk(|| log.pump(which))? == Pumped::More;
+                }
+            }
+        }
+        Ok(if ready.contains(&true) { Pumped::More } else { Pumped::Idle })
+    }
+
+    /// Waits for a request and, unless after an error, for a pipe.
+    fn wait(&self, patience: PollTimeout) {
+        let pipes: Vec<OwnedFd> = {
+            let books = lock(&self.books);
+            let wanted = patience.is_none();
+            let open = Stream::BOTH.into_iter().filter(|which| wanted && !books.stream_ended(*which));
+            open.filter_map(|which| books.pipe(which).try_clone_to_owned().ok()).collect()
+        };
+        let mut polled = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
+        polled.extend(pipes.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        while let Err(Errno::EINTR) = poll(&mut polled, patience) {}
+        // Reading is what quiets the bell; how often it rang tells nothing.
+        let _ = self.bell.read();
+    }
+}
+
+/// Looks after one log's thread, until the log is let go of.
+async fn watch_over(
+    (books, progress): (Weak<Mutex<Books>>, Arc<Progress>),
+    container: String,
+    happenings: UnboundedSender<Happening>,
+) {
+    // A predecessor was dropping already: the container has waited long enough.
+    let inherited = books.upgrade().is_some_and(|books| dropped(&lock(&books)) > 0);
+    let mut waited = if inherited { PATIENCE } else { Duration::ZERO };
+    loop {
+        progress.wake.notified().await;
+        let mut done = progress.done.load(Ordering::SeqCst);
+        let (mut told, mut lost, mut pause) = (Told::Nothing, 0, LOOK);
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = LOOK;
+            let Some(books) = books.upgrade() else { return };
+            let container = container.clone();
+            let now = progress.done.load(Ordering::SeqCst);
+            if now != std::mem::replace(&mut done, now) {
+                waited = Duration::ZERO;
+                match std::mem::replace(&mut told, Told::Nothing) {
+                    Told::Nothing => {}
+                    Told::Trouble => drop(happenings.send(Happening::LogRecovered { container, dropped: None })),
+                    Told::Dropping => {
+                        let dropped = Some(std::mem::take(&mut lost));
+                        let _ = happenings.send(Happening::LogRecovered { container, dropped });
+                    }
+                }
+            } else if progress.busy.load(Ordering::SeqCst) {
+                waited = waited.saturating_add(LOOK);
+                let message = progress.failure().unwrap_or_else(|| NO_ANSWER.to_owned());
+                if waited >= PATIENCE {
+                    if told != Told::Dropping {
+                        told = Told::Dropping;
+                        let _ = happenings.send(Happening::LogDropping { container, message });
+                    }
+                    pause = drop_what_comes(&books);
+                    lost = dropped(&lock(&books));
+                } else if told == Told::Nothing && waited > LOOK {
+                    told = Told::Trouble;
+                    let _ = happenings.send(Happening::LogFailed { container, message });
+                }
+                continue;
+            }
+            progress.watched.store(false, Ordering::SeqCst);
+            // Begun again in between: it may have found the task awake and so not have woken it.
+            if !progress.busy.load(Ordering::SeqCst) {
                 break;
             }
+            progress.watched.store(true, Ordering::SeqCst);
         }
     }
-    Ok(())
 }
+
+/// What the supervisor has been told of a log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Trouble,
+    Dropping,
+}
+
+/// Drops what lies in the pipes, and says when to look again.
+fn drop_what_comes(books: &SharedBooks) -> Duration {
+    let mut taken = 0;
+    for which in Stream::BOTH {
+        match lock(books).drop_waiting(which) {
+            Ok(bytes) => taken += bytes,
+            Err(error) => tracing::error!("could not drop what waits for a log: {error}"),
+        }
+    }
+    if taken > 0 { PACE } else { LOOK / 5 }
+}
+
+#[cfg(test)]
+#[path = "streams_test.rs"]
+mod tests;

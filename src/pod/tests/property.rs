@@ -51,6 +51,7 @@ fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             11 => Fact::ContainerLost { container, attempt, message: String::new() },
             12 if grace > 50 => Fact::DeleteRequested { grace_seconds: Some(grace - 50), force: grace % 2 == 0 },
             13 => Fact::TornDown,
+            14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },
             14 => Fact::ImagePulling { container, attempt },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,

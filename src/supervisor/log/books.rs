@@ -1,0 +1,367 @@
+//! What a log's thread and the supervisor share: the pipes, M and R. Nothing here goes to a disk, so nothing here waits, and
+//! one lock around it is held for microseconds. The thread takes batches out of it and writes them; the supervisor drops
+//! bytes from it when the thread has been stuck at the disk for too long.
+//!
+//! **Dropping** keeps the count by the same trick as copying: the pipe is still spliced into M, whose file position the
+//! kernel moves, and the pages are given back at once. R says from where on (`dropping`); how much was dropped is the
+//! distance to M's position, exact whoever is killed when. Once the disk takes bytes again, what was kept and then a line
+//! that tells of the gap are written as one batch (`gap`), and copying goes on behind it.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, SpliceFFlags, fallocate, splice};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::super::clock;
+use super::super::cri::{self, Rest};
+use super::super::fault::{self, Point};
+use super::record::{RecordPage, Slot, StreamSlot};
+use super::{Pumped, Stream};
+
+/// The most that one splice takes: a pipe's default capacity (pipe(7)).
+pub const BATCH: usize = 64 * 1024;
+/// M is rewound before a batch would end beyond this.
+const STAGING: u64 = 3 * BATCH as u64;
+/// An idle stream whose M holds more than this gives its memory back.
+const IDLE_STAGING: u64 = 32 * 1024;
+/// M's memory comes in pages.
+const PAGE: u64 = 4096;
+
+/// The descriptors of one container instance's log, as the keeper holds them.
+pub struct Held {
+    /// The pipes' reading ends; they are set non-blocking.
+    pub pipes: [OwnedFd; 2],
+    /// M of each.
+    pub staging: [OwnedFd; 2],
+    /// R.
+    pub record: OwnedFd,
+}
+
+impl Held {
+    /// Makes M and R for two new pipes.
+    pub fn new(pipes: [OwnedFd; 2]) -> io::Result<Held> {
+        let record = memfd_create("podlet-log-record", MFdFlags::MFD_CLOEXEC)?;
+        File::from(record.try_clone()?).set_len(4096)?;
+        Ok(Held {
+            pipes,
+            staging: [
+                memfd_create("podlet-log-stdout", MFdFlags::MFD_CLOEXEC)?,
+                memfd_create("podlet-log-stderr", MFdFlags::MFD_CLOEXEC)?,
+            ],
+            record,
+        })
+    }
+
+    /// For pipes whose M and R are lost: goes on at this length of the log.
+    pub fn onward(pipes: [OwnedFd; 2], length: u64) -> io::Result<Held> {
+        let held = Held::new(pipes)?;
+        let slot = Slot { offset: length, ..Slot::default() };
+        RecordPage::read(File::from(held.record.try_clone()?))?.commit(slot)?;
+        Ok(held)
+    }
+}
+
+/// A batch in flight, ready to be formatted.
+pub struct Batch {
+    /// Of which stream.
+    pub which: Stream,
+    /// Its one time, in nanoseconds.
+    pub time: i64,
+    /// The bytes up to its end or its gap.
+    pub bytes: Vec<u8>,
+    /// Whether the stream goes on behind `bytes`.
+    pub rest: Rest,
+    /// Bytes dropped behind them.
+    pub dropped: u64,
+}
+
+/// See the module.
+pub struct Books {
+    pipes: [OwnedFd; 2],
+    staging: [File; 2],
+    record: RecordPage,
+}
+
+impl Books {
+    /// Reads the record; a rewind that a killed predecessor has begun is finished.
+    pub fn open(held: Held) -> io::Result<Books> {
+        for pipe in &held.pipes {
+            nonblocking(pipe.as_fd())?;
+        }
+        let [a, b] = held.staging;
+        let record = RecordPage::read(File::from(held.record))?;
+        let mut books = Books { pipes: held.pipes, staging: [File::from(a), File::from(b)], record };
+        for which in Stream::BOTH {
+            if books.state(which).wrap != 0 {
+                books.finish_rewind(which)?;
+            }
+        }
+        Ok(books)
+    }
+
+    /// The pipe of a stream, to be watched for input.
+    pub fn pipe(&self, which: Stream) -> BorrowedFd<'_> {
+        let [stdout, stderr] = &self.pipes;
+        match which {
+            Stream::Stdout => stdout.as_fd(),
+            Stream::Stderr => stderr.as_fd(),
+        }
+    }
+
+    /// All that is committed.
+    pub fn slot(&self) -> Slot {
+        self.record.slot()
+    }
+
+    /// Whether both pipes have ended and all is written.
+    pub fn ended(&self) -> bool {
+        self.slot().streams.iter().all(|state| state.ended && state.n == 0 && state.dropping == 0)
+    }
+
+    /// Whether a stream has ended; what it said may still be on its way.
+    pub fn stream_ended(&self, which: Stream) -> bool {
+        self.state(which).ended
+    }
+
+    /// Takes what there is of a stream as the next batch. There must be none in flight.
+    pub fn take(&mut self, which: Stream) -> io::Result<Pumped> {
+        if self.state(which).dropping != 0 {
+            let rest = if self.state(which).ended { Rest::Ends } else { Rest::MayFollow };
+            self.begin_batch(which, rest)?;
+            return Ok(if rest == Rest::Ends { Pumped::Ended } else { Pumped::More });
+        }
+        if self.state(which).ended {
+            return Ok(Pumped::Ended);
+        }
+        let position = self.position(which)?;
+        if position > self.state(which).consumed && self.predecessor_left_a_batch(which, position)? {
+            self.begin_batch(which, Rest::MayFollow)?;
+            return Ok(Pumped::More);
+        }
+        if position + BATCH as u64 > STAGING {
+            self.rewind(which, position)?;
+        }
+        match self.splice(which)? {
+            None => {
+                let position = self.position(which)?;
+                if position > IDLE_STAGING && self.state(which).consumed == position {
+                    self.rewind(which, position)?;
+                    // Pages of M are charged to podlet's own cgroup; an idle stream needs none.
+                    self.give_back(which, 0, 2 * STAGING);
+                }
+                Ok(Pumped::Idle)
+            }
+            Some(0) => {
+                self.begin_batch(which, Rest::Ends)?;
+                Ok(Pumped::Ended)
+            }
+            Some(_) => {
+                fault::at(Point::Spliced);
+                self.begin_batch(which, Rest::MayFollow)?;
+                Ok(Pumped::More)
+            }
+        }
+    }
+
+    /// Moves bytes from a pipe to its M. `None`: the pipe is empty for now; 0: it has ended.
+    fn splice(&self, which: Stream) -> io::Result<Option<usize>> {
+        loop {
+            match splice(self.pipe(which), None, self.staging(which), None, BATCH, SpliceFFlags::SPLICE_F_NONBLOCK) {
+                Ok(taken) => return Ok(Some(taken)),
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Bytes that a killed predecessor has spliced but not committed are a new batch, if they hold more than the start of
+    /// a line.
+    fn predecessor_left_a_batch(&self, which: Stream, position: u64) -> io::Result<bool> {
+        let before = self.state(which).consumed;
+        // An unfinished line was looked at already when it came; it is never longer than one record.
+        if position - before > cri::MAXIMUM_CONTENT as u64 {
+            return Ok(true);
+        }
+        Ok(self.bytes(which, before, position)?.contains(&b'\n'))
+    }
+
+    /// Step 2 of a batch.
+    fn begin_batch(&mut self, which: Stream, rest: Rest) -> io::Result<()> {
+        let position = self.position(which)?;
+        self.commit(which, |state| {
+            // Nothing to write: no batch (n = 0), even at the end of a stream that never said anything.
+            state.n = if position > state.consumed { position } else { 0 };
+            state.gap = if position >= state.dropping { state.dropping } else { 0 };
+            state.dropping = 0;
+            state.ended = rest == Rest::Ends;
+            state.time = clock::now().wall.0;
+        })
+    }
+
+    /// The batch that is in flight.
+    pub fn in_flight(&self) -> io::Result<Option<Batch>> {
+        let Some(which) = Stream::BOTH.into_iter().find(|which| self.state(*which).n != 0) else { return Ok(None) };
+        let state = self.state(which);
+        let end = if state.gap == 0 { state.n } else { state.gap - 1 };
+        let last = state.ended || state.gap != 0;
+        Ok(Some(Batch {
+            which,
+            time: state.time,
+            bytes: self.bytes(which, state.consumed, end)?,
+            rest: if last { Rest::Ends } else { Rest::MayFollow },
+            dropped: state.n.saturating_sub(end),
+        }))
+    }
+
+    /// Step 4 of a batch: the log is so long now, so many bytes of the batch are in it.
+    pub fn finish_batch(&mut self, batch: &Batch, offset: u64, used: usize) -> io::Result<()> {
+        let mut slot = self.slot();
+        slot.offset = offset;
+        let stream = slot.stream(batch.which);
+        stream.consumed = if stream.gap == 0 { stream.consumed + used as u64 } else { stream.n };
+        (stream.n, stream.gap) = (0, 0);
+        self.record.commit(slot)
+    }
+
+    /// A rotation is under way; its stamp.
+    pub fn begin_rotation(&mut self) -> io::Result<i64> {
+        let mut slot = self.slot();
+        // One that could not be finished goes on under its name, or the file would be put aside under two.
+        if slot.stamp == 0 {
+            slot.stamp = clock::now().wall.0.max(1);
+        }
+        self.record.commit(slot)?;
+        Ok(slot.stamp)
+    }
+
+    /// The new file is in place.
+    pub fn finish_rotation(&mut self) -> io::Result<()> {
+        let mut slot = self.slot();
+        (slot.offset, slot.stamp) = (0, 0);
+        self.record.commit(slot)
+    }
+
+    /// Drops what lies in a pipe: takes it as far as it goes, counts it, gives its memory back. Answers how much that was.
+    /// Only for a log whose thread is stuck at its disk.
+    pub fn drop_waiting(&mut self, which: Stream) -> io::Result<u64> {
+        let before = self.position(which)?;
+        if self.state(which).ended {
+            return Ok(0);
+        }
+        if self.state(which).dropping == 0 {
+            // All before this is kept: a batch in flight, and the start of a line.
+            self.commit(which, |state| state.dropping = before + 1)?;
+        }
+        let mut dropped = 0;
+        // A pipe's capacity at a time, so that a quick writer does not hold the supervisor.
+        for _ in 0..4 {
+            match self.splice(which)? {
+                None => break,
+                Some(0) => {
+                    self.commit(which, |state| state.ended = true)?;
+                    break;
+                }
+                Some(taken) => dropped += taken as u64,
+            }
+        }
+        // Whole pages: of the last one the last drop has left a part.
+        let from = (self.state(which).dropping - 1).next_multiple_of(PAGE).max(before / PAGE * PAGE);
+        let to = self.position(which)?;
+        self.give_back(which, from, to.saturating_sub(from));
+        Ok(dropped)
+    }
+
+    /// How many bytes have been dropped and not yet been told of in the log.
+    pub fn dropped(&self, which: Stream) -> u64 {
+        let state = self.state(which);
+        let position = self.position(which).unwrap_or(0);
+        let open = if state.dropping == 0 { 0 } else { position.saturating_sub(state.dropping - 1) };
+        let in_flight = if state.gap == 0 { 0 } else { state.n.saturating_sub(state.gap - 1) };
+        open + in_flight
+    }
+
+    /// Whether bytes of either stream are dropped.
+    pub fn is_dropping(&self) -> bool {
+        self.slot().streams.iter().any(|state| state.dropping != 0 || state.gap != 0)
+    }
+
+    /// Bytes taken from the pipe that are not in the log.
+    pub fn unwritten(&self, which: Stream) -> u64 {
+        self.position(which).unwrap_or(0).saturating_sub(self.state(which).consumed)
+    }
+
+    fn give_back(&self, which: Stream, from: u64, length: u64) {
+        let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) else { return };
+        if length > 0 {
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            // Memory that is not given back now is given back at the next rewind.
+            let _ = fallocate(self.staging(which), hole, from, length);
+        }
+    }
+
+    /// Moves what is left of M to its front. The rest is an unfinished line, shorter than what lies before it, so copying
+    /// it destroys nothing that a second copy would need.
+    fn rewind(&mut self, which: Stream, position: u64) -> io::Result<()> {
+        let consumed = self.state(which).consumed;
+        let length = position - consumed;
+        if length > consumed {
+            return Ok(());
+        }
+        let rest = self.bytes(which, consumed, position)?;
+        self.staging(which).write_all_at(&rest, 0)?;
+        self.commit(which, |state| state.wrap = length + 1)?;
+        self.finish_rewind(which)
+    }
+
+    fn finish_rewind(&mut self, which: Stream) -> io::Result<()> {
+        let length = self.state(which).wrap - 1;
+        let mut staging = self.staging(which);
+        staging.seek(SeekFrom::Start(length))?;
+        self.commit(which, |state| {
+            state.consumed = 0;
+            state.wrap = 0;
+        })
+    }
+
+    fn bytes(&self, which: Stream, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+        self.staging(which).read_exact_at(&mut bytes, from)?;
+        Ok(bytes)
+    }
+
+    fn position(&self, which: Stream) -> io::Result<u64> {
+        let mut staging = self.staging(which);
+        staging.stream_position()
+    }
+
+    fn state(&self, which: Stream) -> StreamSlot {
+        *self.slot().stream(which)
+    }
+
+    /// Seeking, reading and writing at offsets ask for no more than a shared file.
+    fn staging(&self, which: Stream) -> &File {
+        let [stdout, stderr] = &self.staging;
+        match which {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        }
+    }
+
+    fn commit(&mut self, which: Stream, change: impl FnOnce(&mut StreamSlot)) -> io::Result<()> {
+        let mut slot = self.slot();
+        change(slot.stream(which));
+        self.record.commit(slot)
+    }
+}
+
+fn nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
