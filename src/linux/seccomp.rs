@@ -10,10 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libc::sock_filter;
-use seccompiler::{
-    SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Op, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch,
-};
 
 use crate::plan::Capabilities;
 
@@ -101,27 +97,36 @@ const NEWEST: u32 = {
     mseal as u32
 };
 
+/// What the kernel calls this processor, linux/audit.h.
+const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xc000_003e)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xc000_00b7)
+} else {
+    None
+};
+
 /// Domains and execution types that personality(2) may set: the ordinary one, UNAME26, ADDR_NO_RANDOMIZE-free queries.
-const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
+const PERSONALITIES: [u32; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// `CLONE_NEW*` of clone(2).
-const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
+const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u64;
+    | libc::CLONE_NEWNET) as u32;
 
-/// The table cannot be compiled: a fault of podlet's own.
+/// No filter can be made: a fault of podlet's own.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// From the compiler.
-    #[error("{0}")]
-    Compile(#[from] seccompiler::BackendError),
     /// No numbers are known for this processor.
     #[error("podlet has no table of system calls for this processor")]
     Architecture,
+    /// A part of it is longer than a jump reaches.
+    #[error("the table of system calls is too long")]
+    Length,
 }
 
 /// Programs already compiled, by capability set: a pod's containers mostly share one.
@@ -138,72 +143,133 @@ pub fn runtime_default(capabilities: Capabilities) -> Result<Arc<Vec<sock_filter
     Ok(program)
 }
 
-fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(conditions)
+/// What is answered to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allow,
+    /// Fails with this errno.
+    Refuse(i32),
+    /// Allowed when an argument, as far as it is in the mask, has one of these values; else EPERM. The kernel looks at the
+    /// low 32 bits of each of these arguments; so does the filter.
+    OneOf(u32, u32, &'static [u32]),
+    /// EPERM when an argument has one of these values.
+    NoneOf(u32, &'static [u32]),
 }
 
-fn argument(index: u8, operator: Op, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    // The kernel looks at the low 32 bits of each of these arguments; so must the filter.
-    SeccompCondition::new(index, Length::Dword, operator, value)
-}
-
-fn rules(capabilities: Capabilities) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+fn verdicts(capabilities: Capabilities) -> BTreeMap<u32, Verdict> {
+    let mut verdicts = BTreeMap::new();
+    let mut add = |call: libc::c_long, verdict: Verdict| {
+        verdicts.extend(u32::try_from(call).ok().map(|number| (number, verdict)));
+    };
     for call in PLAIN.iter().chain(OLDER) {
-        rules.insert(*call, Vec::new());
+        add(*call, Verdict::Allow);
     }
-    rules.insert(
-        libc::SYS_ioctl,
-        vec![rule(vec![argument(1, Op::Ne, libc::TIOCSTI)?, argument(1, Op::Ne, libc::TIOCLINUX)?])?],
-    );
-    let personalities: Result<Vec<_>, _> =
-        PERSONALITIES.iter().map(|value| rule(vec![argument(0, Op::Eq, *value)?])).collect();
-    rules.insert(libc::SYS_personality, personalities?);
-    rules.insert(libc::SYS_socket, vec![rule(vec![argument(0, Op::Ne, libc::AF_VSOCK as u64)?])?]);
-    rules.insert(libc::SYS_clone, vec![rule(vec![argument(0, Op::MaskedEq(NEW_NAMESPACES), 0)?])?]);
+    add(libc::SYS_ioctl, Verdict::NoneOf(1, &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32]));
+    add(libc::SYS_personality, Verdict::OneOf(0, u32::MAX, &PERSONALITIES));
+    add(libc::SYS_socket, Verdict::NoneOf(0, &[libc::AF_VSOCK as u32]));
+    add(libc::SYS_clone, Verdict::OneOf(0, NEW_NAMESPACES, &[0]));
+    add(libc::SYS_clone3, Verdict::Refuse(libc::ENOSYS));
     for (name, calls) in BY_CAPABILITY.iter().filter(|(name, _)| capabilities.has(name)) {
         for call in *calls {
-            rules.insert(*call, Vec::new());
+            add(*call, Verdict::Allow);
         }
         if *name == "SYS_ADMIN" {
-            rules.insert(libc::SYS_clone, Vec::new());
+            add(libc::SYS_clone, Verdict::Allow);
         }
     }
     #[cfg(target_arch = "x86_64")]
     if capabilities.has("SYS_RAWIO") {
-        rules.insert(libc::SYS_iopl, Vec::new());
-        rules.insert(libc::SYS_ioperm, Vec::new());
+        add(libc::SYS_iopl, Verdict::Allow);
+        add(libc::SYS_ioperm, Verdict::Allow);
     }
-    Ok(rules)
+    verdicts
 }
 
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+const ALWAYS: u32 = libc::BPF_JMP | libc::BPF_JA;
+const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const UNLESS_BELOW: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// An instruction; a jump skips `yes` or `no` of those behind it.
+fn instruction(code: u32, k: u32, yes: usize, no: usize) -> Result<sock_filter, FilterError> {
+    let short = |skip: usize| u8::try_from(skip).map_err(|_| FilterError::Length);
+    Ok(sock_filter { code: code as u16, jt: short(yes)?, jf: short(no)?, k })
+}
+
+fn refusal(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()
+}
+
+/// The end of a way through the program.
+fn leaf(verdict: Verdict) -> Result<Vec<sock_filter>, FilterError> {
+    // struct seccomp_data: nr, arch, instruction_pointer, then the arguments, low half first on the processors known here.
+    let load = |argument: u32| instruction(LOAD, 16 + 8 * argument, 0, 0);
+    let give = |value: u32| instruction(RETURN, value, 0, 0);
+    let (argument, mask, values, listed, other) = match verdict {
+        Verdict::Allow => return Ok(vec![give(libc::SECCOMP_RET_ALLOW)?]),
+        Verdict::Refuse(errno) => return Ok(vec![give(refusal(errno))?]),
+        Verdict::OneOf(argument, mask, values) => {
+            (argument, mask, values, libc::SECCOMP_RET_ALLOW, refusal(libc::EPERM))
+        }
+        Verdict::NoneOf(argument, values) => {
+            (argument, u32::MAX, values, refusal(libc::EPERM), libc::SECCOMP_RET_ALLOW)
+        }
+    };
+    let mut code = vec![load(argument)?];
+    if mask != u32::MAX {
+        code.push(instruction(AND, mask, 0, 0)?);
+    }
+    for (index, value) in values.iter().enumerate() {
+        code.push(instruction(IF_EQUAL, *value, values.len() - index, 0)?);
+    }
+    code.extend([give(other)?, give(listed)?]);
+    Ok(code)
+}
+
+/// Finds the run that a number is in, by halves: each run is its first number and what all up to the next get.
+fn search(runs: &[(u32, Verdict)]) -> Result<Vec<sock_filter>, FilterError> {
+    let (below, above) = match runs {
+        [] => return leaf(Verdict::Refuse(libc::ENOSYS)),
+        [(_, verdict)] => return leaf(*verdict),
+        several => several.split_at(several.len() / 2),
+    };
+    let first = above.first().map_or(u32::MAX, |(first, _)| *first);
+    let (below, above) = (search(below)?, search(above)?);
+    let mut code = Vec::with_capacity(below.len() + above.len() + 2);
+    if below.len() <= usize::from(u8::MAX) {
+        code.push(instruction(UNLESS_BELOW, first, below.len(), 0)?);
+    } else {
+        code.push(instruction(UNLESS_BELOW, first, 0, 1)?);
+        code.push(instruction(ALWAYS, u32::try_from(below.len()).map_err(|_| FilterError::Length)?, 0, 0)?);
+    }
+    code.extend(below);
+    code.extend(above);
+    Ok(code)
+}
+
+/// The kernel works through the program once for each number when it is loaded, and translates each instruction: so it is a
+/// search by halves over runs of numbers with one verdict: fewer instructions than a chain of comparisons, and few on each way.
 fn compile(capabilities: Capabilities) -> Result<Vec<sock_filter>, FilterError> {
-    let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| FilterError::Architecture)?;
-    let forbidden = u32::try_from(libc::EPERM).unwrap_or(1);
-    let filter =
-        SeccompFilter::new(rules(capabilities)?, SeccompAction::Errno(forbidden), SeccompAction::Allow, architecture)?;
-    let program: seccompiler::BpfProgram = filter.try_into()?;
-    let mut whole = unknown_calls(capabilities.has("SYS_ADMIN"));
-    whole.extend(program.iter().map(|i| sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }));
-    Ok(whole)
-}
-
-/// What comes before the compiled program, which has one action for all that it does not allow: ENOSYS for what is newer
-/// than the table, and for clone3. Numbers are looked at before the architecture is; the program kills a wrong one next.
-fn unknown_calls(clone3_allowed: bool) -> Vec<sock_filter> {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
-    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let no_such_call = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
-    let clone3 = if clone3_allowed { u32::MAX } else { u32::try_from(libc::SYS_clone3).unwrap_or(u32::MAX) };
-    vec![
-        // seccomp_data.nr is at offset 0.
-        sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
-        sock_filter { code: ABOVE, jt: 1, jf: 0, k: NEWEST },
-        sock_filter { code: EQUAL, jt: 0, jf: 1, k: clone3 },
-        sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
-    ]
+    let architecture = ARCHITECTURE.ok_or(FilterError::Architecture)?;
+    let verdicts = verdicts(capabilities);
+    let mut runs: Vec<(u32, Verdict)> = Vec::new();
+    for number in 0..=NEWEST + 1 {
+        let default = Verdict::Refuse(if number > NEWEST { libc::ENOSYS } else { libc::EPERM });
+        let verdict = verdicts.get(&number).copied().unwrap_or(default);
+        if runs.last().is_none_or(|(_, last)| *last != verdict) {
+            runs.push((number, verdict));
+        }
+    }
+    let mut code = vec![
+        instruction(LOAD, 4, 0, 0)?,
+        instruction(IF_EQUAL, architecture, 1, 0)?,
+        instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0)?,
+        instruction(LOAD, 0, 0, 0)?,
+    ];
+    code.extend(search(&runs)?);
+    Ok(code)
 }
 
 #[cfg(test)]
@@ -213,9 +279,12 @@ mod tests {
 
     /// A reading of classic BPF, enough for these programs: what the kernel would answer.
     fn answer(program: &[sock_filter], call: libc::c_long, arguments: [u64; 6]) -> u32 {
+        answer_of(program, ARCHITECTURE.unwrap(), call, arguments)
+    }
+
+    fn answer_of(program: &[sock_filter], architecture: u32, call: libc::c_long, arguments: [u64; 6]) -> u32 {
         let mut data = Vec::new();
         data.extend_from_slice(&(call as u32).to_ne_bytes());
-        let architecture: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
         data.extend_from_slice(&architecture.to_ne_bytes());
         data.extend_from_slice(&[0; 8]);
         for argument in arguments {
@@ -303,6 +372,30 @@ mod tests {
         assert_eq!(ask(libc::SYS_personality, 0x4000000, 0), EPERM);
         assert_eq!(ask(libc::SYS_socket, libc::AF_INET as u64, 0), ALLOW);
         assert_eq!(ask(libc::SYS_socket, libc::AF_VSOCK as u64, 0), EPERM);
+    }
+
+    /// Every number, known and not, gets what the table says of it, whatever its run.
+    #[test]
+    fn the_search_finds_each_number() {
+        for capabilities in [Capabilities(0), Capabilities::DEFAULT, Capabilities(u64::MAX >> 23)] {
+            let (program, verdicts) = (runtime_default(capabilities).unwrap(), verdicts(capabilities));
+            assert!(program.len() < 350, "{}", program.len());
+            for number in (0..NEWEST + 100).chain([0x4000_0000, 0x4000_0001, u32::MAX]) {
+                let expected = match verdicts.get(&number) {
+                    _ if number > NEWEST => ENOSYS,
+                    None => EPERM,
+                    Some(Verdict::Allow | Verdict::NoneOf(..) | Verdict::OneOf(..)) => ALLOW,
+                    Some(Verdict::Refuse(errno)) => refusal(*errno),
+                };
+                assert_eq!(answer(&program, libc::c_long::from(number), [0; 6]), expected, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_architecture_is_killed() {
+        let program = runtime_default(Capabilities(u64::MAX >> 23)).unwrap();
+        assert_eq!(answer_of(&program, 0x4000_0003, 0, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 
     #[test]

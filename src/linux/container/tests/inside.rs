@@ -201,6 +201,10 @@ fn exec_joins_the_container_and_nothing_else() {
     File::from(reader.try_clone().unwrap()).read_exact(&mut up).unwrap();
     // SAFETY: a child of this process that has not been waited for.
     let init = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, first.pid, 0) as i32) };
+    // The shell becomes sleep only after it has told.
+    while fs::read_to_string(format!("/proc/{}/comm", first.pid)).unwrap() != "sleep\n" {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
     let run = |script: &str| {
         let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         let null = File::open("/dev/null").unwrap();
