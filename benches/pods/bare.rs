@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 /// How many system calls a container costs here, from its clone to its exec.
@@ -32,7 +32,7 @@ impl BarePod {
         argv.push(std::ptr::null());
         let environment = [std::ptr::null()];
 
-        let pause = clone3((libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64)?;
+        let pause = clone3((libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64, None)?;
         if pause == 0 {
             // SAFETY: the child of a clone without CLONE_VM; pause(2) and _exit(2) only.
             unsafe {
@@ -43,7 +43,7 @@ impl BarePod {
         let pidfd = pidfd_open(pause)?;
         let mut pod = BarePod { pause, containers: Vec::new() };
         for _ in 0..containers {
-            let pid = clone3((libc::CLONE_NEWPID | libc::CLONE_NEWNS) as u64)?;
+            let pid = clone3((libc::CLONE_NEWPID | libc::CLONE_NEWNS) as u64, None)?;
             if pid == 0 {
                 // SAFETY: the child of a clone without CLONE_VM in a program with one thread; all pointers were made before.
                 unsafe { become_container(&root, &argv, &environment, pidfd.as_raw_fd(), output.as_raw_fd()) }
@@ -111,12 +111,17 @@ pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(check(libc::syscall(libc::SYS_pidfd_open, pid, 0))? as i32) })
 }
 
-/// clone3(2) as fork(2) would be, with these namespaces.
-pub fn clone3(flags: u64) -> io::Result<i32> {
+/// clone3(2) as fork(2) would be, with these namespaces, in this cgroup (v2).
+pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<i32> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
     // SAFETY: all zero is a valid clone_args.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = flags;
     arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
     // SAFETY: like fork(2): no CLONE_VM, no stack given; this program has one thread.
     check(unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, std::mem::size_of_val(&arguments)) })
         .map(|pid| pid as i32)

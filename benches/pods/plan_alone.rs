@@ -85,7 +85,8 @@ fn spawn(prepared: &Prepared, stage: &OwnedFd) -> i32 {
     };
     let mut moves = vec![(high(prepared.table.as_fd()), 3), (high(status_end.as_fd()), 4)];
     moves.extend(prepared.descriptors.iter().map(|(fd, number)| (high(fd.as_fd()), *number as i32)));
-    let pid = clone3(prepared.clone_flags).expect("a clone");
+    let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
+    let pid = clone3(prepared.clone_flags, cgroup).expect("a clone");
     if pid == 0 {
         let argv = [c"stage".as_ptr(), std::ptr::null()];
         let environment: [*const libc::c_char; 1] = [std::ptr::null()];

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;
 /// Changed whenever the page's or a packet's layout does. A newer supervisor speaks its older keeper's.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Descriptor of the page, in keeper and supervisor.
 pub const PAGE_DESCRIPTOR: i32 = 3;
@@ -76,7 +76,7 @@ impl Stored {
     }
 }
 
-/// `Request::kind`: make a process. Descriptors: the program, then one for each target.
+/// `Request::kind`: make a process. Descriptors: the program, one for each target, and with CLONE_INTO_CGROUP the cgroup.
 pub const SPAWN: u32 = 1;
 /// `Request::kind`: forget an id whose exit was reported.
 pub const FORGET: u32 = 2;
@@ -93,7 +93,7 @@ pub struct Request {
     pub kind: u32,
     /// 1: the program makes a second process, which is the one that the id means (`table::Header::second`).
     pub second: u32,
-    /// For clone3; namespaces only.
+    /// For clone3; namespaces, and CLONE_INTO_CGROUP (clone3 with which a cgroup v2 directory comes as the last descriptor).
     pub clone_flags: u64,
     /// How many targets follow.
     pub count: u32,

@@ -95,7 +95,7 @@ pub mod constant {
     pub const CLD_EXITED: i32 = 1; pub const WNOHANG: i32 = 1; pub const WEXITED: i32 = 4;
     pub const WNOWAIT: i32 = 0x01000000; pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1;
     pub const CLOCK_BOOTTIME: i32 = 7; pub const POLLIN: i16 = 1; pub const POLLOUT: i16 = 4;
-    pub const MSG_TRUNC: i32 = 0x20; pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000;
+    pub const CLONE_INTO_CGROUP: u64 = 1 << 33; pub const MSG_TRUNC: i32 = 0x20; pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000;
 }
 
 /// A clock's time in nanoseconds.
@@ -148,13 +148,14 @@ pub fn rest() {
     unsafe { call([28, 233][arch::COLUMN], &[below - 0x10000, 0x10000, 4]) };
 }
 
-/// clone3(2): like fork, with namespaces or CLONE_FILES. CLONE_PARENT_SETTID: the kernel stores the pid before the child
-/// runs, so it is known whatever happens to us.
-pub fn clone3(flags: u64, pid: &core::sync::atomic::AtomicI32) -> isize {
-    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
-    let arguments = [flags | 0x100000, 0, 0, pid.as_ptr() as u64, constant::SIGCHLD as u64, 0, 0, 0];
+/// clone3(2): like fork, with namespaces, CLONE_FILES, or in the cgroup of a directory (v2). CLONE_PARENT_SETTID: the kernel
+/// stores the pid before the child runs, so it is known whatever happens to us.
+pub fn clone3(flags: u64, pid: &core::sync::atomic::AtomicI32, cgroup: i32) -> isize {
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack (2), tls, set_tid (2), cgroup.
+    let arguments =
+        [flags | 0x100000, 0, 0, pid.as_ptr() as u64, constant::SIGCHLD as u64, 0, 0, 0, 0, 0, cgroup as u64];
     // SAFETY: the child has a copy of all memory that is not shared by intention.
-    unsafe { call(435, &[arguments.as_ptr() as usize, 64]) }
+    unsafe { call(435, &[arguments.as_ptr() as usize, 88]) }
 }
 
 /// In a child: execveat(2) of a descriptor. Signals are free again, the environment is empty; `arguments` end with null.

@@ -125,6 +125,7 @@ fn data(planned: &Planned<'_>) -> Result<Value, Failure> {
         plans.push(json!({
             "title": plan.title,
             "newNamespaces": plan.new_namespaces,
+            "intoCgroup": plan.into_cgroup,
             "descriptors": descriptors,
             "steps": plan.steps,
             "calls": calls,

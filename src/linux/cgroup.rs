@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -124,6 +125,17 @@ impl Layout {
     }
 }
 
+/// The ways into a cgroup that do not stop the machine: a write to `cgroup.procs` waits for an RCU grace period (4 to 20 ms)
+/// in which no process forks or ends.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The v2 directory, for CLONE_INTO_CGROUP: a process is made in it.
+    pub unified: Option<OwnedFd>,
+    /// `tasks` of each v1 controller, open for writing: a process with one thread that writes `0` goes in. Only that moves
+    /// a single thread, which the kernel does without the lock.
+    pub tasks: Vec<OwnedFd>,
+}
+
 /// The cgroups of one pod or of one container in it, in every hierarchy that serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
@@ -175,7 +187,7 @@ impl Cgroup {
         Cgroup::at(&format!("keeper{uid}"))
     }
 
-    /// Names of the hierarchies, in the order of [`Cgroup::procs`].
+    /// Names of the hierarchies; those of v1 in the order of [`Entrance::tasks`].
     pub fn hierarchies(&self) -> Vec<String> {
         self.directories.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
@@ -282,10 +294,19 @@ impl Cgroup {
         }
     }
 
-    /// `cgroup.procs` of each, open for writing: whoever writes `0` goes in.
-    pub fn procs(&self) -> io::Result<Vec<OwnedFd>> {
-        let open = |directory: &PathBuf| fs::OpenOptions::new().write(true).open(directory.join("cgroup.procs"));
-        self.directories.iter().map(|(_, directory)| open(directory).map(OwnedFd::from)).collect()
+    /// What a process needs to get in.
+    pub fn entrance(&self) -> io::Result<Entrance> {
+        let mut entrance = Entrance { unified: None, tasks: Vec::new() };
+        for (name, directory) in &self.directories {
+            if *name == "unified" {
+                let flags = libc::O_PATH | libc::O_DIRECTORY;
+                let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+                entrance.unified = Some(opened.into());
+            } else {
+                entrance.tasks.push(fs::OpenOptions::new().write(true).open(directory.join("tasks"))?.into());
+            }
+        }
+        Ok(entrance)
     }
 
     /// Puts a process in.

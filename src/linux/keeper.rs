@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use pause::message as wire;
+use pause::sys::constant::CLONE_INTO_CGROUP;
 
 use super::pidfd;
 
@@ -34,6 +35,8 @@ pub struct Spawn<'a> {
     pub id: &'a str,
     /// Flags for clone3 (`CLONE_NEWPID | CLONE_NEWNS` …). Only namespaces.
     pub clone_flags: u64,
+    /// The directory of the cgroup (v2) that the child is made in.
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// A sealed memfd to be executed: stage, pause, or another tiny program.
     pub program: BorrowedFd<'a>,
     /// The child's descriptors: each lands at the number beside it, *without* close-on-exec, which the stage's table sets by
@@ -129,13 +132,9 @@ impl Keeper {
 
     /// Asks for a process. The answer comes as a report. `WouldBlock` when the queue is full: read reports, ask again.
     pub fn spawn(&self, request: &Spawn<'_>) -> io::Result<()> {
-        if request.descriptors.len() > wire::DESCRIPTORS_MAX {
-            let message = format!(
-                "{} descriptors for {}, at most {}",
-                request.descriptors.len(),
-                request.id,
-                wire::DESCRIPTORS_MAX
-            );
+        let count = request.descriptors.len() + usize::from(request.cgroup.is_some());
+        if count > wire::DESCRIPTORS_MAX {
+            let message = format!("{count} descriptors for {}, at most {}", request.id, wire::DESCRIPTORS_MAX);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let mut packet = packet(wire::SPAWN, request.id)?;
@@ -146,6 +145,10 @@ impl Keeper {
         for (target, (fd, number)) in packet.targets.iter_mut().zip(request.descriptors) {
             *target = *number as i32;
             fds.push(fd.as_raw_fd());
+        }
+        if let Some(cgroup) = request.cgroup {
+            packet.clone_flags |= CLONE_INTO_CGROUP;
+            fds.push(cgroup.as_raw_fd());
         }
         self.send(&packet, &fds)
     }

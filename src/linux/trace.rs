@@ -170,7 +170,13 @@ mod tests {
             environment: Vec::new(),
         };
         let steps = vec![Step::SetUmask { mask: 0o22 }, execute];
-        Plan { title: "container web".to_owned(), new_namespaces: Vec::new(), descriptors: Vec::new(), steps }
+        Plan {
+            title: "container web".to_owned(),
+            new_namespaces: Vec::new(),
+            into_cgroup: false,
+            descriptors: Vec::new(),
+            steps,
+        }
     }
 
     /// As a stage leaves it: (index, result, began, ended).

@@ -2,7 +2,7 @@
 
 use super::credentials::{self, Credentials, Program};
 use super::paths;
-use super::{Descriptor, Held, MountFlags, Namespace, Plan, Propagation, Shape, Step};
+use super::{Descriptor, Held, MountFlags, Namespace, Plan, Propagation, Shape, Step, join_cgroups};
 
 /// One thing of the machine that appears in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum CgroupView {
 pub struct Inputs {
     /// The container's name.
     pub name: String,
-    /// Hierarchies to join; their descriptors come first among those handed over.
+    /// Hierarchies to be in; the descriptors of the v1 ones come first among those handed over.
     pub cgroups: Vec<String>,
     /// The view at /sys/fs/cgroup.
     pub cgroup_view: CgroupView,
@@ -106,11 +106,7 @@ const LINKS: [(&str, &str); 6] = [
 pub fn plan(inputs: Inputs) -> Plan {
     let mut steps = Vec::new();
     let mut descriptors = Vec::new();
-    for hierarchy in &inputs.cgroups {
-        let name = format!("cgroup.procs {hierarchy}");
-        steps.push(Step::JoinCgroup { hierarchy: hierarchy.clone(), procs: Descriptor::new(name.clone()) });
-        descriptors.push(Held { name, about: format!("cgroup.procs of the container's cgroup ({hierarchy})") });
-    }
+    let into_cgroup = join_cgroups(&inputs.cgroups, "the container", &mut steps, &mut descriptors);
     descriptors.push(Held { name: "rootfs".into(), about: inputs.root_about.clone() });
     descriptors.push(Held { name: "sandbox".into(), about: "pidfd of the pod's pause process".into() });
     steps.push(Step::SetOomScore { score: inputs.oom_score });
@@ -181,7 +177,7 @@ pub fn plan(inputs: Inputs) -> Plan {
     if inputs.pid == PidNamespace::Own {
         new_namespaces.push(Namespace::Pid);
     }
-    Plan { title: format!("container {}", inputs.name), new_namespaces, descriptors, steps }
+    Plan { title: format!("container {}", inputs.name), new_namespaces, into_cgroup, descriptors, steps }
 }
 
 fn tree_name(bind: &Bind) -> Descriptor {

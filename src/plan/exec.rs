@@ -2,7 +2,7 @@
 //! the machine is left in it: that namespace is entered last, by a second process.
 
 use super::credentials::{self, Credentials, Program};
-use super::{Descriptor, Held, Namespace, Plan, Step};
+use super::{Descriptor, Held, Namespace, Plan, Step, join_cgroups};
 
 /// What was found out before.
 #[derive(Clone, Debug)]
@@ -31,11 +31,7 @@ pub struct Inputs {
 pub fn plan(inputs: Inputs) -> Plan {
     let mut steps = Vec::new();
     let mut descriptors = Vec::new();
-    for hierarchy in &inputs.cgroups {
-        let name = format!("cgroup.procs {hierarchy}");
-        steps.push(Step::JoinCgroup { hierarchy: hierarchy.clone(), procs: Descriptor::new(name.clone()) });
-        descriptors.push(Held { name, about: format!("cgroup.procs of the container's cgroup ({hierarchy})") });
-    }
+    let into_cgroup = join_cgroups(&inputs.cgroups, "the container", &mut steps, &mut descriptors);
     descriptors.push(Held { name: "container".into(), about: "pidfd of the container's first process".into() });
     steps.push(Step::SetOomScore { score: inputs.oom_score });
     steps.push(Step::SetUndumpable);
@@ -56,5 +52,5 @@ pub fn plan(inputs: Inputs) -> Plan {
     let mut program = inputs.program;
     program.second = true;
     steps.extend(credentials::steps(&inputs.credentials, program));
-    Plan { title: format!("exec {}", inputs.name), new_namespaces: Vec::new(), descriptors, steps }
+    Plan { title: format!("exec {}", inputs.name), new_namespaces: Vec::new(), into_cgroup, descriptors, steps }
 }

@@ -31,6 +31,9 @@ pub use text::{Secrets, Text};
 /// The first number of a descriptor that podlet hands to a stage; the same as the stage's own constant.
 pub const FIRST_DESCRIPTOR: u32 = 64;
 
+/// The hierarchy of cgroup v2, among those of v1, which are called by a controller.
+pub const UNIFIED: &str = "unified";
+
 /// A list of typed steps with a name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
@@ -38,10 +41,22 @@ pub struct Plan {
     pub title: String,
     /// The namespaces that the keeper's clone3 makes for the stage.
     pub new_namespaces: Vec<Namespace>,
+    /// clone3 makes it in the v2 cgroup (CLONE_INTO_CGROUP).
+    pub into_cgroup: bool,
     /// What podlet makes ready before, and hands over as open descriptors. Number 64 is the first.
     pub descriptors: Vec<Held>,
     /// In order.
     pub steps: Vec<Step>,
+}
+
+/// The steps into the cgroups (v1) of `whose`, with their descriptors; and whether there is a v2 one to be made in.
+fn join_cgroups(hierarchies: &[String], whose: &str, steps: &mut Vec<Step>, descriptors: &mut Vec<Held>) -> bool {
+    for hierarchy in hierarchies.iter().filter(|name| *name != UNIFIED) {
+        let name = format!("tasks {hierarchy}");
+        steps.push(Step::JoinCgroup { hierarchy: hierarchy.clone(), tasks: Descriptor::new(name.clone()) });
+        descriptors.push(Held { name, about: format!("tasks of {whose}'s cgroup ({hierarchy})") });
+    }
+    hierarchies.iter().any(|name| name == UNIFIED)
 }
 
 /// A descriptor that the stage is started with. Its number is [`FIRST_DESCRIPTOR`] plus its place in the list.
@@ -136,12 +151,12 @@ pub enum Shape {
 #[serde(tag = "step", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Step {
-    /// Goes into a cgroup, before anything large is allocated. `0` means the writer itself, cgroups(7).
+    /// Goes into a cgroup of version 1, before anything large is allocated. `0` means the writer itself, cgroups(7).
     JoinCgroup {
-        /// Which hierarchy: `memory`, `unified`.
+        /// Which hierarchy: `memory`.
         hierarchy: String,
-        /// Its `cgroup.procs`.
-        procs: Descriptor,
+        /// Its `tasks`.
+        tasks: Descriptor,
     },
     /// The kernel's preference among victims when memory runs out, proc_pid_oom_score_adj(5).
     SetOomScore {

@@ -144,6 +144,9 @@ impl fmt::Display for Plan {
             [] => {}
             namespaces => writeln!(f, "  cloned into a new {} namespace", list(namespaces))?,
         }
+        if self.into_cgroup {
+            writeln!(f, "  cloned into the unified cgroup")?;
+        }
         for held in &self.descriptors {
             writeln!(f, "  given: {} ({})", held.name, held.about)?;
         }

@@ -2,7 +2,7 @@
 //! and becomes pause, which does nothing but keep them.
 
 use super::credentials::Credentials;
-use super::{Descriptor, Held, MountFlags, Namespace, Plan, Propagation, Step};
+use super::{Descriptor, Held, MountFlags, Namespace, Plan, Propagation, Step, join_cgroups};
 
 /// What was found out before.
 #[derive(Clone, Debug)]
@@ -23,11 +23,7 @@ pub struct Inputs {
 pub fn plan(inputs: &Inputs) -> Plan {
     let mut steps = Vec::new();
     let mut descriptors = Vec::new();
-    for hierarchy in &inputs.cgroups {
-        let name = format!("cgroup.procs {hierarchy}");
-        steps.push(Step::JoinCgroup { hierarchy: hierarchy.clone(), procs: Descriptor::new(name.clone()) });
-        descriptors.push(Held { name, about: format!("cgroup.procs of the sandbox's cgroup ({hierarchy})") });
-    }
+    let into_cgroup = join_cgroups(&inputs.cgroups, "the sandbox", &mut steps, &mut descriptors);
     descriptors.push(Held { name: "pause".into(), about: "the pause program in a sealed memfd".into() });
     // The OOM killer's last choice, as containerd has it: with pause go the pod's namespaces.
     steps.push(Step::SetOomScore { score: -998 });
@@ -80,5 +76,5 @@ pub fn plan(inputs: &Inputs) -> Plan {
     steps.push(Step::CloseOnExec);
     steps.push(Step::LoadSeccomp { capabilities: credentials.capabilities });
     steps.push(Step::ExecuteDescriptor { program: Descriptor::new("pause"), arguments: vec!["/pause".into()] });
-    Plan { title: "sandbox".into(), new_namespaces: inputs.new_namespaces.clone(), descriptors, steps }
+    Plan { title: "sandbox".into(), new_namespaces: inputs.new_namespaces.clone(), into_cgroup, descriptors, steps }
 }

@@ -246,6 +246,7 @@ impl Supervisor {
         let request = Spawn {
             id: &id.0,
             clone_flags: prepared.clone_flags,
+            cgroup: prepared.cgroup.as_ref().map(AsFd::as_fd),
             program: self.world.stage.as_fd(),
             descriptors: &descriptors,
             second: prepared.second,

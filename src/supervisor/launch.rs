@@ -247,8 +247,7 @@ fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, held: &[(&str, Borrowed
         File::options().append(true).create(true).mode(0o600).open(&log_path).map_err(file_error("make", &log_path))?;
     let cgroup = Cgroup::of_keeper(uid);
     cgroup.create().map_err(LaunchError::Keeper)?;
-    let procs = cgroup.procs().map_err(LaunchError::Keeper)?;
-    let procs: Vec<_> = procs.iter().map(AsFd::as_fd).collect();
+    let entrance = cgroup.entrance().map_err(LaunchError::Keeper)?;
     let run_text = run.to_str().ok_or_else(|| LaunchError::File {
         action: "use",
         path: run.clone(),
@@ -259,7 +258,7 @@ fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, held: &[(&str, Borrowed
         program: program.as_fd(),
         arguments: &["podlet", "supervise", run_text],
         log: Some(log.as_fd()),
-        cgroups: &procs,
+        cgroup: &entrance,
         held,
         programs: &paths.programs(uid),
     });

@@ -7,7 +7,7 @@ mod table;
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use puppet::{Pod, Said};
 use table::Table;
@@ -469,7 +469,6 @@ fn a_pod_at_rest_costs_little_memory() {
 #[test]
 fn start_says_what_failed() {
     let read_only: OwnedFd = fs::File::open("/dev/null").unwrap().into();
-    let error = Pod::try_start("failing", &[read_only.as_fd()]).unwrap_err();
+    let error = Pod::try_start("failing", Some(read_only)).unwrap_err();
     assert_eq!(error.to_string(), "could not join the keeper's cgroup: Bad file descriptor (os error 9)");
-    assert!(read_only.as_raw_fd() > 0);
 }

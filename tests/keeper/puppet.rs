@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
+use podlet::linux::cgroup::Entrance;
 use podlet::linux::keeper::{Keeper, Report, Spawn, Start, start};
 use podlet::linux::programs::Program;
 
@@ -52,6 +53,7 @@ fn supervise() -> i32 {
                 result(keeper.spawn(&Spawn {
                     id,
                     clone_flags: flags.parse().unwrap(),
+                    cgroup: None,
                     program: fds[0].as_fd(),
                     descriptors: &descriptors,
                     second: second == "true",
@@ -168,21 +170,21 @@ pub struct Pod {
 
 impl Pod {
     pub fn start(name: &str) -> Pod {
-        Pod::try_start(name, &[]).unwrap()
+        Pod::try_start(name, None).unwrap()
     }
 
-    pub fn try_start(name: &str, cgroups: &[BorrowedFd<'_>]) -> io::Result<Pod> {
+    pub fn try_start(name: &str, tasks: Option<OwnedFd>) -> io::Result<Pod> {
         let (control, other) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
         let cgroup = File::from(super::table::memfd(b""));
-        let mut all = vec![cgroup.as_fd()];
-        all.extend(cgroups);
+        let first = OwnedFd::from(cgroup.try_clone()?);
+        let entrance = Entrance { unified: None, tasks: [first].into_iter().chain(tasks).collect() };
         let guard = start(&Start {
             name,
             program: File::open("/proc/self/exe").unwrap().as_fd(),
             arguments: &["puppet", name],
             log: None,
-            cgroups: &all,
+            cgroup: &entrance,
             held: &[("control", other.as_fd())],
             programs: &std::env::temp_dir(),
         })?;

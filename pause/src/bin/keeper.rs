@@ -32,7 +32,7 @@ fn main() -> i32 {
     page.guard.store(getpid() as i32, SeqCst);
     prctl_name(PR_SET_NAME, b"guard\0\0\0\0\0\0\0\0\0\0\0");
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    let keeper = clone3(CLONE_FILES, &page.keeper) as i32;
+    let keeper = clone3(CLONE_FILES, &page.keeper, -1) as i32;
     if keeper != 0 {
         let mut info = Siginfo::default();
         rest();
@@ -135,7 +135,7 @@ impl Keeper {
         page.starts.fetch_add(1, SeqCst);
         page.started_at.store(now(CLOCK_BOOTTIME), SeqCst);
         page.restart_at.store(now(CLOCK_BOOTTIME) + BACKOFF_MAX, SeqCst);
-        if clone3(0, &page.supervisor) == 0 {
+        if clone3(0, &page.supervisor, -1) == 0 {
             let held = page.held().map(|held| held.descriptor.load(SeqCst));
             for fd in held.chain([PAGE_DESCRIPTOR, SUPERVISOR_SOCKET]) {
                 fcntl(fd, F_SETFD, 0);
@@ -257,17 +257,19 @@ impl Keeper {
         // One that is known without a pid: its maker was killed before it made it.
         let child = known.or_else(|| page.free_child()).ok_or(ENOSPC)?;
         let targets = request.targets.get(..request.count as usize).unwrap_or_default();
-        if fds.len() != targets.len() + 1 {
+        // One more with CLONE_INTO_CGROUP, which is the highest flag.
+        if fds.len() != targets.len() + 1 + (request.clone_flags / CLONE_INTO_CGROUP) as usize {
             return Err(EMFILE);
         }
         let table = targets.iter().zip(fds.iter().skip(1)).find(|(target, _)| **target == TABLE_DESCRIPTOR as i32);
         let table = table.filter(|_| second).map_or(-1, |(_, fd)| fcntl(*fd, F_DUPFD_CLOEXEC, KEEPER_SOCKET) as i32);
-        if request.clone_flags & !CLONE_NAMESPACES != 0 || second && table < 0 {
+        if request.clone_flags & !(CLONE_NAMESPACES | CLONE_INTO_CGROUP) != 0 || second && table < 0 {
             close(table);
             return Err(EINVAL);
         }
         child.begin(&request.name, table);
-        let made = clone3(request.clone_flags, if second { &child.first } else { &child.pid });
+        let pid = if second { &child.first } else { &child.pid };
+        let made = clone3(request.clone_flags, pid, *fds.last().unwrap_or(&-1));
         if made == 0 {
             become_program(fds, targets);
         }

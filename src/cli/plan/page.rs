@@ -81,21 +81,15 @@ fn process(plan: &Plan, shown: Calls, text: &mut String) -> Result<(), String> {
     let calls = plan.calls().map_err(|error| error.to_string())?;
     let _ = writeln!(text, "{}", plan.title);
     let namespaces: Vec<String> = plan.new_namespaces.iter().map(ToString::to_string).collect();
+    let mut into = plan.into_cgroup.then(|| "its unified cgroup".to_owned()).into_iter().collect::<Vec<_>>();
     match namespaces.as_slice() {
-        [] => sentence("The keeper clones a process (clone3); it begins as the stage, which makes these calls:", text),
-        list => {
-            let into = match list {
-                [one] => format!("a new {one} namespace"),
-                several => format!("new namespaces ({})", several.join(", ")),
-            };
-            sentence(
-                &format!(
-                    "The keeper clones a process (clone3) into {into}; it begins as the stage, which makes these calls:"
-                ),
-                text,
-            );
-        }
+        [] => {}
+        [one] => into.push(format!("a new {one} namespace")),
+        several => into.push(format!("new namespaces ({})", several.join(", "))),
     }
+    let into = if into.is_empty() { String::new() } else { format!(" into {}", into.join(" and ")) };
+    let told = format!("The keeper clones a process (clone3){into}; it begins as the stage, which makes these calls:");
+    sentence(&told, text);
     for (number, held) in (FIRST_DESCRIPTOR..).zip(&plan.descriptors) {
         let _ = writeln!(text, "  descriptor {number}: {} - {}", held.name, held.about);
     }

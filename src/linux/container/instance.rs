@@ -122,16 +122,15 @@ fn finish_container(
     cgroup.kill_together();
     device::restrict_container(context.pod, container, &cgroup)
         .map_err(create("the container's cgroup refuses its device rules"))?;
-    let mut held = cgroup.procs().map_err(create("the container's cgroup cannot be opened"))?;
+    let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
     let copy =
         |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
-    held.push(found.root.mount);
-    held.push(copy(sandbox)?);
+    let held = vec![found.root.mount, copy(sandbox)?];
     let mut descriptors = Vec::new();
     for (descriptor, number) in stdio.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    let mut prepared = assemble(plan, held, descriptors, &found.secrets, &identity, context.trace)?;
+    let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;
     prepared.environment = environment;
     if found.root.in_memory {
         prepared.notices.push(format!(

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::call::{self, EncodeError};
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, Entrance};
 use super::lower::{LowerError, clone_flag};
 use super::machine::Machine;
 use super::program;
@@ -81,6 +81,8 @@ pub struct Prepared {
     pub descriptors: Vec<(OwnedFd, u32)>,
     /// For [`super::keeper::Spawn`].
     pub clone_flags: u64,
+    /// For [`super::keeper::Spawn`].
+    pub cgroup: Option<OwnedFd>,
     /// For [`super::keeper::Spawn`].
     pub second: bool,
     /// As whom it runs.
@@ -205,9 +207,10 @@ fn linux_user(identity: &Identity) -> LinuxUser {
     }
 }
 
-/// Lowers a plan and puts everything together. `held` are the plan's descriptors, in its order.
+/// Lowers a plan and puts everything together. `held` are the plan's descriptors behind those of the cgroup, in its order.
 fn assemble(
     plan: Plan,
+    cgroup: Entrance,
     held: Vec<OwnedFd>,
     mut descriptors: Vec<(OwnedFd, u32)>,
     secrets: &Secrets,
@@ -221,7 +224,7 @@ fn assemble(
         .map_err(|errno| failed(errno.into()))?;
     let mut file = fs::File::from(table);
     file.write_all(&bytes).map_err(&failed)?;
-    descriptors.extend(held.into_iter().zip(FIRST_DESCRIPTOR..));
+    descriptors.extend(cgroup.tasks.into_iter().chain(held).zip(FIRST_DESCRIPTOR..));
     let clone_flags = plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
     let second = plan.steps.contains(&crate::plan::Step::CloneSecond);
     let user = linux_user(identity);
@@ -230,6 +233,7 @@ fn assemble(
         table: file.into(),
         descriptors,
         clone_flags,
+        cgroup: cgroup.unified,
         second,
         user,
         environment: None,

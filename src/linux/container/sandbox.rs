@@ -18,19 +18,16 @@ pub fn prepare_sandbox(context: &PodContext<'_>) -> Result<Prepared, StartFailur
     let cgroup = Cgroup::of_pause(context.uid());
     let plan = sandbox_plan(context, cgroup.hierarchies())?;
     cgroup.create_fresh().map_err(create("the sandbox's cgroup cannot be made"))?;
-    let mut held = cgroup.procs().map_err(create("the sandbox's cgroup cannot be opened"))?;
-    held.push(
-        Program::Pause
-            .open(&context.paths.state.join("programs"))
-            .map_err(create("the pause program cannot be made ready"))?,
-    );
+    let entrance = cgroup.entrance().map_err(create("the sandbox's cgroup cannot be opened"))?;
+    let pause = Program::Pause.open(&context.paths.state.join("programs"));
+    let held = vec![pause.map_err(create("the pause program cannot be made ready"))?];
     let null = || fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let mut descriptors = Vec::new();
     for number in 0..3 {
         descriptors.push((null().map_err(create("/dev/null"))?, number));
     }
     let identity = pause_identity();
-    assemble(plan, held, descriptors, &Secrets::default(), &identity, context.trace)
+    assemble(plan, entrance, held, descriptors, &Secrets::default(), &identity, context.trace)
 }
 
 /// pause's user, as in the usual pause image: nobody's.

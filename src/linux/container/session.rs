@@ -80,13 +80,13 @@ pub fn prepare_exec(
         credentials: credentials(context, container, identity.clone())?,
         program,
     });
-    let mut held = cgroup.procs().map_err(create("the container's cgroup cannot be opened"))?;
+    let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
     let copy =
         |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
-    held.push(copy(init)?);
+    let held = vec![copy(init)?];
     let mut descriptors = Vec::new();
     for (descriptor, number) in stdio.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    assemble(plan, held, descriptors, &secrets, &identity, false)
+    assemble(plan, entrance, held, descriptors, &secrets, &identity, false)
 }

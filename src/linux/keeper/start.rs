@@ -11,8 +11,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use pause::message as wire;
+use pause::sys::constant::CLONE_INTO_CGROUP;
 
 use super::name_words;
+use crate::linux::cgroup::Entrance;
 use crate::linux::programs::Program;
 
 /// What a keeper is started with.
@@ -25,8 +27,8 @@ pub struct Start<'a> {
     pub arguments: &'a [&'a str],
     /// Standard output and error of keeper and supervisor; `None` is `/dev/null`, as is their input.
     pub log: Option<BorrowedFd<'a>>,
-    /// `cgroup.procs` of the cgroup to be in, open for writing, one of each hierarchy.
-    pub cgroups: &'a [BorrowedFd<'a>],
+    /// The cgroup to be in.
+    pub cgroup: &'a Entrance,
     /// What the keeper holds from its beginning: the control socket.
     pub held: &'a [(&'a str, BorrowedFd<'a>)],
     /// Where to put programs on a machine that executes no memfds.
@@ -95,7 +97,7 @@ pub fn start(config: &Start<'_>) -> io::Result<i32> {
     let middle = unsafe { libc::fork() };
     if middle == 0 {
         // SAFETY: as above. The first child goes at once, so the second is nobody's here, and no zombie of the caller's.
-        match unsafe { libc::fork() } {
+        match unsafe { fork_into(config.cgroup) } {
             0 => become_keeper(config, keeper.as_raw_fd(), tell.as_raw_fd(), &mut descriptors, &arguments),
             made => {
                 if made < 0 {
@@ -123,6 +125,25 @@ pub fn start(config: &Start<'_>) -> io::Result<i32> {
         [pid] => Ok(pid),
         [.., step, errno] => Err(failure(step, io::Error::from_raw_os_error(errno))),
         [] => Err(failure(Step::Fork as i32, io::Error::from_raw_os_error(libc::ECHILD))),
+    }
+}
+
+/// fork(2), the child being made in the cgroup's v2 directory where there is one.
+///
+/// # Safety
+/// As fork in a program that has threads: the child may make system calls only.
+unsafe fn fork_into(cgroup: &Entrance) -> i32 {
+    let Some(directory) = &cgroup.unified else {
+        // SAFETY: the caller's promise.
+        return unsafe { libc::fork() };
+    };
+    // SAFETY: all zero is a valid clone_args; without CLONE_VM and a stack it is fork.
+    unsafe {
+        let mut arguments: libc::clone_args = std::mem::zeroed();
+        arguments.flags = CLONE_INTO_CGROUP;
+        arguments.exit_signal = libc::SIGCHLD as u64;
+        arguments.cgroup = directory.as_raw_fd() as u64;
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) as i32
     }
 }
 
@@ -239,9 +260,9 @@ fn set_up(config: &Start<'_>) -> Result<(), Step> {
             libc::syscall(libc::SYS_rt_sigaction, signal, [0usize; 4].as_ptr(), 0, 8);
         }
         check(Step::Session, libc::setsid().into())?;
-        for procs in config.cgroups {
+        for tasks in &config.cgroup.tasks {
             // 0 is the writer itself. First of all that allocates: memory stays charged to the cgroup it was touched in.
-            check(Step::Cgroup, libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1) as i64)?;
+            check(Step::Cgroup, libc::write(tasks.as_raw_fd(), c"0".as_ptr().cast(), 1) as i64)?;
         }
         check(Step::Directory, libc::chdir(c"/".as_ptr()).into())?;
         libc::umask(0o022);

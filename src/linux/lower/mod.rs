@@ -87,9 +87,9 @@ impl<'a> Lowering<'a> {
 
     fn lower(&mut self, step: &'a Step) -> Result<(), LowerError> {
         match step {
-            Step::JoinCgroup { procs, .. } => {
-                let procs = self.descriptor(procs)?;
-                self.push("write", libc::SYS_write, vec![procs, text("0"), number(1)]);
+            Step::JoinCgroup { tasks, .. } => {
+                let tasks = self.descriptor(tasks)?;
+                self.push("write", libc::SYS_write, vec![tasks, text("0"), number(1)]);
             }
             Step::SetOomScore { score } => {
                 // Lowering it needs CAP_SYS_RESOURCE; without, the machine's own value stays.

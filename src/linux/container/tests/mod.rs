@@ -5,12 +5,14 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
 use serde_json::json;
+
+use pause::sys::constant::CLONE_INTO_CGROUP;
 
 use super::super::programs::Program as Tiny;
 use super::*;
@@ -61,6 +63,10 @@ fn spawn_after(prepared: &Prepared, directory: &Path, gate: Option<&OwnedFd>) ->
     let mut arguments = [0u64; 11];
     arguments[0] = prepared.clone_flags;
     arguments[4] = libc::SIGCHLD as u64;
+    if let Some(cgroup) = &prepared.cgroup {
+        arguments[0] |= CLONE_INTO_CGROUP;
+        arguments[10] = cgroup.as_raw_fd() as u64;
+    }
     let argv = [c"stage".as_ptr(), std::ptr::null()];
     let environment: [*const libc::c_char; 1] = [std::ptr::null()];
     // SAFETY: the child makes system calls only and ends by execveat or _exit.
