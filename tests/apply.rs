@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
 use common::podlet::{Podlet, container, text};
 use serde_json::{Value, json};
 
@@ -84,8 +87,8 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(code, Some(1));
     let status: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(status["details"]["causes"][0]["field"], "metadata.name", "{err}");
-    let (code, _, err) = apply(&podlet, &sleeper("web"), &["--dry-run=perhaps"]);
-    assert_eq!(code, Some(1));
+    // It is told before anything is read.
+    let err = podlet.fail(&["apply", "--dry-run=perhaps", "no-such-file.yaml"]);
     assert!(err.contains("perhaps") && err.contains("none, client, server"), "{err}");
     podlet.succeed(&["delete", "configmap", "conf"]);
     podlet.finish();
@@ -189,18 +192,23 @@ fn wait_tells_what_is_in_the_way() {
         }
     })
     .to_string();
-    let (code, _, err) = apply(&podlet, &mounted, &["--wait", "--timeout=1s"]);
-    assert_eq!(code, Some(1));
-    let told = |line: &str| err.matches(line).count();
-    assert_eq!(
-        told("Note: pod/web: FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"conf\" not found\n"),
-        1,
-        "{err}"
-    );
+    let config = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "1"}}"#;
+    let mut command = podlet.command(&["apply", "-f", "-", "--wait"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(mounted.as_bytes()).unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| line.unwrap());
+    let obstacle =
+        "Note: pod/web: FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"conf\" not found";
+    assert!(said.by_ref().any(|line| line == obstacle));
+    podlet.apply(config);
+    // Once is enough, however often it is tried again.
+    assert!(said.all(|line| line != obstacle));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "pod/web created\npod/web is ready\n"));
+    podlet.succeed(&["delete", "configmap", "conf"]);
     podlet.succeed(&["delete", "pod", "web"]);
 
     // In one file the order does not count: the object is there before the pod looks for it.
-    let config = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": "1"}}"#;
     let (code, out, err) = apply(&podlet, &format!("{mounted}\n---\n{config}\n"), &["--wait"]);
     assert_eq!((code, out.as_str()), (Some(0), "pod/web created\nconfigmap/conf created\npod/web is ready\n"), "{err}");
     // A notice is told once, whether it came with the sandbox or later with a container's start.
@@ -211,5 +219,25 @@ fn wait_tells_what_is_in_the_way() {
     published.sort_unstable();
     assert_eq!(notices, published);
     podlet.succeed(&["delete", "configmap", "conf"]);
+    podlet.finish();
+}
+
+/// The supervisor that prepared a start dies when it has asked for the process: the next one has only the number of the
+/// call that failed, and still tells what it was.
+#[test]
+fn a_start_that_is_taken_over_and_fails_says_what_failed() {
+    let podlet = Podlet::new();
+    for (name, user) in [("root", 0), ("user", 1000)] {
+        let mut broken = json!([{"name": "a", "image": "podlet.local/actor", "command": ["/no/such"]}]);
+        broken[0]["securityContext"] = json!({"runAsUser": user});
+        // The first that is asked for is pause.
+        let (code, _, err) = apply(&podlet, &pod(name, "Never", broken), &["--fault-point=asked:2"]);
+        assert_eq!(code, Some(0), "{err}");
+        let state = podlet.wait(name, |pod| pod["status"]["phase"] == "Failed");
+        let ended = &container(&state, "a")["state"]["terminated"];
+        assert_eq!(ended["message"], "exec: \"/no/such\": stat /no/such: no such file or directory", "{ended}");
+        assert_eq!(ended["reason"], "StartError");
+        assert_eq!(container(&state, "a")["user"]["linux"]["uid"], user);
+    }
     podlet.finish();
 }

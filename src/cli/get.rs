@@ -64,9 +64,18 @@ pub struct Words {
     /// In the order of this field: .metadata.creationTimestamp.
     #[arg(long, value_name = "FIELD")]
     pub sort_by: Option<String>,
+    /// With the kind before each name, also when there is one kind only.
+    #[arg(long)]
+    pub show_kind: bool,
     /// A name that is not there is no error.
     #[arg(long)]
     pub ignore_not_found: bool,
+    /// For kubectl's users: podlet's lists come whole, and it keeps no managed fields.
+    #[arg(long, hide = true, value_name = "COUNT", allow_negative_numbers = true)]
+    pub chunk_size: Option<i64>,
+    /// See `chunk_size`.
+    #[arg(long, hide = true)]
+    pub show_managed_fields: bool,
 }
 
 /// How objects are printed.
@@ -246,6 +255,7 @@ fn print_objects(
                     caller.print("\n")?;
                 }
                 let kind = group.first().map_or(Kind::Pod, Object::kind);
+                let with_kind = with_kind || words.show_kind;
                 let shape = shape(words, *output == Output::Wide, with_kind.then(|| kind.singular()));
                 caller.print(&table(kind, group, now).print(&shape))?;
             }

@@ -206,7 +206,11 @@ impl Printer<'_> {
             if objects.is_empty() {
                 return Ok(());
             }
-            let mut shape = super::shape(self.words, self.output == Output::Wide, None);
+            let mut shape = super::shape(
+                self.words,
+                self.output == Output::Wide,
+                self.words.show_kind.then(|| self.kind.singular()),
+            );
             shape.no_headers = std::mem::replace(&mut self.headed, true);
             let now = caller.now();
             caller.print(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
