@@ -4,199 +4,21 @@
 
 #[path = "common/image.rs"]
 mod common;
+#[path = "common/image_source.rs"]
+mod source;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use podlet::image::{Digest, Image, ImageError, Limits, Overrides, Store};
+use podlet::image::{Digest, ImageError, Limits, Overrides, Store};
 use serde_json::json;
-use tar::{EntryType, Header};
+use tar::EntryType;
 
-use common::Scratch;
-
-/// A tar archive built header by header, since no well-meaning writer makes hostile ones.
-#[derive(Clone, Default)]
-struct Tar(Vec<u8>);
-
-impl Tar {
-    fn entry(mut self, kind: EntryType, name: &[u8], link: &[u8], content: &[u8]) -> Tar {
-        let mut header = Header::new_ustar();
-        {
-            let old = header.as_old_mut();
-            old.name[..name.len()].copy_from_slice(name);
-            old.linkname[..link.len()].copy_from_slice(link);
-        }
-        header.set_entry_type(kind);
-        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(1_000_000_000);
-        header.set_size(content.len() as u64);
-        header.set_cksum();
-        self.0.extend(header.as_bytes());
-        self.0.extend(content);
-        self.0.resize(self.0.len().next_multiple_of(512), 0);
-        self
-    }
-
-    fn file(self, name: &str, content: &str) -> Tar {
-        self.entry(EntryType::Regular, name.as_bytes(), b"", content.as_bytes())
-    }
-
-    fn directory(self, name: &str) -> Tar {
-        self.entry(EntryType::Directory, name.as_bytes(), b"", b"")
-    }
-
-    fn symlink(self, name: &str, target: &str) -> Tar {
-        self.entry(EntryType::Symlink, name.as_bytes(), target.as_bytes(), b"")
-    }
-
-    fn hard_link(self, name: &str, target: &str) -> Tar {
-        self.entry(EntryType::Link, name.as_bytes(), target.as_bytes(), b"")
-    }
-
-    fn pax(self, records: &[(&str, &str)]) -> Tar {
-        let mut content = String::new();
-        for (key, value) in records {
-            let rest = key.len() + value.len() + 3;
-            let length = (rest..).find(|length| *length == rest + length.to_string().len()).unwrap();
-            content.push_str(&format!("{length} {key}={value}\n"));
-        }
-        self.entry(EntryType::XHeader, b"PaxHeader", b"", content.as_bytes())
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.0.resize(self.0.len() + 1024, 0);
-        self.0
-    }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// A store in a scratch directory, with a canary beside it that no archive may touch.
-struct World {
-    scratch: Scratch,
-    store: Store,
-}
-
-impl World {
-    fn new(name: &str) -> World {
-        let scratch = Scratch::new(name);
-        fs::create_dir(scratch.path().join("outside")).unwrap();
-        fs::write(scratch.path().join("outside/canary"), "alive").unwrap();
-        let store = Store::open(&scratch.path().join("images"));
-        World { scratch, store }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.scratch.path().join(name)
-    }
-
-    fn import(&self, source: &Path) -> Result<Image, ImageError> {
-        self.store.import(source, Some("localhost/test:1"), &Overrides::default(), Limits::default())?;
-        self.store.find("localhost/test:1")
-    }
-
-    fn import_tar(&self, bytes: &[u8]) -> Result<Image, ImageError> {
-        let path = self.path("archive.tar");
-        fs::write(&path, bytes).unwrap();
-        self.import(&path)
-    }
-
-    /// The canary lives, and nothing is left of what was not finished.
-    fn check(&self, what: &str) {
-        assert_eq!(fs::read_to_string(self.path("outside/canary")).unwrap(), "alive", "{what}");
-        assert_eq!(fs::read_dir(self.path("outside")).unwrap().count(), 1, "{what}");
-        assert_eq!(fs::read_dir(self.path("images/tmp")).unwrap().count(), 0, "{what}");
-    }
-
-    /// An OCI layout of these layers; `change` may spoil it.
-    fn layout(&self, layers: &[Vec<u8>], change: impl FnOnce(&mut Layout)) -> PathBuf {
-        let mut layout = Layout::new(layers);
-        change(&mut layout);
-        let path = self.path("layout");
-        let _ = fs::remove_dir_all(&path);
-        layout.write(&path);
-        path
-    }
-}
-
-/// The parts of a layout before it is written.
-struct Layout {
-    blobs: Vec<(String, Vec<u8>)>,
-    config: serde_json::Value,
-    layers: Vec<serde_json::Value>,
-    manifest_extra: serde_json::Value,
-    platform: serde_json::Value,
-    index: Option<serde_json::Value>,
-}
-
-impl Layout {
-    fn new(layers: &[Vec<u8>]) -> Layout {
-        let packed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
-        let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
-        let architecture = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
-        Layout {
-            layers: packed
-                .iter()
-                .map(|layer| {
-                    json!({
-                        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
-                        "digest": Digest::of(layer).to_string(),
-                        "size": layer.len(),
-                    })
-                })
-                .collect(),
-            blobs: packed.into_iter().map(|layer| (Digest::of(&layer).hex().to_owned(), layer)).collect(),
-            config: json!({
-                "architecture": architecture,
-                "os": "linux",
-                "config": {"Cmd": ["sh"], "Env": ["A=1"], "Labels": {"podlet.dev/x": "y"}, "Volumes": {"/../../v": {}}},
-                "rootfs": {"type": "layers", "diff_ids": diff_ids},
-                "history": [{"created_by": "a test"}],
-            }),
-            manifest_extra: json!({}),
-            platform: json!({"os": "linux", "architecture": architecture}),
-            index: None,
-        }
-    }
-
-    fn write(self, path: &Path) {
-        let blobs = path.join("blobs/sha256");
-        fs::create_dir_all(&blobs).unwrap();
-        for (name, bytes) in &self.blobs {
-            fs::write(blobs.join(name), bytes).unwrap();
-        }
-        let put = |value: &serde_json::Value| {
-            let bytes = serde_json::to_vec(value).unwrap();
-            let digest = Digest::of(&bytes);
-            fs::write(blobs.join(digest.hex()), &bytes).unwrap();
-            json!({"digest": digest.to_string(), "size": bytes.len()})
-        };
-        let mut manifest = json!({"schemaVersion": 2, "config": put(&self.config), "layers": self.layers});
-        manifest.as_object_mut().unwrap().extend(self.manifest_extra.as_object().unwrap().clone());
-        let mut descriptor = put(&manifest);
-        descriptor["mediaType"] = json!("application/vnd.oci.image.manifest.v1+json");
-        descriptor["platform"] = self.platform;
-        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": "localhost/from-layout:2"});
-        let index = self.index.unwrap_or(json!({"schemaVersion": 2, "manifests": [descriptor]}));
-        fs::write(path.join("index.json"), serde_json::to_vec(&index).unwrap()).unwrap();
-        fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    }
-}
-
-fn read(image: &Image, layer: usize, path: &str) -> String {
-    fs::read_to_string(image.layers[layer].join(path)).unwrap()
-}
+use source::{Layout, Tar, World, gzip, read, zstd};
 
 #[test]
-fn a_tar_file_plain_or_gzip_keeps_what_it_says() {
+fn a_tar_file_keeps_what_it_says() {
     let world = World::new("tar");
     let archive = Tar::default()
         .directory("./")
@@ -212,7 +34,13 @@ fn a_tar_file_plain_or_gzip_keeps_what_it_says() {
         .file("dup", "first")
         .file("dup", "second")
         .end();
-    for (what, bytes) in [("plain", archive.clone()), ("gzip", gzip(&archive))] {
+    // As tools write it whose layers can be fetched in parts: several frames, and a table that a reader skips.
+    let (first, second) = archive.split_at(700);
+    let skipped = b"\x5e\x2a\x4d\x18\x03\0\0\0abc".to_vec();
+    let frames = [skipped.clone(), zstd(first), skipped.clone(), zstd(second), skipped].concat();
+    for (what, bytes) in
+        [("plain", archive.clone()), ("gzip", gzip(&archive)), ("zstd", zstd(&archive)), ("zstd frames", frames)]
+    {
         let image = world.import_tar(&bytes).unwrap();
         assert_eq!(image.layers.len(), 1, "{what}");
         assert_eq!(read(&image, 0, "etc/absolute"), "inside");
@@ -293,7 +121,10 @@ fn hostile_archives_touch_nothing_outside() {
         ),
         ("empty", Vec::new(), "holds no files"),
         ("empty archive", vec![0; 10_240], "holds no files"),
-        ("zstd", b"\x28\xb5\x2f\xfd        ".to_vec(), "zstd"),
+        ("damaged zstd", b"\x28\xb5\x2f\xfd        ".to_vec(), "damaged"),
+        ("truncated zstd", zstd(&Tar::default().file("x", &"y".repeat(50_000)).end())[..60].to_vec(), "damaged"),
+        ("a skippable frame cut off", b"\x50\x2a\x4d\x18\xff\0\0\0x".to_vec(), "damaged"),
+        ("bzip2", b"BZh91AY&SY".to_vec(), "bzip2"),
     ];
     for (what, bytes, why) in refused {
         let error = match world.import_tar(&bytes) {
@@ -504,6 +335,7 @@ fn bombs_end_at_the_limits() {
     };
     for (what, bytes, limits, why) in [
         ("ratio", gzip(&zeros), Limits::default(), "taken for a bomb"),
+        ("ratio of zstd", zstd(&zeros), Limits::default(), "taken for a bomb"),
         ("bytes", gzip(&zeros), Limits { bytes: 1 << 20, ..Limits::default() }, "its limit"),
         ("bytes, plain", zeros.clone(), Limits { bytes: 1 << 20, ..Limits::default() }, "its limit"),
         ("files", many, Limits { files: 299, ..Limits::default() }, "more than 299 files"),

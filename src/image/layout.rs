@@ -219,7 +219,9 @@ pub fn sniff<'a>(mut reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 
     read.map_err(|error| ImageError::Unreadable(format!("could not read the archive: {error}")))?;
     let packing = match head.as_slice() {
         [0x1f, 0x8b, ..] => Packing::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => return Err(unpackable("zstd")),
+        [0x28, 0xb5, 0x2f, 0xfd] => Packing::Zstd,
+        // A skippable frame (RFC 8878, 3.1.2) may come first.
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
         [b'B', b'Z', b'h', ..] => return Err(unpackable("bzip2")),
         [0xfd, b'7', b'z', b'X'] => return Err(unpackable("xz")),
         _ => Packing::Plain,
@@ -228,7 +230,7 @@ pub fn sniff<'a>(mut reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 
 }
 
 fn unpackable(what: &str) -> ImageError {
-    ImageError::Refused(format!("the archive is compressed with {what}; podlet reads gzip and uncompressed tar"))
+    ImageError::Refused(format!("the archive is compressed with {what}; podlet reads gzip, zstd and uncompressed tar"))
 }
 
 /// The one manifest for this machine, by name if there are several.

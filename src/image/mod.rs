@@ -15,9 +15,11 @@ mod document;
 mod import;
 mod layout;
 mod reference;
+mod removal;
 mod stage;
 mod store;
 mod unpack;
+mod zstd;
 
 use std::path::PathBuf;
 

@@ -19,8 +19,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::document::{self, Descriptor, Digest, Manifest};
 use super::layout::sniff;
+use super::removal::remove_tree;
 use super::store::{Record, io_error};
-use super::unpack::{Limits, remove_tree, unpack};
+use super::unpack::{Limits, unpack};
+use super::zstd::Frames;
 use super::{ImageError, Store};
 
 /// One image on its way into the store.
@@ -51,6 +53,8 @@ pub enum Packing {
     Plain,
     /// gzip, several members too.
     Gzip,
+    /// zstd, several frames too.
+    Zstd,
 }
 
 impl<'s> Staging<'s> {
@@ -85,6 +89,7 @@ impl<'s> Staging<'s> {
         let input: Box<dyn Read> = match packing {
             Packing::Plain => input,
             Packing::Gzip => Box::new(Measured::new(MultiGzDecoder::new(input), limit, Rc::default())),
+            Packing::Zstd => Box::new(Measured::new(Frames::new(input), limit, Rc::default())),
         };
         copy(input, &mut file, &path)?;
         file.rewind().map_err(|error| io_error("read", &path, &error))?;
@@ -117,6 +122,7 @@ impl<'s> Staging<'s> {
             None => match packing {
                 Packing::Plain => self.unpack_layer(&mut blob, &packed)?,
                 Packing::Gzip => self.unpack_layer(MultiGzDecoder::new(&mut blob), &packed)?,
+                Packing::Zstd => self.unpack_layer(Frames::new(&mut blob), &packed)?,
             },
         };
         blob.drain()?;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, futimens, mkdirat, mknodat,
     utimensat,
@@ -32,6 +32,7 @@ use xattr::FileExt;
 
 use super::ImageError;
 use super::archive::{Entry, Kind, for_each};
+use super::removal::remove_tree;
 
 /// What an archive may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -434,65 +435,10 @@ fn is_whiteout(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && stat.st_rdev == 0
 }
 
-fn open_directory(parent: &impl AsFd, name: &OsStr) -> nix::Result<OwnedFd> {
+/// Itself, not where a link of the name leads.
+pub(super) fn open_directory(parent: &impl AsFd, name: &OsStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(parent, name, flags, Mode::empty())
-}
-
-/// Removes a directory and all below it without following any link. Also the store's way to remove layers.
-///
-/// How deep a tree is is the archive's choice (through its own links deeper than PATH_MAX), so nothing here recurses or
-/// holds a descriptor a level: each directory's directories are moved up to the top one and wait there for their turn.
-pub fn remove_tree(parent: &impl AsFd, name: &OsStr) -> nix::Result<()> {
-    let top = open_directory(parent, name)?;
-    let mut moved = 0u64;
-    let mut more = true;
-    while more {
-        more = false;
-        for child in names(&top)? {
-            if unlink_file(&top, &child)? {
-                continue;
-            }
-            let directory = open_directory(&top, &child)?;
-            for item in names(&directory)? {
-                while !unlink_file(&directory, &item)? {
-                    moved += 1;
-                    more = true;
-                    match renameat(&directory, item.as_os_str(), &top, format!(".{moved}").as_str()) {
-                        Ok(()) => break,
-                        // The name is taken; the next one.
-                        Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {}
-                        Err(errno) => return Err(errno),
-                    }
-                }
-            }
-            unlinkat(&top, child.as_os_str(), UnlinkatFlags::RemoveDir)?;
-        }
-    }
-    unlinkat(parent, name, UnlinkatFlags::RemoveDir)
-}
-
-/// False: it is a directory.
-fn unlink_file(directory: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
-    match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(true),
-        Err(Errno::EISDIR) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn names(directory: &OwnedFd) -> nix::Result<Vec<OsString>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut listing = nix::dir::Dir::openat(directory, ".", flags, Mode::empty())?;
-    let mut names = Vec::new();
-    for item in listing.iter() {
-        let item = item?;
-        let bytes = item.file_name().to_bytes();
-        if bytes != b"." && bytes != b".." {
-            names.push(OsString::from_vec(bytes.to_vec()));
-        }
-    }
-    Ok(names)
 }
 
 fn timespec((seconds, nanoseconds): (i64, i64)) -> TimeSpec {
