@@ -253,16 +253,10 @@ fn host_path(host: &HostPathVolumeSource) -> Result<(), String> {
     }
 }
 
-/// fsGroup, once: the root of the volume changes last and so says that it is done. (What containers write to is not
-/// walked again while they run.)
+/// fsGroup. A writable volume is an emptyDir: nothing is in it before its containers start, and what they made since is
+/// theirs, also where they lead a link. So its root alone is given, and the walk is for what podlet itself wrote.
 fn give(path: &Path, group: i64, read_only: bool) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let group = group_of(group)?;
-    let root = fs::metadata(path)?;
-    if !read_only && root.gid() == group && root.mode() & 0o2000 != 0 {
-        return Ok(());
-    }
-    own(path, group, read_only)
+    own(path, group_of(group)?, read_only)
 }
 
 /// fsGroup for files that are not seen yet.
@@ -281,7 +275,7 @@ fn group_of(group: i64) -> io::Result<u32> {
 fn own(path: &Path, group: u32, read_only: bool) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_dir() {
+    if read_only && metadata.is_dir() {
         for entry in fs::read_dir(path)? {
             own(&entry?.path(), group, read_only)?;
         }

@@ -166,7 +166,7 @@ pub static VOLUME_MOUNT: Struct = Struct {
     rows: &[
         row("name", STRING, Always, Supported),
         row("readOnly", Bool, OmitEmpty, Supported),
-        row("recursiveReadOnly", Text("v1.RecursiveReadOnlyMode"), Pointer, LaterFor(&["Enabled", "IfPossible"])),
+        row("recursiveReadOnly", Text("v1.RecursiveReadOnlyMode"), Pointer, Supported),
         row("mountPath", STRING, Always, Supported),
         row("subPath", STRING, OmitEmpty, Later),
         row(
