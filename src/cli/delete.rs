@@ -16,7 +16,7 @@ use crate::supervisor::kept::{self, Claim};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet delete pod web                    SIGTERM, the grace period, SIGKILL; comes back when it is gone
+  podlet delete pod web                    SIGTERM, SIGKILL; waits
   podlet delete -f pod.yaml                what a file names
   podlet delete pods --all
   podlet delete pod web --now              with one second of grace

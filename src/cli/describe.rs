@@ -13,7 +13,7 @@ use super::{Caller, Failure};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet describe pod web           state of each container, conditions, volumes, events
+  podlet describe pod web           its containers, conditions, volumes, events
   podlet describe pods -l app=web   several by label
   podlet describe configmap conf")]
 pub struct Words {

@@ -39,11 +39,15 @@ pub fn run(words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     Ok(u8::from(!can_run))
 }
 
-/// A line a finding, what it means and what to do below it, and the sum at the end.
+/// A line a finding, what it means and what to do below it, and the sum at the end. One way out of several findings in a
+/// row stands below the last of them.
 fn page(findings: &[Finding], colour: bool) -> String {
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
+    let mut following = findings.iter().skip(1);
     for finding in findings {
+        let next = following.next();
+        let remedy = finding.remedy.as_ref().filter(|_| next.is_none_or(|next| next.remedy != finding.remedy));
         let (word, shade) = match finding.verdict {
             Verdict::Good => ("good   ", "\x1b[32m"),
             Verdict::Lesser => ("lesser ", "\x1b[33m"),
@@ -52,7 +56,7 @@ fn page(findings: &[Finding], colour: bool) -> String {
         let word = if colour { format!("{shade}{word}\x1b[0m") } else { word.to_owned() };
         text.push_str(&format!("{word}  {:width$}  {}\n", finding.subject, finding.found));
         let indent = " ".repeat(7 + 2 + width + 2);
-        for more in [finding.means.as_ref(), finding.remedy.as_ref()].into_iter().flatten() {
+        for more in [finding.means.as_ref(), remedy].into_iter().flatten() {
             text.push_str(&format!("{indent}{more}\n"));
         }
     }

@@ -17,7 +17,7 @@ pub enum Words {
     #[command(after_help = "\
 Examples:
   podlet image import busybox.tar localhost/busybox:1
-  podlet image import ./rootfs localhost/mine:1 --entrypoint=/bin/app --user=1000
+  podlet image import ./rootfs localhost/mine:1 --entrypoint=/bin/app -u 1000
   docker save web:3 | podlet image import -
   podlet image import ./oci-layout")]
     Import(import::Words),

@@ -23,7 +23,7 @@ Examples:
   podlet logs -f web -c app        what a container says
   podlet exec -it web -- sh        a shell in it
   podlet delete pod web            end it
-  podlet plan pod.yaml             what would be done, system call by system call"
+  podlet plan pod.yaml             every system call, before it is made"
 )]
 pub struct Line {
     /// Flags that every verb takes.

@@ -101,6 +101,9 @@ fn plans<'a>(pod: &'a Pod, words: &Words, objects: &dyn Objects, caller: &Caller
         images.push(store.look(image).map_err(|error| {
             let way = match error {
                 ImageError::Absent(_) => "; its user, environment and program are not known (podlet image import)",
+                ImageError::Unreadable(_) if !nix::unistd::geteuid().is_root() => {
+                    "; the image store is root's: use sudo"
+                }
                 _ => "",
             };
             Failure::Error(format!("pod {name:?}, container {:?}: {error}{way}", container.name))

@@ -29,7 +29,7 @@ const INTERRUPTED: u8 = 130;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet up pod.yaml                  run it here; Ctrl-C ends it in order, Ctrl-C twice at once
+  podlet up pod.yaml                  run it here; Ctrl-C ends it, twice at once
   podlet up pod.yaml --timestamps     with the time of each line
 
 Exit code: 0 when the pod succeeded, else the code of the first container that failed (128 + n by signal n), 1 when it
