@@ -184,6 +184,11 @@ fn trace(world: &World, prepared: &mut Prepared) -> (Child, Vec<Traced>) {
     let (gate, opener) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     let mut child = spawn_after(prepared, &world.root.join("programs"), Some(&gate));
     prepared.descriptors.clear();
+    // strace attaches in two steps, and between them the child would run on unseen. One that is stopped already stays so
+    // until strace has it in hand, whenever SIGCONT comes.
+    let child_pid = nix::unistd::Pid::from_raw(child.pid);
+    nix::sys::signal::kill(child_pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    nix::sys::wait::waitpid(child_pid, Some(nix::sys::wait::WaitPidFlag::WUNTRACED)).unwrap();
     let mut strace = Command::new("strace")
         .args(["-f", "-v", "-a1", "-s8192", "-p", &child.pid.to_string(), "-o"])
         .arg(&output)
@@ -200,6 +205,7 @@ fn trace(world: &World, prepared: &mut Prepared) -> (Child, Vec<Traced>) {
         std::thread::sleep(Duration::from_millis(2));
     }
     File::from(opener).write_all(b"!").unwrap();
+    nix::sys::signal::kill(child_pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     let failure = child.failure();
     assert_eq!(failure.map(|(entry, errno)| explain_failure(prepared, entry, errno)), None);
     let last = if prepared.second { second_of(prepared) } else { child.pid };
