@@ -70,6 +70,8 @@ pub struct Launched {
     pub pod: Pod,
     /// Its first events.
     pub events: Vec<Event>,
+    /// It was this call that set it going, and no quicker one.
+    pub here: bool,
 }
 
 /// Why a pod was not set going. Nothing of it is left.
@@ -161,7 +163,7 @@ pub fn relaunch(paths: &Paths, uid: &str, choices: &Choices) -> Result<Launched,
     }
     // Another command may have been quicker.
     match Client::connect(paths, uid).and_then(|client| client.state()) {
-        Ok((pod, events)) => return Ok(Launched { uid: uid.to_owned(), pod, events }),
+        Ok((pod, events)) => return Ok(Launched { uid: uid.to_owned(), pod, events, here: false }),
         Err(ClientError::NotRunning) => {}
         Err(source) => return Err(LaunchError::Supervisor { source, log: log_tail(paths, uid) }),
     }
@@ -198,7 +200,7 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
     let synced = File::open(&manifest).and_then(|file| file.sync_all());
     synced.and_then(|()| File::open(paths.pod_state(uid))?.sync_all()).map_err(file_error("write", &manifest))?;
     let (pod, events) = wait_for_admission(paths, uid)?;
-    Ok(Launched { uid: uid.to_owned(), pod, events })
+    Ok(Launched { uid: uid.to_owned(), pod, events, here: true })
 }
 
 fn write_orders(orders: &Orders) -> Result<(), LaunchError> {

@@ -336,10 +336,14 @@ async fn watch_over(
                 if waited >= PATIENCE {
                     if told != Told::Dropping {
                         told = Told::Dropping;
+                        // What a predecessor has dropped.
+                        lost = dropped(&lock(&books));
                         let _ = happenings.send(Happening::LogDropping { container, message });
                     }
-                    pause = drop_what_comes(&books);
-                    lost = dropped(&lock(&books));
+                    // Added up, since the books forget the bytes once the log tells of them: before its thread says so.
+                    let taken = drop_what_comes(&books);
+                    lost += taken;
+                    pause = if taken > 0 { PACE } else { LOOK / 5 };
                 } else if told == Told::Nothing && waited > LOOK {
                     told = Told::Trouble;
                     let _ = happenings.send(Happening::LogFailed { container, message });
@@ -364,8 +368,8 @@ enum Told {
     Dropping,
 }
 
-/// Drops what lies in the pipes, and says when to look again.
-fn drop_what_comes(books: &SharedBooks) -> Duration {
+/// Drops what lies in the pipes, and says how many bytes that were.
+fn drop_what_comes(books: &SharedBooks) -> u64 {
     let mut taken = 0;
     for which in Stream::BOTH {
         match lock(books).drop_waiting(which) {
@@ -373,7 +377,7 @@ fn drop_what_comes(books: &SharedBooks) -> Duration {
             Err(error) => tracing::error!("could not drop what waits for a log: {error}"),
         }
     }
-    if taken > 0 { PACE } else { LOOK / 5 }
+    taken
 }
 
 #[cfg(test)]

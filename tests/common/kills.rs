@@ -106,7 +106,9 @@ pub fn log_file(podlet: &Podlet, pod: &str, uid: &str, container: &str, attempt:
 pub fn written(file: &Path) -> String {
     let log = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut text = String::new();
-    for line in log.lines() {
+    // A reader may see half of what one write(2) writes: the rest of the last line is still to come.
+    let whole = log.rfind('\n').map_or(0, |end| end + 1);
+    for line in log[..whole].lines() {
         let mut fields = line.splitn(4, ' ');
         let (time, stream, tag) = (fields.next(), fields.next(), fields.next());
         assert!(time.is_some_and(|time| time.contains('T')), "not a log line: {line:?}");

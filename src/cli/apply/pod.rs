@@ -91,7 +91,9 @@ fn onto(
         (Change::None, Standing::Rebooted | Standing::Unattended) => {
             let launched = launch::relaunch(&caller.paths, &claim.uid, choices);
             let launched = launched.map_err(|error| server("InternalError", error.to_string()))?;
-            Ok(Some((Outcome::Restarted, launched.pod)))
+            // An apply at the same time may just have made it: then it was seen before it ran.
+            let outcome = if launched.here { Outcome::Restarted } else { Outcome::Unchanged };
+            Ok(Some((outcome, launched.pod)))
         }
         _ if replace => end(caller),
         (Change::Refused(errors), _) => Err(Failure::Text(format!(
