@@ -97,10 +97,10 @@ metadata: {name: never}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: a, image: podlet.local/actor, args: [exit, '1']}
+  - {name: a, image: 'localhost/absent:1'}
 ";
     let mut child = start(&podlet, &["apply", "-", "--wait"], manifest);
-    // It keeps ending; for half a minute and more that is no answer yet.
+    // An image that may come yet is no answer, and nothing of the pod is ever ready.
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert_eq!(first, "pod/never created\n");
