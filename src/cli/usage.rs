@@ -42,8 +42,10 @@ const HABITS: &[(&str, &str)] = &[
 /// Prints help or the version to stdout, or answers with what is wrong about the words.
 pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>) -> Result<u8, Failure> {
     // A verb of verbs without one shows its help, as kubectl's do.
-    let asked = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) || error.kind() == asked {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
         caller.print(&error.render().to_string())?;
         return Ok(0);
     }

@@ -152,17 +152,7 @@ pub fn plan(inputs: Inputs) -> Plan {
     if inputs.read_only_root {
         steps.push(Step::SetRootReadOnly);
     }
-    if !inputs.own_stdio.is_empty() {
-        steps.push(Step::OwnStdio {
-            descriptors: inputs.own_stdio.clone(),
-            uid: inputs.credentials.identity.uid,
-            gid: inputs.credentials.identity.gid,
-        });
-    }
-    if let Some((soft, hard)) = inputs.open_files {
-        steps.push(Step::SetResourceLimit { resource: "RLIMIT_NOFILE".into(), soft, hard });
-    }
-    steps.push(Step::SetUmask { mask: 0o022 });
+    steps.extend(credentials::surroundings(&inputs.own_stdio, inputs.open_files, &inputs.credentials.identity));
     let targets: Vec<&str> = inputs.binds.iter().map(|bind| bind.target.as_str()).collect();
     let missing = nearest_above(&inputs.working_directory, &targets)
         .map_or_else(Vec::new, |above| paths::prefixes_below(&inputs.working_directory, above));

@@ -37,6 +37,20 @@ pub struct Program {
     pub second: bool,
 }
 
+/// The steps that make what the program finds around it its own: stdio for its user, its limit of open files (`RLIMIT_NOFILE`
+/// soft and hard), the usual umask.
+pub fn surroundings(own_stdio: &[u32], open_files: Option<(u64, u64)>, identity: &Identity) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if !own_stdio.is_empty() {
+        steps.push(Step::OwnStdio { descriptors: own_stdio.to_vec(), uid: identity.uid, gid: identity.gid });
+    }
+    if let Some((soft, hard)) = open_files {
+        steps.push(Step::SetResourceLimit { resource: "RLIMIT_NOFILE".into(), soft, hard });
+    }
+    steps.push(Step::SetUmask { mask: 0o022 });
+    steps
+}
+
 /// The steps from the credentials to the program.
 pub fn steps(credentials: &Credentials, program: Program) -> Vec<Step> {
     let Credentials { identity, capabilities, available, seccomp, no_new_privileges } = credentials;

@@ -37,17 +37,7 @@ pub fn plan(inputs: Inputs) -> Plan {
     steps.push(Step::SetUndumpable);
     steps.push(Step::NewSessionKeyring);
     steps.push(Step::EnterNamespaces { of: Descriptor::new("container"), namespaces: inputs.join.clone() });
-    if !inputs.own_stdio.is_empty() {
-        steps.push(Step::OwnStdio {
-            descriptors: inputs.own_stdio.clone(),
-            uid: inputs.credentials.identity.uid,
-            gid: inputs.credentials.identity.gid,
-        });
-    }
-    if let Some((soft, hard)) = inputs.open_files {
-        steps.push(Step::SetResourceLimit { resource: "RLIMIT_NOFILE".into(), soft, hard });
-    }
-    steps.push(Step::SetUmask { mask: 0o022 });
+    steps.extend(credentials::surroundings(&inputs.own_stdio, inputs.open_files, &inputs.credentials.identity));
     steps.push(Step::ChangeDirectory { path: inputs.working_directory.clone(), missing: Vec::new() });
     let mut program = inputs.program;
     program.second = true;
