@@ -131,9 +131,11 @@ pub fn numbered(text: &str, size: usize) -> usize {
     text.lines().count()
 }
 
-/// What the heartbeats of one file tell: the instances in the order in which they began, each with its beats.
+/// What the heartbeats of one file tell: the instances in the order in which they began, each with its beats. A line
+/// without its end is one that is being written: where it crosses a page, a reader sees the first part of it.
 pub fn heartbeats(file: &Path) -> Vec<Vec<u64>> {
     let text = fs::read_to_string(file).unwrap_or_default();
+    let text = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut order = Vec::new();
     let mut instances: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut last = "";
