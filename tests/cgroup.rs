@@ -7,7 +7,7 @@ mod common;
 
 use std::fs;
 
-use common::podlet::{Podlet, container, processes_of};
+use common::podlet::{Podlet, container, processes_of, until};
 use serde_json::Value;
 
 fn manifest(name: &str, policy: &str, arguments: &str, limits: &str) -> String {
@@ -119,10 +119,11 @@ fn deleting_a_pod_that_ignores_sigterm_kills_it_after_its_grace_period() {
     podlet.apply(&manifest(
         "stubborn",
         "Always",
-        r#"["on", "TERM", "ignore,", "sleep", "forever"]"#,
+        r#"["on", "TERM", "ignore,", "print", "deaf,", "sleep", "forever"]"#,
         r#"{"memory": "32Mi"}"#,
     ));
     podlet.wait("stubborn", running);
+    until("it is deaf", || podlet.logs("stubborn", "app") == "deaf\n");
     let begin = std::time::Instant::now();
     podlet.succeed(&["delete", "pod", "stubborn"]);
     assert!(begin.elapsed() >= std::time::Duration::from_secs(2), "killed before its grace period was over");

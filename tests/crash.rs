@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::path::Path;
 
 use common::kills::{self, Part};
 use common::podlet::{Podlet, container, until};
@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// A pod that shows what happens to it: `beat` writes a heartbeat and 1,000 numbered lines within a second, `ender` exits with
-/// 42 at SIGTERM.
+/// 42 at SIGTERM and writes a line at SIGUSR1.
 fn telling_pod(podlet: &Podlet, name: &str, policy: &str) -> String {
     format!(
         r#"
@@ -30,7 +30,7 @@ spec:
     volumeMounts: [{{name: data, mountPath: /data}}]
   - name: ender
     image: podlet.local/actor
-    args: ["on", TERM, exit, "42", ",", sleep, forever]
+    args: ["on", TERM, exit, "42", ",", "on", USR1, report, ",", sleep, forever]
   volumes:
   - name: data
     hostPath: {{path: {data}, type: DirectoryOrCreate}}
@@ -47,8 +47,12 @@ fn exit_code(pod: &Value, name: &str) -> Option<i64> {
     container(pod, name)["state"]["terminated"]["exitCode"].as_i64()
 }
 
-/// While the machine is busy a beat may be late; a stop and start of a container takes no beat away, it makes another instance.
-const LATE: Duration = Duration::from_secs(2);
+/// The pid of `ender` once it does what its words say; what it hears last is the last of them.
+fn ender(uid: &str) -> i32 {
+    let pid = kills::program(uid, "ender");
+    kills::hears(pid, Signal::SIGUSR1);
+    pid
+}
 
 /// Beats come, and from one instance only.
 fn assert_one_instance(podlet: &Podlet, name: &str) {
@@ -57,8 +61,7 @@ fn assert_one_instance(podlet: &Podlet, name: &str) {
     until("more beats", || kills::heartbeats(&file).concat().len() > seen + 5);
     let instances = kills::heartbeats(&file);
     assert_eq!(instances.len(), 1, "{name}: instances of one container");
-    let gap = kills::longest_gap(&instances[0]);
-    assert!(gap < LATE, "{name}: no beat for {gap:?}");
+    kills::assert_no_gap(&instances[0], name);
 }
 
 #[test]
@@ -76,12 +79,13 @@ fn podlets_processes_are_killed_and_the_pod_does_not_notice() {
     }
     for (name, parts) in cases {
         let uid = kills::uid(&podlet.wait(name, both_run));
+        let ender = ender(&uid);
         // What is stopped sees nothing of the container's end.
         let pids: Vec<i32> = parts.iter().map(|part| part.wait(&uid)).collect();
         for pid in &pids {
             kills::send(*pid, Signal::SIGSTOP);
         }
-        kills::send(kills::program(&uid, "ender"), Signal::SIGTERM);
+        kills::send(ender, Signal::SIGTERM);
         kills::kill_at_once(&uid, parts);
 
         let pod = podlet.wait(name, |pod| exit_code(pod, "ender").is_some());
@@ -91,7 +95,7 @@ fn podlets_processes_are_killed_and_the_pod_does_not_notice() {
         let log = kills::log_file(&podlet, name, &uid, "beat", 0);
         until("all lines", || kills::written(&log).lines().count() >= 1000);
 
-        kills::send(kills::program(&uid, "beat"), Signal::SIGTERM);
+        kills::send_when_heard(kills::program(&uid, "beat"), Signal::SIGTERM);
         let pod = podlet.wait(name, |pod| pod["status"]["phase"] == "Failed");
         assert_eq!(exit_code(&pod, "beat"), Some(0), "{name}");
         for entry in ["beat", "ender"] {
@@ -121,7 +125,7 @@ fn keeper_was_lost(pod: &Value) -> Option<&str> {
 /// `ender` is told to end, and is started again as the child of the keeper that there is now.
 fn assert_restarts_under_another_keeper(podlet: &Podlet, name: &str, uid: &str) {
     let before = container(&podlet.pod(name), "ender")["restartCount"].as_u64().unwrap();
-    kills::send(kills::program(uid, "ender"), Signal::SIGTERM);
+    kills::send(ender(uid), Signal::SIGTERM);
     let pod = podlet.wait(name, |pod| both_run(pod) && container(pod, "ender")["restartCount"] == before + 1);
     assert_ended_with_42_or_unknown(&container(&pod, "ender")["lastState"]["terminated"]);
     let status = std::fs::read_to_string(format!("/proc/{}/status", kills::program(uid, "ender"))).unwrap();
@@ -161,12 +165,9 @@ fn keeper_and_twin_are_killed_at_once_and_another_keeper_goes_on() {
     podlet.finish();
 }
 
-/// As [`telling_pod`], but what writes to its log (`ender`, at SIGUSR1) does so only when it is asked to.
+/// As [`telling_pod`], but nothing writes to its log without being asked to.
 fn quiet_pod(podlet: &Podlet, name: &str, policy: &str) -> String {
-    let telling = telling_pod(podlet, name, policy);
-    telling
-        .replace(", \",\", log, \"1000\", rate=1000/s, size=64", "")
-        .replace("[\"on\", TERM,", "[\"on\", USR1, report, \",\", \"on\", TERM,")
+    telling_pod(podlet, name, policy).replace(", \",\", log, \"1000\", rate=1000/s, size=64", "")
 }
 
 /// Nobody is left who could do anything: what runs goes on, and the next command takes it up.
@@ -180,7 +181,7 @@ fn keeper_twin_and_supervisor_are_killed_and_apply_takes_up_what_runs() {
     let mut reports = 0;
     let mut report = || {
         reports += 1;
-        kills::send(kills::program(&uid, "ender"), Signal::SIGUSR1);
+        kills::send(ender(&uid), Signal::SIGUSR1);
         until("a line in its log", || kills::written(&log).lines().count() == reports);
     };
     report();
@@ -218,7 +219,7 @@ fn what_ends_while_nobody_looks_is_said_to_be_unknown() {
     podlet.apply(&manifest);
     let uid = kills::uid(&podlet.wait("web", both_run));
     kills::kill_at_once(&uid, &[Part::Guard, Part::Keeper, Part::Supervisor]);
-    let ender = kills::program(&uid, "ender");
+    let ender = ender(&uid);
     kills::send(ender, Signal::SIGTERM);
     until("the end of ender", || kills::is_gone(ender));
     podlet.apply(&manifest);
@@ -270,6 +271,12 @@ fn pause_is_killed_and_the_sandbox_is_made_anew() {
     let before = network(&uid, "beat");
     // Open, it lives on: else the next one may be given its number.
     let kept = std::fs::File::open(link(&uid, "beat")).unwrap();
+    // podlet ends what runs in the old sandbox; here both do as they are told.
+    let both_hear = |uid: &str| {
+        kills::hears(kills::program(uid, "beat"), Signal::SIGTERM);
+        ender(uid);
+    };
+    both_hear(&uid);
     kills::send(Part::Pause.wait(&uid), Signal::SIGKILL);
     let again = |pod: &Value| both_run(pod) && container(pod, "beat")["restartCount"] == 1;
     let pod = podlet.wait("always", again);
@@ -286,6 +293,7 @@ fn pause_is_killed_and_the_sandbox_is_made_anew() {
     until("beats of the second instance", || kills::heartbeats(&file).len() == 2);
 
     let uid = kills::uid(&podlet.wait("never", both_run));
+    both_hear(&uid);
     kills::send(Part::Pause.wait(&uid), Signal::SIGKILL);
     let pod = podlet.wait("never", |pod| pod["status"]["phase"] == "Failed");
     assert_eq!(exit_code(&pod, "ender"), Some(42), "{:#}", pod["status"]);
@@ -351,21 +359,45 @@ fn seen(podlet: &Podlet, name: &str, wanted: fn(&Value) -> bool, logs: &[(&str, 
 fn a_container_that_ends_while_no_supervisor_looks_is_started_again_once() {
     let podlet = Podlet::new();
     const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
-    for name in ["undisturbed", "web"] {
-        let output = podlet.try_apply(&mixed_pod(&podlet, name).replace("100ms", "500ms"), &[LONG_BACKOFF]);
+    let apply = |name: &str| {
+        // `crash` ends when it is killed.
+        let manifest = mixed_pod(&podlet, name).replace("sleep, 100ms, \",\", exit, \"3\"", "sleep, forever");
+        let output = podlet.try_apply(&manifest, &[LONG_BACKOFF]);
         assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
+        kills::uid(&podlet.wait(name, |pod| container(pod, "steady")["state"]["running"].is_object()))
+    };
+    let uids = ["undisturbed", "web"].map(apply);
+    // The pid of an instance that has come to its last word.
+    let crash = |name: &str, uid: &str, attempt: u64| {
+        let log = kills::log_file(&podlet, name, uid, "crash", attempt);
+        until("its lines", || kills::written(&log).lines().count() == 20);
+        kills::program(uid, "crash")
+    };
+    kills::send(crash("undisturbed", &uids[0], 0), Signal::SIGKILL);
+    let first = crash("web", &uids[1], 0);
+    replace_supervisor(&podlet, &uids[1], |_| {
+        kills::send(first, Signal::SIGKILL);
+        until("the end of crash", || !Path::new(&format!("/proc/{first}")).exists());
+    });
+    for (name, uid) in ["undisturbed", "web"].into_iter().zip(&uids) {
+        kills::send(crash(name, uid, 1), Signal::SIGKILL);
     }
-    let running = |pod: &Value| container(pod, "crash")["state"]["running"].is_object();
-    let uid = kills::uid(&podlet.wait("web", running));
-    let pid = Part::Supervisor.wait(&uid);
-    kills::send(pid, Signal::SIGSTOP);
-    let crash = kills::program(&uid, "crash");
-    until("the end of crash", || !std::path::Path::new(&format!("/proc/{crash}")).exists());
-    kills::send(pid, Signal::SIGKILL);
     let expected = seen(&podlet, "undisturbed", mixed_pod_rests, &LOGS);
     assert_eq!(seen(&podlet, "web", mixed_pod_rests, &LOGS), expected);
     assert_eq!(kills::heartbeats(&podlet.root.join("data/web")).len(), 2);
     podlet.finish();
+}
+
+/// The supervisor is stopped, then something happens that it does not see (the pod's run directory is given), then it is
+/// killed. Comes back when there is another one.
+fn replace_supervisor(podlet: &Podlet, uid: &str, meanwhile: impl FnOnce(&Path)) {
+    let pid = Part::Supervisor.wait(uid);
+    kills::send(pid, Signal::SIGSTOP);
+    // The signal is sent when kill(2) returns, and the process stops a moment later.
+    until("its stop", || kills::is_stopped(pid));
+    meanwhile(&podlet.root.join("run/pods").join(uid));
+    kills::send(pid, Signal::SIGKILL);
+    until("another supervisor", || Part::Supervisor.pid(uid).is_some_and(|other| other != pid));
 }
 
 #[test]
@@ -389,28 +421,25 @@ fn a_torn_last_line_of_the_journal_is_cut_off() {
     assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
     let pod = podlet.wait("web", mixed_pod_rests);
     let (uid, before) = (kills::uid(&pod), kills::comparable(&pod));
-    let pid = Part::Supervisor.wait(&uid);
-    kills::send(pid, Signal::SIGSTOP);
-    let run = podlet.root.join("run/pods").join(&uid);
-    let journal = std::fs::read_dir(&run).unwrap().flatten().map(|entry| entry.path());
-    let journal = journal.filter(|path| path.file_stem().is_some_and(|stem| stem == "journal")).max().unwrap();
-    let whole = std::fs::read(&journal).unwrap();
-    let half = whole.len() - whole.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() / 2;
-    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().append(true).open(&journal).unwrap();
-    file.write_all(&whole[last..half]).unwrap();
-    kills::send(pid, Signal::SIGKILL);
-    until("another supervisor", || Part::Supervisor.pid(&uid).is_some_and(|other| other != pid));
+    replace_supervisor(&podlet, &uid, |run| {
+        let journal = std::fs::read_dir(run).unwrap().flatten().map(|entry| entry.path());
+        let journal = journal.filter(|path| path.file_stem().is_some_and(|stem| stem == "journal")).max().unwrap();
+        let whole = std::fs::read(&journal).unwrap();
+        let half = whole.len() - whole.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() / 2;
+        let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().append(true).open(&journal).unwrap();
+        file.write_all(&whole[last..half]).unwrap();
+    });
     assert_eq!(kills::comparable(&podlet.wait("web", mixed_pod_rests)), before);
-    let log = std::fs::read_to_string(run.join("supervisor.log")).unwrap();
+    let log = std::fs::read_to_string(podlet.root.join("run/pods").join(&uid).join("supervisor.log")).unwrap();
     assert!(log.contains("last line was cut off"), "{log}");
     podlet.finish();
 }
 
 /// A segment of the journal as an older version of the machine would have written it: its number in the first line is lower,
 /// and the states that it came to (the digests) are not this version's.
-fn make_older(journal: &std::path::Path) {
+fn make_older(journal: &Path) {
     let text = std::fs::read_to_string(journal).unwrap();
     let mut older = String::new();
     for line in text.lines() {
@@ -431,27 +460,31 @@ fn make_older(journal: &std::path::Path) {
 fn a_newer_machine_version_takes_over_what_an_older_one_has_begun() {
     let podlet = Podlet::new();
     const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
-    let manifest = mixed_pod(&podlet, "web");
-    let output = podlet.try_apply(&manifest, &["--crash-backoff-initial=5000"]);
-    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    for (name, backoff) in [("web", LONG_BACKOFF), ("goes-on", "--crash-backoff-initial=3000")] {
+        let output = podlet.try_apply(&mixed_pod(&podlet, name), &[backoff]);
+        assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    }
+    let age = |run: &Path| make_older(&run.join("journal.0"));
     let uid = kills::uid(&podlet.wait("web", mixed_pod_rests));
     let before = seen(&podlet, "web", mixed_pod_rests, &LOGS);
     let steady = kills::program(&uid, "steady");
-    let pid = Part::Supervisor.wait(&uid);
-    kills::send(pid, Signal::SIGSTOP);
-    let run = podlet.root.join("run/pods").join(&uid);
-    make_older(&run.join("journal.0"));
-    kills::send(pid, Signal::SIGKILL);
-    until("another supervisor", || Part::Supervisor.pid(&uid).is_some_and(|other| other != pid));
+    replace_supervisor(&podlet, &uid, age);
 
     // Nothing was decided again: the same status and events, the same process.
     assert_eq!(seen(&podlet, "web", mixed_pod_rests, &LOGS), before);
     assert_eq!(kills::program(&uid, "steady"), steady);
+    let run = podlet.root.join("run/pods").join(&uid);
     assert!(run.join("snapshot.1.json").exists(), "a new segment of this version begins over a snapshot");
     let log = std::fs::read_to_string(run.join("supervisor.log")).unwrap();
     assert!(!log.contains("ERROR"), "{log}");
+
     // And it goes on: the back-off that the older version began is over in time, and its restart is counted on.
-    let pod = podlet.wait("web", |pod| container(pod, "crash")["restartCount"] == 2);
+    let uid = kills::uid(&podlet.wait("goes-on", mixed_pod_rests));
+    replace_supervisor(&podlet, &uid, age);
+    let restarts = |pod: &Value| container(pod, "crash")["restartCount"].as_u64().unwrap();
+    let taken_over = podlet.pod("goes-on");
+    assert!(restarts(&taken_over) >= 1, "{:#}", container(&taken_over, "crash"));
+    let pod = podlet.wait("goes-on", |pod| restarts(pod) > restarts(&taken_over));
     assert_eq!(container(&pod, "crash")["lastState"]["terminated"]["exitCode"], 3);
     assert_eq!(container(&pod, "steady")["restartCount"], 0);
     podlet.finish();

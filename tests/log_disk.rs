@@ -60,7 +60,8 @@ fn count(podlet: &Podlet) -> u64 {
     fs::read_to_string(podlet.root.join("beat/count")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-/// A container that writes numbered lines of ten bytes and keeps count beside.
+/// A container that writes numbered lines of ten bytes and keeps count beside. It rests now and then: what a slow machine
+/// makes of the time between two looks must not be more than the files of a log hold.
 fn pod(podlet: &Podlet) -> String {
     let beat = podlet.root.join("beat");
     format!(
@@ -85,6 +86,7 @@ spec:
         seq -f %09.0f $i $((i + 999))
         i=$((i + 1000))
         echo $i > /beat/count
+        sleep 0.02
       done
       touch /beat/ended
       sleep 1000

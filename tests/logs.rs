@@ -6,6 +6,7 @@ mod common;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
 
+use common::kills;
 use common::podlet::{Podlet, container};
 
 /// `logs -f` under way.
@@ -92,20 +93,24 @@ spec:
   containers:
   - name: a
     image: podlet.local/actor
-    args: [print, begun, ',', sleep, 300ms, ',', print, ended, ',', exit, '1']
+    args: ['on', TERM, exit, '1', ',', print, begun, ',', sleep, forever]
 ",
     );
-    podlet.wait("again", |pod| container(pod, "a")["state"]["running"].is_object());
+    let pod = podlet.wait("again", |pod| container(pod, "a")["state"]["running"].is_object());
+    let uid = kills::uid(&pod);
     let mut following = Following::start(&podlet, &["logs", "-f", "again"]);
-    for expected in ["begun", "ended", "begun", "ended"] {
-        assert_eq!(following.line(), expected);
+    // Each instance ends when its first line has been followed.
+    for _ in 0..2 {
+        assert_eq!(following.line(), "begun");
+        kills::send(kills::program(&uid, "a"), nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(following.line(), "received SIGTERM");
     }
     podlet.wait("again", |pod| {
         container(pod, "a")["restartCount"] == 1 && container(pod, "a")["state"]["waiting"].is_object()
     });
     // While it waits for its next start the last instance is both the current one and the previous one.
-    assert_eq!(podlet.logs("again", "a"), "begun\nended\n");
-    assert_eq!(podlet.succeed(&["logs", "-p", "again"]), "begun\nended\n");
+    assert_eq!(podlet.logs("again", "a"), "begun\nreceived SIGTERM\n");
+    assert_eq!(podlet.succeed(&["logs", "-p", "again"]), "begun\nreceived SIGTERM\n");
     podlet.succeed(&["delete", "pod", "again"]);
     assert_eq!(following.rest(), Vec::<String>::new());
     podlet.finish();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -52,10 +53,20 @@ impl Part {
 }
 
 fn process_name(pid: i32) -> Option<String> {
+    // A zombie is of no use to anybody.
+    name_and_state(pid).and_then(|(name, state)| (state != 'Z').then_some(name))
+}
+
+fn name_and_state(pid: i32) -> Option<(String, char)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (head, tail) = stat.rsplit_once(')')?;
-    // A zombie is of no use to anybody.
-    (!tail.trim_start().starts_with('Z')).then(|| head.split_once('(').map(|(_, name)| name.to_owned()))?
+    let (_, name) = head.split_once('(')?;
+    Some((name.to_owned(), tail.trim_start().chars().next()?))
+}
+
+/// Whether SIGSTOP has reached it.
+pub fn is_stopped(pid: i32) -> bool {
+    name_and_state(pid).is_some_and(|(_, state)| state == 'T')
 }
 
 /// Whether it has ended, reaped or not.
@@ -68,12 +79,31 @@ pub fn send(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
+/// Sends a signal as soon as the program has set up what it does then. A container runs from its execve(2) on, and as the
+/// first process of its PID namespace it does not even hear what it has no handler for (pid_namespaces(7)).
+pub fn send_when_heard(pid: i32, signal: Signal) {
+    hears(pid, signal);
+    send(pid, signal);
+}
+
+/// Waits until the program has set up what it does at this signal.
+pub fn hears(pid: i32, signal: Signal) {
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & 1 << (signal as u32 - 1) != 0)
+    };
+    until(&format!("a handler of {signal} in process {pid}"), caught);
+}
+
 /// `kill -9` of all of them at once: none sees the others' end.
 pub fn kill_at_once(uid: &str, parts: &[Part]) {
     let pids: Vec<i32> = parts.iter().map(|part| part.wait(uid)).collect();
     for pid in &pids {
         send(*pid, Signal::SIGSTOP);
     }
+    until("all of them stopped", || pids.iter().all(|pid| is_stopped(*pid) || is_gone(*pid)));
     for pid in &pids {
         send(*pid, Signal::SIGKILL);
     }
@@ -102,9 +132,12 @@ pub fn log_file(podlet: &Podlet, pod: &str, uid: &str, container: &str, attempt:
     podlet.root.join(format!("logs/pods/default_{pod}_{uid}/{container}/{attempt}.log"))
 }
 
-/// What a container has written, out of its CRI log: `TIME STREAM F|P TEXT`.
+/// What a container has written, out of its CRI log: `TIME STREAM F|P TEXT`. Nothing, as long as there is no log.
 pub fn written(file: &Path) -> String {
-    let log = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let log = match fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        log => log.unwrap_or_else(|error| panic!("{}: {error}", file.display())),
+    };
     let mut text = String::new();
     // A reader may see half of what one write(2) writes: the rest of the last line is still to come.
     let whole = log.rfind('\n').map_or(0, |end| end + 1);
@@ -132,16 +165,22 @@ pub fn numbered(text: &str, size: usize) -> usize {
 }
 
 /// What the heartbeats of one file tell: the instances in the order in which they began, each with its beats. A line
-/// without its end is one that is being written: where it crosses a page, a reader sees the first part of it.
+/// without its end is one that is being written: where it crosses a page, a reader sees the first part of it. For the same
+/// reason an instance that is killed within write(2) may leave a part of a line, which the next instance's first goes on.
 pub fn heartbeats(file: &Path) -> Vec<Vec<u64>> {
+    const ID: usize = "01234567-89ab-cdef-0123-456789abcdef".len();
     let text = fs::read_to_string(file).unwrap_or_default();
     let text = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut order = Vec::new();
     let mut instances: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut last = "";
     for line in text.lines() {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let [id, count, nanoseconds] = fields[..] else { panic!("not a beat: {line:?}") };
+        let mut fields = line.rsplitn(3, ' ');
+        let (Some(nanoseconds), Some(count), Some(id)) = (fields.next(), fields.next(), fields.next()) else {
+            panic!("not a beat: {line:?}")
+        };
+        let (torn, id) = id.split_at_checked(id.len().wrapping_sub(ID)).unwrap_or_else(|| panic!("not a beat: {line:?}"));
+        assert!(torn.is_empty() || count == "1", "a beat was torn by none that came after: {line:?}");
         let beats = instances.entry(id).or_default();
         if beats.is_empty() {
             order.push(id);
@@ -155,10 +194,12 @@ pub fn heartbeats(file: &Path) -> Vec<Vec<u64>> {
     order.into_iter().map(|id| instances.remove(id).expect("known")).collect()
 }
 
-/// The longest time between two beats of an instance.
-pub fn longest_gap(beats: &[u64]) -> std::time::Duration {
+/// An instance beats without a gap. A stop and a start of a container make another instance; what would show here is one that
+/// was held back (frozen, or blocked by podlet). A machine under load, or a disk that writes back, holds it back for seconds.
+pub fn assert_no_gap(beats: &[u64], name: &str) {
     let gaps = beats.windows(2).map(|pair| pair[1] - pair[0]);
-    std::time::Duration::from_nanos(gaps.max().unwrap_or(0))
+    let gap = Duration::from_nanos(gaps.max().unwrap_or(0));
+    assert!(gap < Duration::from_secs(30), "{name}: no beat for {gap:?}");
 }
 
 /// A pod's status without what differs from run to run: times, ids.

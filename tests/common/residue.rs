@@ -5,8 +5,9 @@
 //! a guard run one after another, over all test programs, by a lock file.
 //!
 //! What other programs do meanwhile is told apart where that is possible: a new process counts unless one of its ancestors
-//! stood before and is neither the first process nor the test itself. For files it is not possible; name directories that
-//! others write to in `PODLET_RESIDUE_IGNORE`, separated by colons.
+//! stood before and is neither the first process nor the test itself, or it is in a cgroup to which nothing of the test's
+//! comes; a new cgroup unless it is within one of somebody else's. For files it is not possible: places of the system's own
+//! services are left out; name further ones that others write to in `PODLET_RESIDUE_IGNORE`, separated by colons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +19,23 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 
 /// How long leftovers may take to go: a network namespace is taken down asynchronously.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where systemd, a package manager or a container engine may write at any time, and a test's podlet never does.
+const OF_THE_SYSTEM: [&str; 12] = [
+    "/run/systemd/",
+    "/run/udev/",
+    "/run/user/",
+    "/run/log/",
+    "/run/docker/",
+    "/run/containerd/",
+    "/var/lib/systemd/",
+    "/var/lib/apt/",
+    "/var/lib/dpkg/",
+    "/var/lib/docker/",
+    "/var/lib/containerd/",
+    "/var/log/journal/",
+];
 
 /// Everything on the host that a pod could leave behind; one set of names a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +47,11 @@ impl Host {
     /// The host now. `before` tells whose new processes are not ours.
     pub fn now(before: Option<&Host>) -> Host {
         let processes = processes();
-        let ours = |pid: i32| before.is_none_or(|before| is_ours(pid, &processes, &before.kinds["process"]));
+        let stood: BTreeSet<&str> =
+            before.iter().flat_map(|before| &before.kinds["process"]).map(|shown| identity(shown)).collect();
+        let ours = |pid: i32| before.is_none() || is_ours(pid, &processes, &stood);
         let mut kinds = BTreeMap::new();
-        kinds.insert("process", processes.values().filter(|p| ours(p.pid)).map(Process::identity).collect());
+        kinds.insert("process", processes.values().filter(|p| ours(p.pid)).map(Process::to_string).collect());
         kinds.insert("namespace", namespaces(processes.values().filter(|p| ours(p.pid)).map(|p| p.pid)));
         kinds.insert("mount", mounts());
         kinds.insert("cgroup", cgroups());
@@ -53,12 +72,17 @@ impl Host {
     /// What stands here and did not stand `before`, a line each.
     pub fn added_since(&self, before: &Host) -> Vec<String> {
         let ignored = ignored_directories();
+        let own_cgroups = own_cgroups();
+        let counts = |kind: &str, name: &str| match kind {
+            "file" | "mount" | "socket" => !ignored.iter().any(|directory| name.starts_with(directory.as_str())),
+            "cgroup" => is_our_cgroup(Path::new(name), &before.kinds["cgroup"], &own_cgroups),
+            "process" => !before.kinds["process"].iter().any(|stood| identity(stood) == identity(name)),
+            _ => true,
+        };
         self.kinds
             .iter()
             .flat_map(|(kind, now)| now.difference(&before.kinds[kind]).map(move |name| (kind, name)))
-            .filter(|(kind, name)| {
-                **kind != "file" || !ignored.iter().any(|directory| name.starts_with(directory.as_str()))
-            })
+            .filter(|(kind, name)| counts(kind, name))
             .map(|(kind, name)| format!("{kind}: {name}"))
             .collect()
     }
@@ -105,11 +129,15 @@ struct Process {
     name: String,
 }
 
-impl Process {
-    /// A pid alone may come again; with its start time it does not.
-    fn identity(&self) -> String {
-        format!("{} {} started at tick {}", self.pid, self.name, self.start)
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} started at tick {}, named {}", self.pid, self.start, self.name)
     }
+}
+
+/// Of a shown process. A pid alone may come again; with its start time it does not. Its name may change.
+fn identity(shown: &str) -> &str {
+    shown.split_once(", named ").map_or(shown, |(identity, _)| identity)
 }
 
 fn processes() -> BTreeMap<i32, Process> {
@@ -131,20 +159,53 @@ fn processes() -> BTreeMap<i32, Process> {
         .collect()
 }
 
-fn is_ours(pid: i32, processes: &BTreeMap<i32, Process>, before: &BTreeSet<String>) -> bool {
+fn is_ours(pid: i32, processes: &BTreeMap<i32, Process>, before: &BTreeSet<&str>) -> bool {
     let myself = std::process::id() as i32;
+    if is_in_anothers_cgroup(pid) {
+        return false;
+    }
     let mut current = pid;
     while let Some(process) = processes.get(&current) {
         if process.pid == myself || process.pid == 1 {
             return true;
         }
-        if before.contains(&process.identity()) {
+        if before.contains(identity(&process.to_string())) {
             // It stood before: it is in both pictures, or it is the ancestor of somebody else's.
             return current == pid;
         }
         current = process.parent;
     }
     true
+}
+
+/// What the test starts is in the test's own cgroups, or below, or in podlet's; what podlet takes out of its own goes to the
+/// root. A service that the system starts meanwhile is elsewhere in at least one hierarchy.
+fn is_in_anothers_cgroup(pid: i32) -> bool {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let its = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let split = |line: &str| line.rsplit_once(':').map(|(hierarchy, path)| (hierarchy.to_owned(), path.to_owned()));
+    let own: BTreeMap<String, String> = own.lines().filter_map(split).collect();
+    its.lines().filter_map(split).any(|(hierarchy, path)| {
+        let of_test = own.get(&hierarchy).is_some_and(|own| Path::new(&path).starts_with(own) && own != "/");
+        path != "/" && !of_test && !path.contains("/podlet")
+    })
+}
+
+/// The test's own cgroups that are not the root, in all hierarchies.
+fn own_cgroups() -> Vec<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let paths: Vec<&str> = own.lines().filter_map(|line| line.rsplit_once(":/")?.1.into()).collect();
+    let all = cgroup_mounts().into_iter().flat_map(|root| paths.iter().map(move |path| root.join(path)));
+    all.filter(|path| path.is_dir() && !path.as_os_str().to_string_lossy().ends_with('/')).collect()
+}
+
+/// Whether a new cgroup may be the test's doing: it is not below one that stood before and is neither podlet's nor the
+/// test's own.
+fn is_our_cgroup(path: &Path, before: &BTreeSet<String>, own: &[PathBuf]) -> bool {
+    let stood = path.ancestors().skip(1).find(|ancestor| before.contains(&*ancestor.to_string_lossy()));
+    stood.is_none_or(|stood| {
+        stood.to_string_lossy().contains("/podlet") || own.iter().any(|own| stood.starts_with(own))
+    })
 }
 
 fn namespaces(pids: impl Iterator<Item = i32>) -> BTreeSet<String> {
@@ -167,15 +228,16 @@ fn mounts() -> BTreeSet<String> {
 
 fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for mount in fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines() {
-        let Some((left, right)) = mount.split_once(" - ") else { continue };
-        if right.starts_with("cgroup")
-            && let Some(path) = left.split_whitespace().nth(4)
-        {
-            collect(Path::new(path), &mut found, &|path| path.is_dir());
-        }
+    for root in cgroup_mounts() {
+        collect(&root, &mut found, &|path| path.is_dir());
     }
     found
+}
+
+fn cgroup_mounts() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let of_cgroups = mounts.lines().filter_map(|mount| mount.split_once(" - ")).filter(|(_, right)| right.starts_with("cgroup"));
+    of_cgroups.filter_map(|(left, _)| left.split_whitespace().nth(4).map(PathBuf::from)).collect()
 }
 
 fn files(roots: &[&str]) -> BTreeSet<String> {
@@ -204,11 +266,27 @@ fn collect(root: &Path, found: &mut BTreeSet<String>, wanted: &dyn Fn(&Path) -> 
 }
 
 fn rules() -> BTreeSet<String> {
-    let mut found = lines(run("ip", &["-o", "rule"]), |line| Some(line));
-    found.extend(lines(run("ip", &["-o", "route", "show", "table", "all"]), |line| Some(line)));
-    found.extend(lines(run("nft", &["list", "ruleset"]), |line| Some(line)));
-    found.extend(lines(run("iptables-save", &[]), |line| (!line.starts_with('#')).then_some(line)));
+    let mut found = BTreeSet::new();
+    for words in ["ip -o rule", "ip -o route show table all", "nft list ruleset", "iptables-save"] {
+        let (program, arguments) = words.split_once(' ').unwrap_or((words, ""));
+        let text = run(program, &arguments.split_whitespace().collect::<Vec<_>>());
+        found.extend(lines_owned(text, |line| (!line.starts_with('#')).then(|| without_counters(line))));
+    }
     found
+}
+
+/// A rule without what traffic and time change in it: `counter packets 3 bytes 180`, `:INPUT ACCEPT [3:180]`, `expires 1793sec`.
+fn without_counters(line: &str) -> String {
+    let mut kept = Vec::new();
+    let mut words = line.split_whitespace();
+    while let Some(word) = words.next() {
+        if matches!(word, "packets" | "bytes" | "expires") {
+            words.next();
+        } else if !(word.starts_with('[') && word.contains(':') && word.ends_with(']')) {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
 }
 
 fn system_v() -> BTreeSet<String> {
@@ -227,17 +305,21 @@ fn system_v() -> BTreeSet<String> {
 }
 
 fn keyrings() -> BTreeSet<String> {
-    // Session keyrings come with logins and are counted by use; their number and name tell them.
+    // `NUMBER FLAGS USAGE TIMEOUT PERMISSIONS UID GID TYPE NAME[: how many it links]`. A session's keyring lives as long as
+    // a process of that session, and sessions come with each login; a user's keyrings are made at their first use.
     lines_owned(fs::read_to_string("/proc/keys").unwrap_or_default(), |line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        Some(format!("{} {}", fields.first()?, fields.get(7..)?.join(" ")))
+        let name = fields.get(8)?.trim_end_matches(':');
+        let of_kernel = name == "_ses" || name.starts_with("_uid");
+        (!of_kernel).then(|| format!("{} {} {name}", fields.first().unwrap_or(&""), fields.get(7).unwrap_or(&"")))
     })
 }
 
 fn ignored_directories() -> Vec<String> {
     let lock = std::env::temp_dir().join("podlet-tests.lock");
     let own = std::env::var("PODLET_RESIDUE_IGNORE").unwrap_or_default();
-    own.split(':').filter(|d| !d.is_empty()).map(str::to_owned).chain([lock.to_string_lossy().into_owned()]).collect()
+    let given = own.split(':').filter(|directory| !directory.is_empty()).chain(OF_THE_SYSTEM);
+    given.map(str::to_owned).chain([lock.to_string_lossy().into_owned()]).collect()
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {

@@ -72,7 +72,7 @@ fn seen(podlet: &Podlet, name: &str) -> Value {
         .collect();
     let data = podlet.root.join("data");
     let beats = kills::heartbeats(&data.join(format!("{name}.steady")));
-    assert!(beats.iter().all(|beats| kills::longest_gap(beats) < Duration::from_secs(3)), "{name}: a gap");
+    beats.iter().for_each(|beats| kills::assert_no_gap(beats, name));
     json!({"status": kills::comparable(&pod), "events": kills::events(podlet, &pod), "crash": logs,
         "steady": kills::numbered(&kills::written(&steady), 64), "instances": beats.len(),
         "count": std::fs::read_to_string(data.join(format!("{name}.count"))).unwrap()})

@@ -3,7 +3,6 @@
 //! gap.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -14,9 +13,6 @@ use crate::common::podlet::{Podlet, container, processes_of, text, until};
 
 /// The first restart of `crash` comes at once, the second after so long that nothing more happens during the test.
 const LONG_BACKOFF: &str = "--crash-backoff-initial=600000";
-
-/// While the machine is busy a beat may be late; a container that is stopped and started makes another instance.
-const LATE: Duration = Duration::from_secs(3);
 
 /// A part of a pod's life in which the supervisor is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +152,7 @@ spec:
         let count = |container: &str| {
             let instances = kills::heartbeats(&data(podlet).join(format!("{name}.{container}")));
             for beats in &instances {
-                let gap = kills::longest_gap(beats);
-                assert!(gap < LATE, "{name}: no beat of {container} for {gap:?}");
+                kills::assert_no_gap(beats, &format!("{name}: {container}"));
             }
             instances.len()
         };
