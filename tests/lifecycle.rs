@@ -50,7 +50,8 @@ fn restarts_wait_as_long_as_their_back_off_says() {
     let podlet = Podlet::new();
     podlet.apply(&manifest(&podlet, "usual", r#"BEAT, ",", sleep, 30ms, ",", exit, "1""#));
     let apply = |name: &str, run: &str, words: &[&str]| {
-        let output = podlet.try_apply(&manifest(&podlet, name, &format!(r#"BEAT, ",", sleep, {run}, ",", exit, "1""#)), words);
+        let output =
+            podlet.try_apply(&manifest(&podlet, name, &format!(r#"BEAT, ",", sleep, {run}, ",", exit, "1""#)), words);
         assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
     };
     apply("short", "30ms", &["--crash-backoff-initial=4000", "--crash-backoff-max=11000"]);

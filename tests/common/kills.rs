@@ -179,7 +179,8 @@ pub fn heartbeats(file: &Path) -> Vec<Vec<u64>> {
         let (Some(nanoseconds), Some(count), Some(id)) = (fields.next(), fields.next(), fields.next()) else {
             panic!("not a beat: {line:?}")
         };
-        let (torn, id) = id.split_at_checked(id.len().wrapping_sub(ID)).unwrap_or_else(|| panic!("not a beat: {line:?}"));
+        let (torn, id) =
+            id.split_at_checked(id.len().wrapping_sub(ID)).unwrap_or_else(|| panic!("not a beat: {line:?}"));
         assert!(torn.is_empty() || count == "1", "a beat was torn by none that came after: {line:?}");
         let beats = instances.entry(id).or_default();
         if beats.is_empty() {

@@ -203,9 +203,8 @@ fn own_cgroups() -> Vec<PathBuf> {
 /// test's own.
 fn is_our_cgroup(path: &Path, before: &BTreeSet<String>, own: &[PathBuf]) -> bool {
     let stood = path.ancestors().skip(1).find(|ancestor| before.contains(&*ancestor.to_string_lossy()));
-    stood.is_none_or(|stood| {
-        stood.to_string_lossy().contains("/podlet") || own.iter().any(|own| stood.starts_with(own))
-    })
+    stood
+        .is_none_or(|stood| stood.to_string_lossy().contains("/podlet") || own.iter().any(|own| stood.starts_with(own)))
 }
 
 fn namespaces(pids: impl Iterator<Item = i32>) -> BTreeSet<String> {
@@ -236,7 +235,8 @@ fn cgroups() -> BTreeSet<String> {
 
 fn cgroup_mounts() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let of_cgroups = mounts.lines().filter_map(|mount| mount.split_once(" - ")).filter(|(_, right)| right.starts_with("cgroup"));
+    let of_cgroups =
+        mounts.lines().filter_map(|mount| mount.split_once(" - ")).filter(|(_, right)| right.starts_with("cgroup"));
     of_cgroups.filter_map(|(left, _)| left.split_whitespace().nth(4).map(PathBuf::from)).collect()
 }
 
