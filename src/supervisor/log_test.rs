@@ -135,26 +135,34 @@ fn both_streams_are_exact_over_kills_and_rotations() {
     let directory = directory("kills");
     let (readers, writers) = pipes();
     let held = Held::new(readers).unwrap();
+    const KILLS: usize = 40;
     let contents = [content(11, 12_000_000), content(23, 6_000_000)];
-    let threads: Vec<_> = writers
+    // For each copying process there is a part of its own to copy: however fast it is, there is enough for all of them.
+    let (gates, threads): (Vec<_>, Vec<_>) = writers
         .into_iter()
         .zip(contents.clone())
         .map(|(mut writer, bytes)| {
-            std::thread::spawn(move || {
-                for piece in bytes.chunks(7_001) {
-                    writer.write_all(piece).unwrap();
+            let (gate, open) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                for part in bytes.chunks(bytes.len().div_ceil(KILLS + 1)) {
+                    open.recv().unwrap();
+                    for piece in part.chunks(7_001) {
+                        writer.write_all(piece).unwrap();
+                    }
                 }
-            })
+            });
+            (gate, thread)
         })
-        .collect();
+        .unzip();
     let mut seed = 0x9E37_79B9_7F4A_7C15u64;
     let mut kills = 0;
     let status = loop {
+        gates.iter().for_each(|gate| gate.send(()).unwrap());
         let mut child = start(&held, 1_000_000, &directory);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         // Most of it is the child's start; the rest falls anywhere within its copying.
         std::thread::sleep(Duration::from_micros(3_000 + (seed >> 33) % 12_000));
-        if kills < 40 {
+        if kills < KILLS {
             child.kill().unwrap();
             kills += 1;
         }
@@ -170,7 +178,7 @@ fn both_streams_are_exact_over_kills_and_rotations() {
     let [stdout, stderr] = read_back(&directory);
     assert_same(&stdout, &contents[0], "stdout");
     assert_same(&stderr, &contents[1], "stderr");
-    assert!(kills >= 5, "only {kills} kills before the end");
+    assert_eq!(kills, KILLS);
     assert!(std::fs::read_dir(&directory).unwrap().count() > 5, "it was rotated");
     super::super::files::remove_tree(&directory).unwrap();
 }
