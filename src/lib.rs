@@ -16,6 +16,8 @@
 //! Linux, `plan` and `linux`; what a user sees, `cli`.
 
 pub mod cli;
+pub mod config;
+pub mod duration;
 pub mod image;
 pub mod linux;
 pub mod manifest;

@@ -19,6 +19,9 @@ pub struct Paths {
     pub logs: PathBuf,
 }
 
+/// The machine's settings. `PODLET_CONFIG` names another file.
+pub const CONFIG: &str = "/etc/podlet/config.yaml";
+
 impl Paths {
     /// The roots as the environment says, else the usual ones.
     pub fn from_environment() -> Paths {

@@ -48,6 +48,7 @@ pub fn start(root: &Path, image: &Image, containers: usize) -> f64 {
         seccomp_default: SeccompDefault::RuntimeDefault,
         objects: &NoObjects,
         trace: false,
+        pids_limit: None,
     };
     let output_path = root.join("alone.out");
     let output: OwnedFd = std::fs::File::create(&output_path).expect("a file for the clocks").into();

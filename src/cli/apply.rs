@@ -17,7 +17,7 @@ use super::files::FileWords;
 use super::notices::Notices;
 use super::print::wire;
 use super::resource::Kind;
-use super::{Caller, Failure, duration, print, require, stored};
+use super::{Caller, Failure, config, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
@@ -135,7 +135,8 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     if words.dry_run == Some(DryRun::Client) {
         return rehearsal::on_the_client(&loaded.objects, output, caller);
     }
-    let choices = choices(&words.choices, words.files.seccomp_default(), words.trace, everywhere);
+    let config = config::load(words.files.seccomp_default(), everywhere, caller)?;
+    let choices = choices(&words.choices, &config, words.trace, everywhere);
     let interrupt = if words.wait { Some(wait::interruptible()?) } else { None };
     let mut notices = Notices::default();
     let pods = all(&loaded.objects, words.replace, &choices, output, &mut notices, caller)?;

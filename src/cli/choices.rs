@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use clap::Args;
 
 use super::everywhere::Everywhere;
-use crate::linux::container::SeccompDefault;
+use crate::config::Config;
 use crate::pod::machine::Settings;
 use crate::supervisor::fault;
 use crate::supervisor::launch::Choices;
@@ -28,11 +28,12 @@ pub struct ChoiceWords {
 }
 
 impl ChoiceWords {
-    fn settings(&self) -> Settings {
+    fn settings(&self, config: &Config) -> Settings {
         let usual = Settings::default();
+        let most = u64::try_from(config.max_container_restart_period.value.as_millis()).unwrap_or(u64::MAX);
         Settings {
             backoff_initial_milliseconds: self.crash_backoff_initial.unwrap_or(usual.backoff_initial_milliseconds),
-            backoff_maximum_milliseconds: self.crash_backoff_max.unwrap_or(usual.backoff_maximum_milliseconds),
+            backoff_maximum_milliseconds: self.crash_backoff_max.unwrap_or(most),
             backoff_reset_milliseconds: self.crash_backoff_reset.unwrap_or(usual.backoff_reset_milliseconds),
             node_name: node_name(),
             host_ip: host_ip(),
@@ -42,20 +43,23 @@ impl ChoiceWords {
 }
 
 /// The choices for a pod that is set going now.
-pub fn choices(words: &ChoiceWords, seccomp_default: SeccompDefault, trace: bool, everywhere: &Everywhere) -> Choices {
-    let level = everywhere.level().unwrap_or(tracing::Level::INFO);
+pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &Everywhere) -> Choices {
+    // The flag and the variable have words (warn, error) that the setting has no numbers for.
+    let level = everywhere.level().unwrap_or_else(|| config.log_level());
     Choices {
-        settings: words.settings(),
-        seccomp_default,
+        settings: words.settings(config),
+        seccomp_default: config.seccomp_default(),
         log_level: level.as_str().to_lowercase(),
         trace,
         fault_point: words.fault_point.clone(),
+        rotation: config.rotation(),
+        pod_pids_limit: config.pod_pids_limit(),
     }
 }
 
-/// For a pod that is only brought back to be ended.
+/// For a pod that is only brought back to be ended: no fault in the settings may stand in the way of that.
 pub fn usual() -> Choices {
-    choices(&ChoiceWords::default(), SeccompDefault::default(), false, &Everywhere::default())
+    choices(&ChoiceWords::default(), &Config::default(), false, &Everywhere::default())
 }
 
 /// The kubelet's name for a node: the host name in lower case.

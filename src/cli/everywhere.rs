@@ -39,6 +39,19 @@ impl Everywhere {
         }
     }
 
+    /// The same as a kubelet's `-v`, and whether a flag says so; none when neither flag nor `PODLET_LOG` does.
+    pub fn level_number(&self) -> Option<(u8, bool)> {
+        if let Some(verbosity) = self.verbosity {
+            return Some((verbosity, true));
+        }
+        let number = match self.level()? {
+            tracing::Level::TRACE => 6,
+            tracing::Level::DEBUG => 4,
+            _ => 0,
+        };
+        Some((number, false))
+    }
+
     /// Sends podlet's own messages to stderr at the level that is asked for; without one nothing is set up.
     pub fn start_tracing(&self) {
         if let Some(level) = self.level() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::config::seccomp_default;
 use super::everywhere::Everywhere;
 use super::resource::Kind;
 use super::{Caller, Failure};
@@ -24,21 +25,14 @@ pub struct FileWords {
     allow_unsupported: Vec<String>,
     /// The seccomp profile of containers whose manifest names none: RuntimeDefault (as a kubelet with seccompDefault: true)
     /// or Unconfined (as a plain kubelet).
-    #[arg(long, value_name = "PROFILE", default_value = "RuntimeDefault", value_parser = seccomp_default)]
-    seccomp_default: SeccompDefault,
-}
-
-fn seccomp_default(word: &str) -> Result<SeccompDefault, String> {
-    match word {
-        "RuntimeDefault" => Ok(SeccompDefault::RuntimeDefault),
-        "Unconfined" => Ok(SeccompDefault::Unconfined),
-        _ => Err("expected RuntimeDefault or Unconfined".to_owned()),
-    }
+    /// [default: as the settings say (podlet config view); RuntimeDefault when they say nothing]
+    #[arg(long, value_name = "PROFILE", value_parser = seccomp_default)]
+    seccomp_default: Option<SeccompDefault>,
 }
 
 impl FileWords {
-    /// The profile for a silent manifest.
-    pub fn seccomp_default(&self) -> SeccompDefault {
+    /// The profile for a silent manifest, when the command line names it.
+    pub fn seccomp_default(&self) -> Option<SeccompDefault> {
         self.seccomp_default
     }
 

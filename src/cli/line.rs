@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, completion, delete, describe, doctor, events, exec, get, image, logs, plan, supervise, up, version,
+    apply, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, supervise, up, version,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -62,6 +62,9 @@ pub enum Verb {
     /// Fill and look at the image store.
     #[command(subcommand)]
     Image(image::Words),
+    /// Show the machine's settings and where each comes from.
+    #[command(subcommand)]
+    Config(config::Words),
     /// Print a completion script for a shell.
     Completion(completion::Words),
     /// Started by a pod's keeper, not by people.

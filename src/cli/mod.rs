@@ -10,11 +10,11 @@ mod ask;
 mod caller;
 mod choices;
 mod completion;
+mod config;
 mod delete;
 mod describe;
 mod directories;
 mod doctor;
-mod duration;
 mod ending;
 mod events;
 mod everywhere;
@@ -48,6 +48,7 @@ use clap::Parser;
 pub use caller::{Caller, Clock};
 pub use failure::Failure;
 
+use crate::duration;
 use crate::linux::privilege::{self, Work};
 use crate::paths::Paths;
 use line::{Line, Verb};
@@ -131,6 +132,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),
         Verb::Image(words) => image::run(words, caller),
+        Verb::Config(words) => config::run(words, everywhere, caller),
         Verb::Completion(words) => completion::run(&words, caller),
         Verb::Supervise(_) => Ok(0),
     }

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::everywhere::Everywhere;
 use super::files::FileWords;
 use super::resource::Kind;
-use super::{Caller, Failure, print, stored};
+use super::{Caller, Failure, config, print, stored};
+use crate::config::Config;
 use crate::image::{Image, ImageError, Store};
+use crate::linux::cgroup::Layout;
 use crate::linux::container::{Objects, PodContext, preview};
 use crate::manifest::{Loaded, Object};
 use crate::paths::Paths;
@@ -68,11 +70,15 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     if pods.is_empty() {
         return Err(Failure::error("nothing to plan: there is no Pod among the objects"));
     }
+    let config = config::load(words.files.seccomp_default(), everywhere, caller)?;
+    if config.pod_pids_limit().is_some() {
+        Layout::limit_processes();
+    }
     let objects = Shelf::new(&loaded, &caller.paths);
     let mut planned = Vec::new();
     for pod in &pods {
         let objects = objects.of(pod.metadata.namespace.as_deref().unwrap_or("default"));
-        let plans = plans(pod, &words, &objects, caller)?;
+        let plans = plans(pod, &config, &objects, caller)?;
         planned.push(plans);
     }
     if output == "json" {
@@ -92,7 +98,12 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     Ok(0)
 }
 
-fn plans<'a>(pod: &'a Pod, words: &Words, objects: &dyn Objects, caller: &Caller<'_>) -> Result<Planned<'a>, Failure> {
+fn plans<'a>(
+    pod: &'a Pod,
+    config: &Config,
+    objects: &dyn Objects,
+    caller: &Caller<'_>,
+) -> Result<Planned<'a>, Failure> {
     let store = Store::open(&caller.paths.images());
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut images: Vec<Image> = Vec::new();
@@ -109,8 +120,14 @@ fn plans<'a>(pod: &'a Pod, words: &Words, objects: &dyn Objects, caller: &Caller
             Failure::Error(format!("pod {name:?}, container {:?}: {error}{way}", container.name))
         })?);
     }
-    let context =
-        PodContext { pod, paths: &caller.paths, seccomp_default: words.files.seccomp_default(), objects, trace: false };
+    let context = PodContext {
+        pod,
+        paths: &caller.paths,
+        seccomp_default: config.seccomp_default(),
+        objects,
+        trace: false,
+        pids_limit: config.pod_pids_limit(),
+    };
     let plans = preview(&context, &images)
         .map_err(|failure| Failure::Error(format!("pod {name:?} could not be started: {failure}")))?;
     Ok(Planned { pod, plans, notes: crate::linux::container::notices(&context) })

@@ -19,7 +19,7 @@ use super::logs::in_order_of_start;
 use super::logs::lines::{Lines, Shape, Share};
 use super::notices::Notices;
 use super::signals::Told;
-use super::{Caller, Failure, ask};
+use super::{Caller, Failure, ask, config};
 use status::Status;
 
 /// After Ctrl-C.
@@ -66,7 +66,8 @@ enum Ending {
 /// Runs pods in the foreground.
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let loaded = words.files.load(everywhere, false, caller)?;
-    let choices = choices(&words.choices, words.files.seccomp_default(), false, everywhere);
+    let config = config::load(words.files.seccomp_default(), everywhere, caller)?;
+    let choices = choices(&words.choices, &config, false, everywhere);
     // From here on Ctrl-C ends pods and not this process.
     let told = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().map(|signal| Told::new(signal as i32));
     let told: Vec<Told> = told

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::plan::resources::{CPU_PERIOD, Limits};
@@ -38,20 +39,35 @@ pub struct Layout {
     pub notices: Vec<String>,
 }
 
+/// Whether the number of processes is to be limited: see [`Layout::limit_processes`].
+static LIMITS_PROCESSES: AtomicBool = AtomicBool::new(false);
+
 impl Layout {
+    /// From here on pods have a cgroup of the controller pids, too; on v1 it is a hierarchy more, which nobody joins who needs
+    /// it not. To be called before anything looks at the layout.
+    pub fn limit_processes() {
+        LIMITS_PROCESSES.store(true, Ordering::Relaxed);
+    }
+
     /// The layout of this machine, found once in a process.
     pub fn of_machine() -> &'static Layout {
         static LAYOUT: OnceLock<Layout> = OnceLock::new();
         LAYOUT.get_or_init(|| {
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-            Layout::from_mounts(&mounts, super::device::by_program(), |mount| {
+            let processes = LIMITS_PROCESSES.load(Ordering::Relaxed);
+            Layout::from_mounts(&mounts, super::device::by_program(), processes, |mount| {
                 fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
             })
         })
     }
 
     /// The layout that a mountinfo shows, proc_pid_mountinfo(5).
-    fn from_mounts(mounts: &str, by_program: bool, controllers_of: impl Fn(&Path) -> String) -> Layout {
+    fn from_mounts(
+        mounts: &str,
+        by_program: bool,
+        processes: bool,
+        controllers_of: impl Fn(&Path) -> String,
+    ) -> Layout {
         let mut layout = Layout::default();
         let mut legacy: Vec<(PathBuf, Vec<String>)> = Vec::new();
         let mut unified: Option<PathBuf> = None;
@@ -88,6 +104,9 @@ impl Layout {
         if unified.is_none() || !by_program {
             wanted.push("devices");
         }
+        if processes {
+            wanted.push("pids");
+        }
         for name in wanted {
             match find(name) {
                 // cpu and memory may be mounted together; once is enough.
@@ -96,6 +115,9 @@ impl Layout {
                 None if matches!(name, "cpu" | "memory") && !layout.unified_limits => layout.notices.push(format!(
                     "no cgroup controller \"{name}\" on this machine: requests and limits of {name} are without effect"
                 )),
+                None if name == "pids" && !layout.unified_limits => layout
+                    .notices
+                    .push("no cgroup controller \"pids\" on this machine: podPidsLimit is without effect".to_owned()),
                 None => {}
             }
         }
@@ -253,7 +275,15 @@ impl Cgroup {
                         }
                     }
                 }
+                "pids" => {
+                    if let Some(processes) = limits.processes {
+                        put(&directory.join("pids.max"), &processes.to_string())?;
+                    }
+                }
                 "unified" if unified => {
+                    if let Some(processes) = limits.processes {
+                        put_if_there(&directory.join("pids.max"), &processes.to_string())?;
+                    }
                     put_if_there(&directory.join("cpu.weight"), &limits.cpu_weight().to_string())?;
                     if let Some(quota) = limits.cpu_quota {
                         put_if_there(&directory.join("cpu.max"), &format!("{quota} {CPU_PERIOD}"))?;
@@ -275,8 +305,9 @@ impl Cgroup {
         let Some(directory) = self.directory("unified").filter(|_| Layout::of_machine().unified_limits) else {
             return Vec::new();
         };
-        let absent = [("cpu", "cpu.weight"), ("memory", "memory.max")].into_iter();
-        let absent = absent.filter(|(_, file)| !directory.join(file).exists());
+        let mut wanted = vec![("cpu", "cpu.weight"), ("memory", "memory.max")];
+        wanted.extend(LIMITS_PROCESSES.load(Ordering::Relaxed).then_some(("pids", "pids.max")));
+        let absent = wanted.into_iter().filter(|(_, file)| !directory.join(file).exists());
         let text = |(name, _): (&str, &str)| {
             format!(
                 "the cgroup controller \"{name}\" cannot be handed down to {}: requests and limits of {name} are without \
@@ -500,22 +531,22 @@ mod tests {
 
     #[test]
     fn layouts() {
-        let hybrid = Layout::from_mounts(HYBRID, true, |_| "hugetlb".into());
+        let hybrid = Layout::from_mounts(HYBRID, true, false, |_| "hugetlb".into());
         assert_eq!(names(&hybrid), ["unified", "cpu", "memory"]);
         assert_eq!((hybrid.describe(), hybrid.is_unified()), ("hybrid (v1 controllers, v2 for killing)", false));
         let legacy: String =
             HYBRID.lines().filter(|line| !line.contains("cgroup2")).map(|l| format!("{l}\n")).collect();
         assert_eq!(
-            names(&Layout::from_mounts(&legacy, true, |_| String::new())),
+            names(&Layout::from_mounts(&legacy, true, false, |_| String::new())),
             ["cpu", "memory", "freezer", "devices"]
         );
         let modern = "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let modern = Layout::from_mounts(modern, true, |_| "cpuset cpu io memory hugetlb pids".into());
+        let modern = Layout::from_mounts(modern, true, false, |_| "cpuset cpu io memory hugetlb pids".into());
         assert_eq!((names(&modern), modern.is_unified(), modern.describe()), (vec!["unified"], true, "v2"));
         let locked = "30 23 0:26 / /sys/fs/cgroup ro,nosuid shared:4 - cgroup2 cgroup rw\n";
-        let locked = Layout::from_mounts(locked, true, |_| "cpu memory".into());
+        let locked = Layout::from_mounts(locked, true, false, |_| "cpu memory".into());
         assert!(locked.is_empty() && locked.notices.len() == 3, "{:?}", locked.notices);
-        let none = Layout::from_mounts("", true, |_| String::new());
+        let none = Layout::from_mounts("", true, false, |_| String::new());
         assert!(none.is_empty() && none.notices.len() == 2);
     }
 
@@ -539,7 +570,7 @@ mod tests {
     fn killing_without_the_kernels_file() {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let legacy: String = mounts.lines().filter(|l| !l.contains(" - cgroup2 ")).map(|l| format!("{l}\n")).collect();
-        let layout = Layout::from_mounts(&legacy, true, |_| String::new());
+        let layout = Layout::from_mounts(&legacy, true, false, |_| String::new());
         let frozen = layout.hierarchies.iter().find(|h| h.name == "freezer");
         let hierarchy = frozen.or(Layout::of_machine().hierarchies.first()).expect("a cgroup hierarchy is mounted");
         let directory = hierarchy.mount.join(ROOT).join(format!("test-kill-{}", std::process::id()));

@@ -23,6 +23,7 @@ pub mod node;
 pub mod quantity;
 pub mod resources;
 mod scalar;
+pub mod settings;
 mod status;
 mod suggest;
 mod treatment;

@@ -27,17 +27,35 @@ pub struct Review {
     pub notices: Vec<String>,
 }
 
+/// What its writer can do about a refused field.
+#[derive(Clone, Copy, Debug)]
+enum WayOut<'a> {
+    /// Pass over aloud those that are named so: a path, with or without indices, or a field's name.
+    Allow(&'a [String]),
+    /// Nothing but to take the line out.
+    TakeOut,
+}
+
 /// Reviews a document. `allowed` are fields to pass over aloud: a path, with or without indices, or a field's name.
 pub fn review(root: &Node, object: &'static Struct, allowed: &[String]) -> Review {
     let host_network = root.get("spec").and_then(|spec| spec.get("hostNetwork"));
     let host_network = host_network.is_some_and(|node| node.value == Value::Bool(true));
-    let mut reviewer = Reviewer { allowed, host_network, review: Review::default() };
+    reviewed(root, object, WayOut::Allow(allowed), host_network)
+}
+
+/// Reviews podlet's own settings: what is refused there can only be taken out.
+pub fn review_settings(root: &Node, object: &'static Struct) -> Review {
+    reviewed(root, object, WayOut::TakeOut, false)
+}
+
+fn reviewed(root: &Node, object: &'static Struct, way_out: WayOut<'_>, host_network: bool) -> Review {
+    let mut reviewer = Reviewer { way_out, host_network, review: Review::default() };
     reviewer.object(root, object, None);
     reviewer.review
 }
 
 struct Reviewer<'a> {
-    allowed: &'a [String],
+    way_out: WayOut<'a>,
     host_network: bool,
     review: Review,
 }
@@ -103,7 +121,10 @@ impl Reviewer<'_> {
         let path = path.to_string();
         let bare = without_indices(&path);
         let name = bare.rsplit('.').next().unwrap_or(&bare);
-        if self.allowed.iter().any(|field| *field == path || *field == bare || field == name) {
+        let is_meant = |field: &String| *field == path || *field == bare || field == name;
+        if let WayOut::Allow(allowed) = self.way_out
+            && allowed.iter().any(is_meant)
+        {
             self.review.notices.push(format!("{path} is passed over, as --allow-unsupported={name} says"));
             return;
         }
@@ -112,7 +133,10 @@ impl Reviewer<'_> {
             Value::Bool(value) => format!(" {value}"),
             _ => String::new(),
         };
-        let text = format!("{name}{value} {why}; --allow-unsupported={name} runs the pod without it");
+        let text = match self.way_out {
+            WayOut::Allow(_) => format!("{name}{value} {why}; --allow-unsupported={name} runs the pod without it"),
+            WayOut::TakeOut => format!("{name}{value} {why}; take it out"),
+        };
         self.review.refused.push(Refusal { position: entry.position, path, text });
     }
 }

@@ -18,6 +18,9 @@ pub struct Limits {
     pub cpu_quota: Option<u64>,
     /// Bytes; none without a limit.
     pub memory: Option<u64>,
+    /// Processes and threads; none without a limit. Of pods only, and no matter of the manifest's (`podPidsLimit`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u64>,
 }
 
 impl Limits {
@@ -100,6 +103,7 @@ pub fn of_container(pod: &Pod, container: &Container) -> Limits {
         cpu_shares: shares(request(own, "cpu")),
         cpu_quota: limit(own, "cpu").or_else(|| limit(pod_level, "cpu")).and_then(quota),
         memory: limit(own, "memory").or_else(|| limit(pod_level, "memory")).and_then(|v| u64::try_from(v).ok()),
+        processes: None,
     }
 }
 
@@ -126,6 +130,7 @@ pub fn of_pod(pod: &Pod) -> Limits {
         cpu_shares: shares(cpu_request.saturating_add(overhead("cpu"))),
         cpu_quota: whole("cpu").and_then(quota),
         memory: whole("memory").and_then(|v| u64::try_from(v).ok()),
+        processes: None,
     }
 }
 

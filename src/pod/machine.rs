@@ -177,6 +177,12 @@ impl Machine {
         (machine, decision)
     }
 
+    /// The machine on which the pod runs was started anew, and with it whoever runs the pod: from here on these numbers hold,
+    /// as a kubelet reads its settings when it starts.
+    pub fn take_settings(&mut self, settings: Settings) {
+        self.state.settings = settings;
+    }
+
     /// Takes one fact; answers what is to be done.
     pub fn step(&mut self, input: &Input) -> Decision {
         self.turn(|turn| {

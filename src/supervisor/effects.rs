@@ -212,7 +212,8 @@ impl Supervisor {
             return Err(io::Error::other(format!("{} is no place for a log", path.display())));
         };
         let (directory, file) = (directory.to_owned(), file.to_string_lossy().into_owned());
-        let place = Place { container: name.to_owned(), attempt, directory, name: file };
+        let rotation = self.world.orders.choices.rotation;
+        let place = Place { container: name.to_owned(), attempt, directory, name: file, rotation };
         self.logs.insert((name.to_owned(), attempt), Copying::start(held, place, &self.happenings)?);
         Ok(())
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, ClientError, PATIENCE};
 use super::files::{self, Durability};
 use super::kept::{self, Claim, KeptError};
+pub use super::log::Rotation;
 use super::recover::CONTROL_TAG;
 use super::{clock, diagnostics};
 use crate::linux::cgroup::Cgroup;
@@ -38,6 +39,12 @@ pub struct Choices {
     pub trace: bool,
     /// For tests (`--fault-point=NAME:N`): the supervisor kills itself the Nth time that it comes to this point, once.
     pub fault_point: Option<String>,
+    /// When its log files are put aside.
+    #[serde(default)]
+    pub rotation: Rotation,
+    /// The most processes and threads that it may have.
+    #[serde(default)]
+    pub pod_pids_limit: Option<u64>,
 }
 
 /// What a supervisor is started with: `orders.json` in the run directory. Its environment is empty.

@@ -200,8 +200,14 @@ fn fold_segment(
         Ok(segment) => segment,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Killed between the snapshot and the segment after it.
-            let Some(snapshot) = snapshot else { return Ok(None) };
+            let Some(mut snapshot) = snapshot else { return Ok(None) };
             let rebooted = snapshot.header.boot_id != boot_id;
+            if rebooted {
+                snapshot.state.machine.take_settings(orders.choices.settings.clone());
+                let (journal, snapshot_length) = begin_segment(orders, number + 1, &snapshot.state)?;
+                let (state, segment) = (snapshot.state, number + 1);
+                return Ok(Some(Found { state, journal, segment, snapshot_length, rebooted, undecided: true }));
+            }
             let journal = Journal::create(&path, &state::header())?;
             let undecided = true;
             return Ok(Some(Found {
@@ -278,6 +284,10 @@ fn fold_segment(
         let journal = Journal::reopen(&path, segment.good)?;
         return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
     }
+    let mut state = state;
+    if rebooted {
+        state.machine.take_settings(orders.choices.settings.clone());
+    }
     // From here on a new segment of this version over a snapshot of what was found.
     let (journal, snapshot_length) = begin_segment(orders, number + 1, &state)?;
     Ok(Some(Found {
@@ -294,7 +304,8 @@ fn fold_segment(
 /// goes on from what was kept.
 fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
     let kept = kept::read(&orders.paths, &orders.uid).map_err(io::Error::other)?;
-    if let Some(snapshot) = kept.and_then(|kept| kept.resume) {
+    if let Some(mut snapshot) = kept.and_then(|kept| kept.resume) {
+        snapshot.state.machine.take_settings(orders.choices.settings.clone());
         let rebooted = snapshot.header.boot_id != boot_id;
         let (journal, snapshot_length) = begin_segment(orders, 1, &snapshot.state)?;
         // Kept in this boot, but its run directory was removed: its processes cannot be told from others'. As after a reboot.

@@ -7,7 +7,7 @@ use crate::paths::Paths;
 use crate::pod::input::Input;
 use crate::pod::machine::Settings;
 use crate::pod::time::{BootTime, Moment, WallTime};
-use crate::supervisor::launch::Choices;
+use crate::supervisor::launch::{Choices, Rotation};
 
 struct Place {
     orders: Orders,
@@ -24,6 +24,8 @@ impl Place {
             log_level: "info".into(),
             trace: false,
             fault_point: None,
+            rotation: Rotation::default(),
+            pod_pids_limit: None,
         };
         let orders =
             Orders { version: 1, boot_id: clock::boot_id(), paths, uid: "u-1".into(), launch: String::new(), choices };

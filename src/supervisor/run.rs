@@ -27,6 +27,7 @@ use super::streams::Copying;
 use super::world::World;
 use super::{clock, diagnostics, files, publish, recover};
 use crate::image::Image;
+use crate::linux::cgroup::Layout;
 use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
 use crate::linux::watch;
@@ -180,6 +181,9 @@ pub fn supervise(run_directory: &Path) -> u8 {
         }
     };
     diagnostics::begin(&orders);
+    if orders.choices.pod_pids_limit.is_some() {
+        Layout::limit_processes();
+    }
     if recover::has_ended(&orders) {
         return WELL;
     }

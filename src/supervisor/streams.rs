@@ -55,6 +55,8 @@ pub struct Place {
     pub directory: PathBuf,
     /// The file's name in it.
     pub name: String,
+    /// When it is put aside.
+    pub rotation: Rotation,
 }
 
 /// How a thread is doing.
@@ -268,9 +270,9 @@ impl Writer {
         let log = match log {
             Some(log) => log,
             None => {
-                let Place { directory, name, .. } = &self.place;
+                let Place { directory, name, rotation, .. } = &self.place;
                 let books = Arc::clone(&self.books);
-                let open = || ContainerLog::open(books, directory, name, Rotation::default());
+                let open = || ContainerLog::open(books, directory, name, *rotation);
                 log.insert(self.progress.at_disk(open)?)
             }
         };

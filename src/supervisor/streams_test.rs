@@ -19,7 +19,13 @@ fn start(name: &str) -> (Copying, PathBuf, [File; 2], UnboundedReceiver<Happenin
     std::os::unix::fs::symlink("nowhere", directory.join("0.log")).unwrap();
     let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let place = Place { container: "a".to_owned(), attempt: 0, directory: directory.clone(), name: "0.log".to_owned() };
+    let place = Place {
+        container: "a".to_owned(),
+        attempt: 0,
+        directory: directory.clone(),
+        name: "0.log".to_owned(),
+        rotation: Rotation::default(),
+    };
     let (happenings, happened) = unbounded_channel();
     let copying = Copying::start(Held::new([out, err]).unwrap(), place, &happenings).unwrap();
     let writers = [out_writer, err_writer].map(|writer: OwnedFd| File::from(writer));

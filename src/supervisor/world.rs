@@ -48,6 +48,7 @@ impl World {
             seccomp_default: self.orders.choices.seccomp_default,
             objects: &self.objects,
             trace: self.orders.choices.trace,
+            pids_limit: self.orders.choices.pod_pids_limit,
         }
     }
 

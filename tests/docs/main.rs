@@ -8,6 +8,7 @@ mod commands;
 mod fields;
 mod links;
 mod rules;
+mod settings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,8 @@ fn compare(name: &str, made: &str) {
 }
 
 #[test]
-fn the_pages_of_fields_and_rules_are_what_the_tables_say() {
+fn the_made_pages_are_what_the_tables_say() {
     compare("fields.md", &fields::page());
     compare("rules.md", &rules::page());
+    compare("settings.md", &settings::page());
 }

@@ -68,6 +68,8 @@ pub struct PodContext<'a> {
     pub objects: &'a dyn Objects,
     /// The stages record the result and times of each call: `apply --trace`.
     pub trace: bool,
+    /// The most processes and threads of the pod (`podPidsLimit`).
+    pub pids_limit: Option<u64>,
 }
 
 /// A process that is ready to be asked for.

@@ -11,7 +11,7 @@ use super::super::cgroup::{Cgroup, Layout};
 use super::super::machine::Machine;
 use super::super::{device, rootfs};
 use super::{PodContext, StartFailure, create, failure};
-use crate::plan::resources;
+use crate::plan::resources::{self, Limits};
 use crate::pod::input::StartStage;
 use crate::{network, volume};
 
@@ -36,7 +36,8 @@ pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
     let uid = context.uid();
     let cgroup = Cgroup::of_pod(uid);
     cgroup.create().map_err(create("the pod's cgroup cannot be made"))?;
-    cgroup.limit(&resources::of_pod(context.pod)).map_err(create("the pod's cgroup refuses its limits"))?;
+    let limits = Limits { processes: context.pids_limit, ..resources::of_pod(context.pod) };
+    cgroup.limit(&limits).map_err(create("the pod's cgroup refuses its limits"))?;
     device::restrict(context.pod, &cgroup).map_err(create("the pod's cgroup refuses its device rules"))?;
     rootfs::make_directory(&context.root_at(), 0o700).map_err(create("the pod's directory cannot be made"))?;
     // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).

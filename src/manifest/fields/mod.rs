@@ -1,4 +1,4 @@
-//! The field table: every field of a Pod, ConfigMap and Secret has exactly one row, with its type, how the API keeps
+//! The field table: every field of a Pod, ConfigMap, Secret and KubeletConfiguration has exactly one row, with its type, how the API keeps
 //! its zero value, and what podlet does with it. `decode` reads types from it, `treatment` what to refuse or note.
 //!
 //! The rows follow Kubernetes 1.36's `core/v1` and `meta/v1` types; a test walks the schema of `k8s-openapi` and finds
@@ -6,6 +6,7 @@
 
 mod container;
 mod driver;
+mod kubelet;
 mod object;
 mod placement;
 mod pod;
@@ -15,6 +16,7 @@ mod status;
 mod tests;
 mod volume;
 
+pub use kubelet::{DURATION, KUBELET_CONFIGURATION};
 pub use object::{CONFIG_MAP, POD, SECRET};
 
 /// What podlet does with a field.

@@ -11,11 +11,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use serde::{Deserialize, Serialize};
 
 use super::super::files;
 
 /// When a log file is put aside, and how many are kept (kubelet: containerLogMaxSize, containerLogMaxFiles).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
     /// Bytes.
     pub size: u64,

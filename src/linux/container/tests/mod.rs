@@ -174,6 +174,7 @@ impl World {
             seccomp_default: SeccompDefault::RuntimeDefault,
             objects: &*objects,
             trace: false,
+            pids_limit: None,
         };
         prepare_pod(&context).unwrap();
         prepare_pod(&context).expect("a second time finds all in place");
@@ -192,6 +193,7 @@ impl World {
             seccomp_default: self.seccomp_default,
             objects: &*self.objects,
             trace: false,
+            pids_limit: None,
         }
     }
 

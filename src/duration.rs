@@ -1,4 +1,4 @@
-//! Durations as Go writes them, which kubectl's flags take: `5s`, `1h30m`, `1.5h`, `0`.
+//! Durations as Go writes them, which flags and settings take: `5s`, `1h30m`, `1.5h`, `0`.
 
 use std::time::Duration;
 

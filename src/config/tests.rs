@@ -1,0 +1,88 @@
+//! Files, flags and environment against what holds.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const HEAD: &str = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+
+fn load(text: &str, overrides: &Overrides) -> Result<Config, Vec<String>> {
+    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("podlet-config-{}-{number}.yaml", std::process::id()));
+    std::fs::write(&path, format!("{HEAD}{text}")).unwrap();
+    let loaded = Config::load(&Place { path: path.clone(), named: true }, overrides);
+    std::fs::remove_file(&path).unwrap();
+    loaded.map_err(|error| match error {
+        Error::Wrong(told) => told.iter().map(|one| format!("{}: {}: {}", one.line, one.path, one.text)).collect(),
+        Error::Unreadable { source, .. } => vec![source.to_string()],
+    })
+}
+
+#[test]
+fn without_a_file_the_defaults_hold_and_a_named_one_must_be_there() {
+    let nowhere = |named| Place { path: "/nonexistent/podlet.yaml".into(), named };
+    let config = Config::load(&nowhere(false), &Overrides::default()).unwrap();
+    assert_eq!(config.rotation(), Rotation::default());
+    assert_eq!(config.pod_pids_limit(), None);
+    assert!(config.rows().iter().all(|row| row.origin == Origin::Default));
+    assert!(matches!(Config::load(&nowhere(true), &Overrides::default()), Err(Error::Unreadable { .. })));
+}
+
+#[test]
+fn each_value_says_where_it_comes_from() {
+    let text = "seccompDefault: false\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\npodPidsLimit: 100\n\
+                crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n";
+    let config = load(text, &Overrides::default()).unwrap();
+    let rows: Vec<(&str, String, u32)> = config
+        .rows()
+        .into_iter()
+        .map(|row| {
+            let Origin::File { line, .. } = row.origin else { panic!("{row:?}") };
+            (row.path, row.value.to_string(), line)
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("seccompDefault", "false".to_owned(), 3),
+            ("containerLogMaxSize", "\"64Ki\"".to_owned(), 4),
+            ("containerLogMaxFiles", "3".to_owned(), 5),
+            ("podPidsLimit", "100".to_owned(), 6),
+            ("crashLoopBackOff.maxContainerRestartPeriod", "\"1m30s\"".to_owned(), 8),
+            ("logging.verbosity", "4".to_owned(), 9),
+        ]
+    );
+    assert_eq!(config.log_level(), tracing::Level::DEBUG);
+    assert_eq!(config.rotation(), Rotation { size: 65536, files: 3 });
+    let overrides = Overrides { seccomp_default: Some(SeccompDefault::RuntimeDefault), verbosity: Some((9, false)) };
+    let config = load(text, &overrides).unwrap();
+    assert_eq!(config.seccomp_default, Set { value: true, origin: Origin::Flag("--seccomp-default") });
+    assert_eq!(config.verbosity, Set { value: 9, origin: Origin::Environment("PODLET_LOG") });
+}
+
+#[test]
+fn values_that_a_kubelet_refuses_are_refused() {
+    for (text, told) in [
+        ("containerLogMaxFiles: 1", "3: containerLogMaxFiles: must be greater than 1, found 1"),
+        (
+            "containerLogMaxSize: 10mb",
+            "3: containerLogMaxSize: expected a quantity such as 10Mi, found \"10mb\": quantities must match the \
+             regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+        (
+            "containerLogMaxSize: '0'",
+            "3: containerLogMaxSize: expected more than 0 bytes, or a negative number for no rotation",
+        ),
+        ("podPidsLimit: 0", "3: podPidsLimit: expected a number above 0, or -1 for no limit"),
+        (
+            "crashLoopBackOff: {maxContainerRestartPeriod: 301s}",
+            "3: crashLoopBackOff.maxContainerRestartPeriod: must be set between 1s and 300s, found 5m1s",
+        ),
+        ("logging: {verbosity: -1}", "3: logging.verbosity: expected a number from 0 to 10, found -1"),
+    ] {
+        assert_eq!(load(text, &Overrides::default()).err(), Some(vec![told.to_owned()]), "{text}");
+    }
+    let never = load("containerLogMaxSize: '-1'\npodPidsLimit: -5", &Overrides::default()).unwrap();
+    assert_eq!((never.rotation().size, never.pod_pids_limit()), (u64::MAX, None));
+}

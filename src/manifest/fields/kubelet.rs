@@ -1,0 +1,273 @@
+//! Rows of `KubeletConfiguration` (`kubelet.config.k8s.io/v1beta1` of Kubernetes 1.36): what podlet's settings file may hold
+//! and what podlet does with it. Read by [`crate::manifest::settings`]; `docs/settings.md` is made from it.
+
+use super::Keep::{OmitEmpty, Pointer};
+use super::Treatment::{Later, LaterFor, NoMeaning, Supported, Warned};
+use super::Type::{Bool, Int32, Int64, List, Map, Object, Quantity, Raw, Text};
+use super::{STRING, Struct, Type, embedded, row};
+
+/// `metav1.Duration`, as Go writes durations: `10s`, `1m30s`.
+pub const DURATION: Type = Text("v1.Duration");
+
+/// No typed object is made from these.
+const SIZE: usize = 0;
+
+/// `KubeletConfiguration`.
+pub static KUBELET_CONFIGURATION: Struct = Struct {
+    name: "KubeletConfiguration",
+    size: SIZE,
+    rows: &[
+        embedded("TypeMeta", "kind", STRING, OmitEmpty, Supported),
+        embedded("TypeMeta", "apiVersion", STRING, OmitEmpty, Supported),
+        row("enableServer", Bool, Pointer, NoMeaning),
+        row("staticPodPath", STRING, Pointer, Later),
+        row("podLogsDir", STRING, Pointer, Later),
+        row("syncFrequency", DURATION, Pointer, NoMeaning),
+        row("fileCheckFrequency", DURATION, Pointer, NoMeaning),
+        row("httpCheckFrequency", DURATION, Pointer, NoMeaning),
+        row("staticPodURL", STRING, Pointer, Later),
+        row("staticPodURLHeader", Map("", &List(&STRING)), Pointer, Later),
+        row("address", STRING, Pointer, NoMeaning),
+        row("port", Int32, Pointer, NoMeaning),
+        row("readOnlyPort", Int32, Pointer, NoMeaning),
+        row("tlsCertFile", STRING, Pointer, NoMeaning),
+        row("tlsPrivateKeyFile", STRING, Pointer, NoMeaning),
+        row("tlsCipherSuites", List(&STRING), Pointer, NoMeaning),
+        row("tlsCurvePreferences", List(&Int32), Pointer, NoMeaning),
+        row("tlsMinVersion", STRING, Pointer, NoMeaning),
+        row("rotateCertificates", Bool, Pointer, NoMeaning),
+        row("serverTLSBootstrap", Bool, Pointer, NoMeaning),
+        row("authentication", Object(&KUBELET_AUTHENTICATION), Pointer, NoMeaning),
+        row("authorization", Object(&KUBELET_AUTHORIZATION), Pointer, NoMeaning),
+        row("registryPullQPS", Int32, Pointer, Warned),
+        row("registryBurst", Int32, Pointer, Warned),
+        row(
+            "imagePullCredentialsVerificationPolicy",
+            Text("v1beta1.ImagePullCredentialsVerificationPolicy"),
+            Pointer,
+            Later,
+        ),
+        row("preloadedImagesVerificationAllowlist", List(&STRING), Pointer, Later),
+        row("eventRecordQPS", Int32, Pointer, NoMeaning),
+        row("eventBurst", Int32, Pointer, NoMeaning),
+        row("enableDebuggingHandlers", Bool, Pointer, NoMeaning),
+        row("enableContentionProfiling", Bool, Pointer, NoMeaning),
+        row("healthzPort", Int32, Pointer, NoMeaning),
+        row("healthzBindAddress", STRING, Pointer, NoMeaning),
+        row("oomScoreAdj", Int32, Pointer, Later),
+        row("clusterDomain", STRING, Pointer, Warned),
+        row("clusterDNS", List(&STRING), Pointer, Warned),
+        row("streamingConnectionIdleTimeout", DURATION, Pointer, NoMeaning),
+        row("nodeStatusUpdateFrequency", DURATION, Pointer, NoMeaning),
+        row("nodeStatusReportFrequency", DURATION, Pointer, NoMeaning),
+        row("nodeLeaseDurationSeconds", Int32, Pointer, NoMeaning),
+        row("imageMinimumGCAge", DURATION, Pointer, Warned),
+        row("imageMaximumGCAge", DURATION, Pointer, Warned),
+        row("imageGCHighThresholdPercent", Int32, Pointer, Warned),
+        row("imageGCLowThresholdPercent", Int32, Pointer, Warned),
+        row("volumeStatsAggPeriod", DURATION, Pointer, NoMeaning),
+        row("kubeletCgroups", STRING, Pointer, Later),
+        row("systemCgroups", STRING, Pointer, Later),
+        row("cgroupRoot", STRING, Pointer, Later),
+        row("cgroupsPerQOS", Bool, Pointer, Warned),
+        row("cgroupDriver", STRING, Pointer, NoMeaning),
+        row("cpuManagerPolicy", STRING, Pointer, LaterFor(&["static"])),
+        row("singleProcessOOMKill", Bool, Pointer, LaterFor(&["true"])),
+        row("cpuManagerPolicyOptions", Map("", &STRING), Pointer, Later),
+        row("cpuManagerReconcilePeriod", DURATION, Pointer, NoMeaning),
+        row("memoryManagerPolicy", STRING, Pointer, LaterFor(&["Static"])),
+        row("topologyManagerPolicy", STRING, Pointer, LaterFor(&["best-effort", "restricted", "single-numa-node"])),
+        row("topologyManagerScope", STRING, Pointer, NoMeaning),
+        row("topologyManagerPolicyOptions", Map("", &STRING), Pointer, Later),
+        row("qosReserved", Map("", &STRING), Pointer, Later),
+        row("runtimeRequestTimeout", DURATION, Pointer, NoMeaning),
+        row("hairpinMode", STRING, Pointer, NoMeaning),
+        row("maxPods", Int32, Pointer, Later),
+        row("podCIDR", STRING, Pointer, Later),
+        row("podPidsLimit", Int64, Pointer, Supported),
+        row("resolvConf", STRING, Pointer, Later),
+        row("runOnce", Bool, Pointer, LaterFor(&["true"])),
+        row("cpuCFSQuota", Bool, Pointer, LaterFor(&["false"])),
+        row("cpuCFSQuotaPeriod", DURATION, Pointer, Later),
+        row("nodeStatusMaxImages", Int32, Pointer, NoMeaning),
+        row("maxOpenFiles", Int64, Pointer, Warned),
+        row("contentType", STRING, Pointer, NoMeaning),
+        row("kubeAPIQPS", Int32, Pointer, NoMeaning),
+        row("kubeAPIBurst", Int32, Pointer, NoMeaning),
+        row("serializeImagePulls", Bool, Pointer, Warned),
+        row("maxParallelImagePulls", Int32, Pointer, Warned),
+        row("evictionHard", Map("", &STRING), Pointer, Later),
+        row("evictionSoft", Map("", &STRING), Pointer, Later),
+        row("evictionSoftGracePeriod", Map("", &STRING), Pointer, Later),
+        row("evictionPressureTransitionPeriod", DURATION, Pointer, NoMeaning),
+        row("evictionMaxPodGracePeriod", Int32, Pointer, Later),
+        row("evictionMinimumReclaim", Map("", &STRING), Pointer, Later),
+        row("mergeDefaultEvictionSettings", Bool, Pointer, NoMeaning),
+        row("podsPerCore", Int32, Pointer, Later),
+        row("enableControllerAttachDetach", Bool, Pointer, NoMeaning),
+        row("protectKernelDefaults", Bool, Pointer, LaterFor(&["true"])),
+        row("makeIPTablesUtilChains", Bool, Pointer, NoMeaning),
+        row("iptablesMasqueradeBit", Int32, Pointer, NoMeaning),
+        row("iptablesDropBit", Int32, Pointer, NoMeaning),
+        row("featureGates", Map("", &Bool), Pointer, Warned),
+        row("failSwapOn", Bool, Pointer, LaterFor(&["true"])),
+        row("memorySwap", Object(&MEMORY_SWAP_CONFIGURATION), Pointer, Supported),
+        row("containerLogMaxSize", STRING, Pointer, Supported),
+        row("containerLogMaxFiles", Int32, Pointer, Supported),
+        row("containerLogMaxWorkers", Int32, Pointer, NoMeaning),
+        row("containerLogMonitorInterval", DURATION, Pointer, NoMeaning),
+        row(
+            "configMapAndSecretChangeDetectionStrategy",
+            Text("v1beta1.ResourceChangeDetectionStrategy"),
+            Pointer,
+            NoMeaning,
+        ),
+        row("systemReserved", Map("", &STRING), Pointer, Later),
+        row("kubeReserved", Map("", &STRING), Pointer, Later),
+        row("reservedSystemCPUs", STRING, Pointer, Later),
+        row("showHiddenMetricsForVersion", STRING, Pointer, NoMeaning),
+        row("systemReservedCgroup", STRING, Pointer, Later),
+        row("kubeReservedCgroup", STRING, Pointer, Later),
+        row("enforceNodeAllocatable", List(&STRING), Pointer, Warned),
+        row("allowedUnsafeSysctls", List(&STRING), Pointer, Later),
+        row("volumePluginDir", STRING, Pointer, NoMeaning),
+        row("providerID", STRING, Pointer, NoMeaning),
+        row("kernelMemcgNotification", Bool, Pointer, NoMeaning),
+        row("logging", Object(&LOGGING_CONFIGURATION), Pointer, Supported),
+        row("enableSystemLogHandler", Bool, Pointer, NoMeaning),
+        row("enableSystemLogQuery", Bool, Pointer, NoMeaning),
+        row("shutdownGracePeriod", DURATION, Pointer, Later),
+        row("shutdownGracePeriodCriticalPods", DURATION, Pointer, Later),
+        row("shutdownGracePeriodByPodPriority", List(&Object(&SHUTDOWN_GRACE_PERIOD_BY_POD_PRIORITY)), Pointer, Later),
+        row("crashLoopBackOff", Object(&CRASH_LOOP_BACK_OFF_CONFIG), Pointer, Supported),
+        row("reservedMemory", List(&Object(&MEMORY_RESERVATION)), Pointer, Later),
+        row("enableProfilingHandler", Bool, Pointer, NoMeaning),
+        row("enableDebugFlagsHandler", Bool, Pointer, NoMeaning),
+        row("seccompDefault", Bool, Pointer, Supported),
+        row("memoryThrottlingFactor", Raw, Pointer, Later),
+        row(
+            "memoryReservationPolicy",
+            Text("v1beta1.MemoryReservationPolicy"),
+            Pointer,
+            LaterFor(&["TieredReservation"]),
+        ),
+        row("registerWithTaints", List(&Object(&TAINT)), Pointer, NoMeaning),
+        row("registerNode", Bool, Pointer, NoMeaning),
+        row("tracing", Object(&TRACING_CONFIGURATION), Pointer, Later),
+        row("localStorageCapacityIsolation", Bool, Pointer, Warned),
+        row("containerRuntimeEndpoint", STRING, Pointer, NoMeaning),
+        row("imageServiceEndpoint", STRING, Pointer, NoMeaning),
+        row("failCgroupV1", Bool, Pointer, LaterFor(&["true"])),
+        row("userNamespaces", Object(&USER_NAMESPACES), Pointer, Later),
+    ],
+};
+
+/// `KubeletAuthentication`.
+pub static KUBELET_AUTHENTICATION: Struct = Struct {
+    name: "KubeletAuthentication",
+    size: SIZE,
+    rows: &[
+        row("x509", Object(&KUBELET_X509_AUTHENTICATION), Pointer, NoMeaning),
+        row("webhook", Object(&KUBELET_WEBHOOK_AUTHENTICATION), Pointer, NoMeaning),
+        row("anonymous", Object(&KUBELET_ANONYMOUS_AUTHENTICATION), Pointer, NoMeaning),
+    ],
+};
+
+/// `KubeletX509Authentication`.
+pub static KUBELET_X509_AUTHENTICATION: Struct =
+    Struct { name: "KubeletX509Authentication", size: SIZE, rows: &[row("clientCAFile", STRING, Pointer, NoMeaning)] };
+
+/// `KubeletWebhookAuthentication`.
+pub static KUBELET_WEBHOOK_AUTHENTICATION: Struct = Struct {
+    name: "KubeletWebhookAuthentication",
+    size: SIZE,
+    rows: &[row("enabled", Bool, Pointer, NoMeaning), row("cacheTTL", DURATION, Pointer, NoMeaning)],
+};
+
+/// `KubeletAnonymousAuthentication`.
+pub static KUBELET_ANONYMOUS_AUTHENTICATION: Struct =
+    Struct { name: "KubeletAnonymousAuthentication", size: SIZE, rows: &[row("enabled", Bool, Pointer, NoMeaning)] };
+
+/// `KubeletAuthorization`.
+pub static KUBELET_AUTHORIZATION: Struct = Struct {
+    name: "KubeletAuthorization",
+    size: SIZE,
+    rows: &[
+        row("mode", Text("v1beta1.KubeletAuthorizationMode"), Pointer, NoMeaning),
+        row("webhook", Object(&KUBELET_WEBHOOK_AUTHORIZATION), Pointer, NoMeaning),
+    ],
+};
+
+/// `KubeletWebhookAuthorization`.
+pub static KUBELET_WEBHOOK_AUTHORIZATION: Struct = Struct {
+    name: "KubeletWebhookAuthorization",
+    size: SIZE,
+    rows: &[
+        row("cacheAuthorizedTTL", DURATION, Pointer, NoMeaning),
+        row("cacheUnauthorizedTTL", DURATION, Pointer, NoMeaning),
+    ],
+};
+
+/// `MemorySwapConfiguration`.
+pub static MEMORY_SWAP_CONFIGURATION: Struct = Struct {
+    name: "MemorySwapConfiguration",
+    size: SIZE,
+    rows: &[row("swapBehavior", STRING, Pointer, LaterFor(&["LimitedSwap"]))],
+};
+
+/// `LoggingConfiguration`.
+pub static LOGGING_CONFIGURATION: Struct = Struct {
+    name: "LoggingConfiguration",
+    size: SIZE,
+    rows: &[
+        row("format", STRING, Pointer, LaterFor(&["json"])),
+        row("flushFrequency", Raw, Pointer, NoMeaning),
+        row("verbosity", Int64, Pointer, Supported),
+        row("vmodule", Raw, Pointer, Later),
+        row("options", Raw, Pointer, NoMeaning),
+    ],
+};
+
+/// `ShutdownGracePeriodByPodPriority`.
+pub static SHUTDOWN_GRACE_PERIOD_BY_POD_PRIORITY: Struct = Struct {
+    name: "ShutdownGracePeriodByPodPriority",
+    size: SIZE,
+    rows: &[row("priority", Int32, Pointer, NoMeaning), row("shutdownGracePeriodSeconds", Int64, Pointer, NoMeaning)],
+};
+
+/// `CrashLoopBackOffConfig`.
+pub static CRASH_LOOP_BACK_OFF_CONFIG: Struct = Struct {
+    name: "CrashLoopBackOffConfig",
+    size: SIZE,
+    rows: &[row("maxContainerRestartPeriod", DURATION, Pointer, Supported)],
+};
+
+/// `MemoryReservation`.
+pub static MEMORY_RESERVATION: Struct = Struct {
+    name: "MemoryReservation",
+    size: SIZE,
+    rows: &[row("numaNode", Int32, Pointer, NoMeaning), row("limits", Map("", &Quantity), Pointer, NoMeaning)],
+};
+
+/// `Taint`.
+pub static TAINT: Struct = Struct {
+    name: "Taint",
+    size: SIZE,
+    rows: &[
+        row("key", STRING, Pointer, NoMeaning),
+        row("value", STRING, Pointer, NoMeaning),
+        row("effect", Text("v1beta1.TaintEffect"), Pointer, NoMeaning),
+        row("timeAdded", Raw, Pointer, NoMeaning),
+    ],
+};
+
+/// `TracingConfiguration`.
+pub static TRACING_CONFIGURATION: Struct = Struct {
+    name: "TracingConfiguration",
+    size: SIZE,
+    rows: &[row("endpoint", STRING, Pointer, NoMeaning), row("samplingRatePerMillion", Int32, Pointer, NoMeaning)],
+};
+
+/// `UserNamespaces`.
+pub static USER_NAMESPACES: Struct =
+    Struct { name: "UserNamespaces", size: SIZE, rows: &[row("idsPerPod", Int64, Pointer, NoMeaning)] };
