@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io::{BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,6 +41,8 @@ impl Podlet {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("podlet-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&root).expect("the test's directory");
+        // Some tests run a copy of podlet there as another user.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("the test's directory");
         Podlet { root, guard: Some(guard) }
     }
 
@@ -206,10 +209,15 @@ pub fn processes_of(uid: &str) -> Vec<i32> {
 }
 
 /// Waits for something that gives no event of its own, such as a file that a container writes.
-pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
+pub fn until(what: &str, reached: impl FnMut() -> bool) {
+    until_within(PATIENCE, what, reached);
+}
+
+/// As [`until`], for what takes longer by itself.
+pub fn until_within(patience: Duration, what: &str, mut reached: impl FnMut() -> bool) {
     let begin = std::time::Instant::now();
     while !reached() {
-        assert!(begin.elapsed() < PATIENCE, "never came about: {what}");
+        assert!(begin.elapsed() < patience, "never came about: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

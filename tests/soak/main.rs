@@ -1,5 +1,6 @@
-//! Long sweeps over real pods: the supervisor killed at every point of its protocols, killed at random many times, and a
-//! thousand restarts after which nothing has piled up. An ordinary test run tries a sample; whole they are run by
+//! Long sweeps over real pods: the supervisor killed at every point of its protocols, killed at random many times, a
+//! thousand restarts after which nothing has piled up, and the waits of all rules up to the longest. An ordinary test run
+//! tries a sample; whole they are run by
 //!
 //! ```text
 //! PODLET_TEST_BUDGET=all cargo test --test soak -- --nocapture --test-threads=1
@@ -16,3 +17,4 @@ mod common;
 mod restarts;
 mod storm;
 mod sweep;
+mod waits;
