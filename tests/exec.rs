@@ -1,14 +1,12 @@
-//! `podlet exec` through the program, with real pods: over pipes, over a terminal, and killed.
+//! `podlet exec` through the program, with real pods: over pipes, and killed. Terminals are in `exec_terminal.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use common::podlet::{Podlet, container, processes_of, text, until};
-use nix::pty::{Winsize, openpty};
 
 const POD: &str = "
 apiVersion: v1
@@ -66,39 +64,10 @@ fn output_errors_input_and_exit_codes_are_passed_on() {
     assert!(received == sent, "{} bytes came back of {}", received.len(), sent.len());
 
     let refused = podlet.fail(&["exec", "web", "-c", "x", "--", "true"]);
-    assert_eq!(refused, "Error from server (BadRequest): container x is not valid for pod web\n");
+    assert_eq!(refused, "error: container x is not valid for pod web out of: a, b\n");
     let refused = podlet.fail(&["exec", "web", "-c", "a", "--", "no-such-program"]);
     assert!(refused.contains("no-such-program"), "{refused}");
     until("nothing of the commands is left", || !runs(&uid, "cat") && !runs(&uid, "sh"));
-    podlet.finish();
-}
-
-#[test]
-fn a_terminal_is_one_inside_and_has_the_callers_size() {
-    let (podlet, _) = started();
-    let size = Winsize { ws_row: 33, ws_col: 101, ws_xpixel: 0, ws_ypixel: 0 };
-    let pty = openpty(&size, None).unwrap();
-    let before = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
-    let mut command =
-        podlet.command(&["exec", "-it", "web", "-c", "a", "--", "sh", "-c", "stty size; read x; echo got $x"]);
-    let slave = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
-    let mut master = File::from(pty.master);
-    let mut seen = String::new();
-    let mut read_until = |wanted: &str, master: &mut File| {
-        let mut piece = [0; 4096];
-        while !seen.contains(wanted) {
-            let length = master.read(&mut piece).unwrap();
-            assert!(length > 0, "ended before {wanted:?}: {seen}");
-            seen.push_str(&String::from_utf8_lossy(&piece[..length]));
-        }
-    };
-    read_until("33 101", &mut master);
-    master.write_all(b"hello\r").unwrap();
-    read_until("got hello", &mut master);
-    assert!(child.wait().unwrap().success());
-    let after = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
-    assert_eq!(after.local_flags, before.local_flags, "the terminal is as it was");
     podlet.finish();
 }
 

@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use super::everywhere::Everywhere;
 use super::logs::choose;
 use super::{Caller, Failure, ask, resource};
-use crate::supervisor::exec_session::ExecSession;
+use crate::supervisor::client::ClientError;
+use crate::supervisor::exec_session::{self, ExecSession};
 use session::{End, Session};
 use terminal::Raw;
 
@@ -80,9 +81,9 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             Ok(u8::try_from(code).unwrap_or(1))
         }
         End::Signal(signal) => Ok(u8::try_from(128 + signal).unwrap_or(1)),
-        // The kubelet's words for a container of which nothing runs; others are podlet's own.
+        // The kubelet's words for a container of which nothing runs, as the API server passes them on; others are podlet's own.
         End::Refused(message) if message.starts_with("container not found") => {
-            Err(Failure::Error(format!("unable to upgrade connection: {message}")))
+            Err(Failure::Error(format!("Internal error occurred: unable to upgrade connection: {message}")))
         }
         End::Refused(message) => Err(Failure::Error(message)),
         End::Unknown => Err(Failure::error(
@@ -94,11 +95,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
 fn container(pod: &Pod, words: &Words, caller: &mut Caller<'_>) -> Result<String, Failure> {
     match words.container.as_deref().filter(|name| !name.is_empty()) {
         None => choose::default_container(pod, words.quiet, caller),
-        Some(name) if ask::container_names(pod).iter().any(|(there, _)| there == name) => Ok(name.to_owned()),
-        Some(name) => {
-            let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-            Err(Failure::bad_request(format!("container {name} is not valid for pod {pod_name}")))
-        }
+        Some(name) => choose::check_container(pod, name).map(|()| name.to_owned()),
     }
 }
 
@@ -115,11 +112,19 @@ fn wants_terminal(words: &Words, caller: &mut Caller<'_>) -> bool {
 }
 
 fn session(pod: &Pod, container: &str, tty: bool, words: &Words, caller: &mut Caller<'_>) -> Result<End, Failure> {
-    let made = if tty { Session::over_terminal() } else { Session::over_pipes(words.stdin) };
+    let talk = |error: ClientError| Failure::Error(error.to_string());
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let made = if tty {
+        match exec_session::first_process(&caller.paths, uid, container) {
+            Ok(pid) => Session::over_terminal(pid),
+            Err(ClientError::Refused(message)) => return Ok(End::Refused(message)),
+            Err(error) => return Err(talk(error)),
+        }
+    } else {
+        Session::over_pipes(words.stdin)
+    };
     let (session, ends) =
         made.map_err(|error| Failure::Error(format!("could not make the command's streams: {error}")))?;
-    let talk = |error: crate::supervisor::client::ClientError| Failure::Error(error.to_string());
-    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let running = ExecSession::start(&caller.paths, uid, container, &words.command, tty, ends).map_err(talk)?;
     let raw = if tty {
         Some(Raw::take().map_err(|error| Failure::Error(format!("could not take the terminal: {error}")))?)

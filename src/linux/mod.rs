@@ -18,6 +18,7 @@ pub mod programs;
 pub mod resolve;
 pub mod rootfs;
 pub mod seccomp;
+pub mod session;
 pub mod syscall;
 pub mod terminal;
 pub mod trace;

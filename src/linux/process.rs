@@ -15,10 +15,26 @@ pub fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<i32> {
 /// When the process was started, in ticks since boot: starttime of proc_pid_stat(5), field 22. With its number that names it: no
 /// number comes again within a tick.
 pub fn started_at(pid: i32) -> io::Result<u64> {
+    let field = stat_field(pid, 22)?;
+    field.parse().map_err(|_| io::Error::other(format!("/proc/{pid}/stat: field 22 is {field:?}")))
+}
+
+/// The session of a process that lives: field 6 of proc_pid_stat(5). The dead that nobody reaps have none.
+pub fn session_of(pid: i32) -> Option<i32> {
+    if is_dead(pid) { None } else { stat_field(pid, 6).ok()?.parse().ok() }
+}
+
+/// Whether a process runs no more, or is gone: field 3 of proc_pid_stat(5).
+pub fn is_dead(pid: i32) -> bool {
+    stat_field(pid, 3).map_or(true, |state| matches!(state.as_str(), "Z" | "X"))
+}
+
+/// A field of proc_pid_stat(5), by its number there; from 3 on.
+fn stat_field(pid: i32, number: usize) -> io::Result<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name stands in parentheses and may hold blanks and parentheses itself; behind it comes field 3.
-    let field = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(22 - 3));
-    field.and_then(|field| field.parse().ok()).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat: no field 22")))
+    let field = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(number.checked_sub(3)?));
+    field.map(str::to_owned).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat: no field {number}")))
 }
 
 /// Whether the process has not been reaped: a look by pid made before this was a look at the right process.

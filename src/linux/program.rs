@@ -92,9 +92,7 @@ pub fn candidates(
             if command.starts_with('/') { clean(command) } else { clean(&format!("{working_directory}/{command}")) };
         let hidden = mounts.iter().any(|mount| is_below(&absolute, mount));
         return match files.metadata(&absolute) {
-            Ok(found) if !hidden && found.is_dir() => {
-                Err(format!("exec: \"{command}\": is a directory: permission denied"))
-            }
+            Ok(found) if !hidden && found.is_dir() => Err(format!("exec: \"{command}\": is a directory")),
             _ => Ok(vec![command.to_owned()]),
         };
     }

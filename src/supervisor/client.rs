@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    fn unexpected(&self, reason: String) -> ClientError {
+    pub(super) fn unexpected(&self, reason: String) -> ClientError {
         ClientError::Unexpected { program: self.server.program.clone(), reason }
     }
 

@@ -76,6 +76,11 @@ pub enum Request {
         /// As in `Exec`.
         id: String,
     },
+    /// Which process is a container's first, so that a terminal can be made that the container knows. Answer: `Process`.
+    Process {
+        /// Which container.
+        container: String,
+    },
     /// Ends the exec of this connection (the client is going away) with a signal.
     ExecSignal {
         /// Its number.
@@ -111,6 +116,11 @@ pub enum Answer {
         /// What, why, and the way out.
         message: String,
     },
+    /// A running container's first process.
+    Process {
+        /// As the host sees it.
+        pid: i32,
+    },
     /// The exec's process runs.
     ExecStarted {
         /// As the host sees it.
@@ -139,6 +149,7 @@ impl Answer {
             Answer::State { .. } => "state",
             Answer::Accepted => "accepted",
             Answer::Refused { .. } => "refused",
+            Answer::Process { .. } => "process",
             Answer::ExecStarted { .. } => "execStarted",
             Answer::ExecEnded { .. } => "execEnded",
             Answer::Removed => "removed",

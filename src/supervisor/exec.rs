@@ -1,9 +1,10 @@
 //! `exec`: a further process in a running container. The client owns its pipes or terminal and copies; the supervisor asks
-//! the keeper for the process and reports its code. When the client's connection ends, so does what it was running.
+//! the keeper for the process and reports its code. When the client's connection ends, so does what it was running: its
+//! session is hung up as by a lost terminal, and what is left of it after [`HANG_UP_GRACE`] is killed.
 //!
 //! An exec survives its supervisor: the keeper knows it by the id that the client has given it, the code of one that has
 //! ended is in the journal, and the client connects again and asks ([`super::exec_session`]). One whose client does not
-//! come back in time is killed.
+//! come back in time is ended as one whose client is gone.
 //!
 //! The ids of these spawns (`exec/<the client's>`) are no effects of the machine, which knows nothing of them.
 
@@ -11,16 +12,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
 use super::clock;
 use super::control::Answer;
 use super::fault::{self, Point};
 use super::run::{Happening, Supervisor};
 use super::world::find_container;
+use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, Prepared, Session};
-use crate::linux::pidfd;
+use crate::linux::{pidfd, process, session};
 use crate::pod::effect::EffectId;
 use crate::pod::input::Exit;
 
@@ -29,6 +28,9 @@ const TAG: &str = "exec/";
 
 /// How long clients have to come back after their supervisor's death.
 const RETURN: Duration = Duration::from_secs(10);
+
+/// Between SIGHUP and SIGKILL for a command whose client is gone.
+const HANG_UP_GRACE: Duration = Duration::from_secs(10);
 
 /// One exec.
 #[derive(Debug, Default)]
@@ -39,6 +41,17 @@ pub struct Exec {
     pid: Option<i32>,
     /// Its program runs.
     started: bool,
+    /// The kernel tells its session of the terminal's end.
+    tty: bool,
+    /// Its client is gone.
+    hung_up: bool,
+}
+
+/// The session of an exec whose client is gone: what is left of it in the end.
+#[derive(Debug)]
+pub struct HungUp {
+    leader: OwnedFd,
+    pid: i32,
 }
 
 /// Whether a spawn is an exec.
@@ -76,7 +89,8 @@ impl Supervisor {
         }
         match self.prepare_exec(what, descriptors) {
             Ok(prepared) => {
-                self.execs.insert(id.clone(), Exec { connection: Some(connection), ..Exec::default() });
+                let exec = Exec { connection: Some(connection), tty: what.2, ..Exec::default() };
+                self.execs.insert(id.clone(), exec);
                 if let Err(error) = self.spawn(&EffectId(id.clone()), prepared, &[]).await {
                     self.exec_failed(&id, format!("could not ask the keeper for a process: {error}"));
                 }
@@ -92,9 +106,7 @@ impl Supervisor {
     ) -> Result<Prepared, String> {
         let pod = self.pod();
         let spec = find_container(&pod, name).ok_or_else(|| format!("container {name} is not valid for pod"))?;
-        let running = self.state.containers.get(name).ok_or_else(|| format!("container not found (\"{name}\")"))?;
-        let init =
-            self.first_process(name, running.attempt).ok_or_else(|| format!("container {name} is not running"))?;
+        let (current, init) = self.running_container(name)?;
         let Some((_, image)) = self.state.images.get(name) else {
             return Err(format!("the image of container {name} is not known any more"));
         };
@@ -103,10 +115,25 @@ impl Supervisor {
         };
         let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let context = self.world.context(&pod);
-        let environment = self.environments.get(name).filter(|(attempt, _)| *attempt == running.attempt);
+        let environment = self.environments.get(name).filter(|(attempt, _)| *attempt == current);
         let environment = environment.map(|(_, kept)| kept.as_fd());
         let session = Session { command, tty, stdio, environment };
         container::prepare_exec(&context, spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
+    }
+
+    fn running_container(&self, name: &str) -> Result<(u32, Rc<OwnedFd>), String> {
+        // The kubelet's words for one of which nothing runs.
+        let found = self.state.containers.get(name);
+        let found = found.and_then(|running| Some((running.attempt, self.first_process(name, running.attempt)?)));
+        found.ok_or_else(|| format!("container not found (\"{name}\")"))
+    }
+
+    pub(super) fn tell_process(&mut self, connection: u64, container: &str) {
+        let pid = self.running_container(container).and_then(|(_, first)| {
+            process::pid_of(first.as_fd()).map_err(|_| format!("container not found (\"{container}\")"))
+        });
+        let answer = pid.map_or_else(|message| Answer::Refused { message }, |pid| Answer::Process { pid });
+        self.connections.answer(connection, &answer);
     }
 
     /// A client whose supervisor died asks this one.
@@ -150,6 +177,9 @@ impl Supervisor {
     pub(super) fn exec_spawned(&mut self, id: &str, pid: i32) {
         if let Some(exec) = self.execs.get_mut(id) {
             exec.pid = Some(pid);
+            if exec.hung_up {
+                self.hang_up_session(id);
+            }
         }
         self.tell_started(id);
     }
@@ -164,7 +194,7 @@ impl Supervisor {
     /// The program runs when its stage's status pipe has closed, and has a pid when the keeper has reported it: either may
     /// come first.
     fn tell_started(&mut self, id: &str) {
-        if let Some(Exec { connection: Some(connection), pid: Some(pid), started: true }) = self.execs.get(id) {
+        if let Some(Exec { connection: Some(connection), pid: Some(pid), started: true, .. }) = self.execs.get(id) {
             self.connections.answer(*connection, &Answer::ExecStarted { pid: *pid });
             fault::at(Point::Answered);
         }
@@ -193,7 +223,7 @@ impl Supervisor {
         }
     }
 
-    /// The client is gone: what it was running is killed.
+    /// The client is gone, and what it was running is to go.
     pub(super) fn end_exec(&mut self, connection: u64) {
         self.end_execs_of(Some(connection));
     }
@@ -202,19 +232,50 @@ impl Supervisor {
         self.end_execs_of(None);
     }
 
-    /// Kills processes, and the sessions that they lead.
     fn end_execs_of(&mut self, connection: Option<u64>) {
-        let ids: Vec<String> =
-            self.execs.iter().filter(|(_, exec)| exec.connection == connection).map(|(id, _)| id.clone()).collect();
+        let gone = self.execs.iter_mut().filter(|(_, exec)| exec.connection == connection && !exec.hung_up);
+        let ids: Vec<String> = gone
+            .map(|(id, exec)| {
+                (exec.connection, exec.hung_up) = (None, true);
+                id.clone()
+            })
+            .collect();
         for id in ids {
-            let Some(exec) = self.execs.remove(&id) else { continue };
-            let Some(pidfd) = self.processes.get(&id).map(Rc::clone) else { continue };
-            // The group first: as long as its leader was not reaped (it is still in `processes`), its number is its own.
-            if let Some(pid) = exec.pid {
-                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            let _ = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+            self.hang_up_session(&id);
         }
+    }
+
+    /// What the kernel does when a terminal is taken away, done for pipes too: SIGHUP, and SIGCONT so that what is stopped
+    /// hears it. One that is not made yet is hung up when it is.
+    fn hang_up_session(&mut self, id: &str) {
+        let Some((pid, tty)) = self.execs.get(id).and_then(|exec| Some((exec.pid?, exec.tty))) else { return };
+        let Some(leader) = self.processes.get(id).and_then(|pidfd| pidfd.try_clone().ok()) else { return };
+        let hung_up = HungUp { leader, pid };
+        if !tty {
+            for signal in [nix::libc::SIGHUP, nix::libc::SIGCONT] {
+                hung_up.session().signal(&self.pod_processes(), signal);
+            }
+        }
+        let happenings = self.happenings.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(HANG_UP_GRACE).await;
+            let _ = happenings.send(Happening::HungUpLongEnough(hung_up));
+        });
+    }
+
+    /// What has not gone by itself is killed.
+    pub(super) fn kill_session(&mut self, hung_up: &HungUp) {
+        hung_up.session().kill(|| self.pod_processes());
+    }
+
+    fn pod_processes(&self) -> Vec<i32> {
+        Cgroup::of_pod(self.world.uid()).processes()
+    }
+}
+
+impl HungUp {
+    fn session(&self) -> session::Session<'_> {
+        session::Session { leader: self.leader.as_fd(), number: self.pid }
     }
 }
 

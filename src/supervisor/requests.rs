@@ -44,6 +44,7 @@ impl Supervisor {
                 fault::begin(Phase::Exec);
                 self.exec(connection, &id, (&container, &command, tty), descriptors).await;
             }
+            Request::Process { container } => self.tell_process(connection, &container),
             Request::ExecResume { id } => self.resume_exec(connection, &id),
             Request::ExecSignal { signal } => self.signal_exec(connection, signal),
             #[allow(unreachable_patterns)]

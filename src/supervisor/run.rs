@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ahead::Ahead;
 use super::control::Request;
-use super::exec::Exec;
+use super::exec::{Exec, HungUp};
 use super::fault::{self, Point};
 use super::journal::Journal;
 use super::launch::Orders;
@@ -97,6 +97,8 @@ pub enum Happening {
     Again(Asked),
     /// Clients of a predecessor's execs have had their time to come back.
     ExecsUnclaimed,
+    /// What an exec was running whose client is gone has had its time to end.
+    HungUpLongEnough(HungUp),
     /// A signal came for this process itself.
     Signal(i32),
     /// What was published may be older than what is.
@@ -311,6 +313,7 @@ impl Supervisor {
             Happening::Disconnected { connection } => self.hang_up(connection),
             Happening::ProcessEnded { id } => self.process_ended(&id).await,
             Happening::ExecsUnclaimed => self.end_unclaimed_execs(),
+            Happening::HungUpLongEnough(hung_up) => self.kill_session(&hung_up),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {
                 tracing::info!(number, "ending on a signal; the keeper starts another supervisor");

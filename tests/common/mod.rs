@@ -4,4 +4,5 @@
 
 pub mod kills;
 pub mod podlet;
+pub mod pty;
 pub mod residue;

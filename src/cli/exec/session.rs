@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
 use nix::unistd::{pipe2, read, write};
 
 use super::super::{Caller, Failure};
 use super::terminal::Raw;
-use crate::linux::terminal;
+use crate::linux::terminal::{self, Pair};
 use crate::supervisor::client::ClientError;
 use crate::supervisor::exec_session::{ExecSession, Step};
 
@@ -76,13 +75,18 @@ impl Session {
         Ok((Session { input, outputs, tty: false }, [in_read, out_write, err_write]))
     }
 
-    /// Over a new terminal of the size of the caller's.
-    pub fn over_terminal() -> io::Result<(Session, [OwnedFd; 3])> {
-        let size = terminal::size(io::stdin().as_fd()).ok();
-        let pty = openpty(size.as_ref(), None)?;
-        let input = Some(Input::new(pty.master.try_clone()?)?);
-        let outputs = vec![Output::new(pty.master, To::Out)?];
-        let slaves = [pty.slave.try_clone()?, pty.slave.try_clone()?, pty.slave];
+    /// Over a new terminal of the size of the caller's, one of the container whose first process this is.
+    pub fn over_terminal(first_process: i32) -> io::Result<(Session, [OwnedFd; 3])> {
+        let Pair { master, slave } = terminal::open_in(first_process).or_else(|error| {
+            tracing::debug!("the container's own terminals are out of reach, the machine's are used: {error}");
+            terminal::open_here()
+        })?;
+        if let Ok(size) = terminal::size(io::stdin().as_fd()) {
+            terminal::set_size(master.as_fd(), &size)?;
+        }
+        let input = Some(Input::new(master.try_clone()?)?);
+        let outputs = vec![Output::new(master, To::Out)?];
+        let slaves = [slave.try_clone()?, slave.try_clone()?, slave];
         Ok((Session { input, outputs, tty: true }, slaves))
     }
 
