@@ -80,6 +80,11 @@ impl Paths {
         self.pod_run(uid).join("supervisor.log")
     }
 
+    /// The same of a pod that is over, or stopped: what was said before its run directory went.
+    pub fn kept_supervisor_log(&self, uid: &str) -> PathBuf {
+        self.history(uid).join("supervisor.log")
+    }
+
     /// What the starts of a pod's containers had to say to the user, a line each.
     pub fn notices(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("notices")

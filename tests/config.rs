@@ -54,6 +54,9 @@ fn view_names_the_origin_of_each_value_and_its_yaml_can_be_read_again() {
             "podPidsLimit -1 default".to_owned(),
             format!("crashLoopBackOff.maxContainerRestartPeriod 1m30s {place}:6"),
             "logging.verbosity 0 default".to_owned(),
+            "shutdownGracePeriod 0s default".to_owned(),
+            "shutdownGracePeriodCriticalPods 0s default".to_owned(),
+            "shutdownGracePeriodByPodPriority [] default".to_owned(),
         ]
     );
     assert_eq!(text(&output.stderr), format!("Note: {place}: without meaning for podlet: port\n"));

@@ -37,7 +37,7 @@ pub fn ask(paths: &Paths, claim: &Claim, way: Way) -> Result<(), Failure> {
         let Some(seen) = kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))? else { return Ok(()) };
         match seen.standing {
             Standing::Live => {}
-            Standing::Ended => return remove(paths, claim),
+            Standing::Ended | Standing::Stopped => return remove(paths, claim),
             // Somebody has to find out what is left of it and clear that away: a supervisor can. The pod may end by that.
             Standing::Rebooted | Standing::Unattended => {
                 launch::relaunch(paths, &claim.uid, &choices::usual()).map_err(|error| server(error.to_string()))?;

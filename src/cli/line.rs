@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, supervise, up, version,
+    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, running,
+    supervise, up, version,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -51,6 +52,10 @@ pub enum Verb {
     Exec(exec::Words),
     /// End pods and remove objects.
     Delete(delete::Words),
+    /// Set pods going again after a reboot or a stop.
+    Start(running::Start),
+    /// Stop pods, to be set going again.
+    Stop(running::Stop),
     /// List events.
     Events(events::Words),
     /// Show what would be done, system call by system call.
@@ -62,6 +67,8 @@ pub enum Verb {
     /// Fill and look at the image store.
     #[command(subcommand)]
     Image(image::Words),
+    /// Gather in one file what somebody else needs to find a fault.
+    BugReport(bug_report::Words),
     /// Show the machine's settings and where each comes from.
     #[command(subcommand)]
     Config(config::Words),

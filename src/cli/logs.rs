@@ -4,6 +4,7 @@ pub mod choose;
 pub mod files;
 pub mod follow;
 pub mod lines;
+mod supervisor;
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ Examples:
   podlet logs -f web -c app              and what comes, over restarts
   podlet logs -p web                     of the instance before the last restart
   podlet logs web --all-containers --prefix --timestamps
-  podlet logs web --since=5m --tail=20")]
+  podlet logs web --since=5m --tail=20
+  podlet logs --supervisor web           what podlet itself did, for finding a fault")]
 pub struct Words {
     /// POD or pod/POD, and perhaps a container.
     #[arg(value_name = "POD")]
@@ -65,6 +67,9 @@ pub struct Words {
     /// Puts pod and container before each line.
     #[arg(long)]
     pub prefix: bool,
+    /// What the pod's supervisor says of itself; with --tail.
+    #[arg(long)]
+    pub supervisor: bool,
     /// At most so many bytes.
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true)]
     pub limit_bytes: Option<i64>,
@@ -79,6 +84,12 @@ pub struct Words {
 /// Prints logs.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let (name, container) = names(words)?;
+    if words.supervisor {
+        return match (&name, &container) {
+            (Some(name), None) => supervisor::print(name, everywhere.namespace(), words, caller),
+            _ => Err(usage("expected 'logs --supervisor POD': a pod has one supervisor for all its containers")),
+        };
+    }
     let shape = shape(words, caller)?;
     let pods = match (&name, &words.selector) {
         (Some(name), _) => vec![named(name, everywhere.namespace(), caller)?],

@@ -7,6 +7,7 @@
 
 mod apply;
 mod ask;
+mod bug_report;
 mod caller;
 mod choices;
 mod completion;
@@ -30,6 +31,7 @@ mod notices;
 mod plan;
 pub mod print;
 mod resource;
+mod running;
 mod select;
 mod signals;
 mod stored;
@@ -113,6 +115,9 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         return supervise::run(words, &line.everywhere);
     }
     line.everywhere.start_tracing();
+    if let Verb::Start(_) | Verb::Stop(_) | Verb::BugReport(_) = line.verb {
+        require(Work::Pods, caller)?;
+    }
     if let Verb::Get(_) | Verb::Describe(_) | Verb::Logs(_) | Verb::Exec(_) | Verb::Delete(_) | Verb::Events(_) =
         line.verb
     {
@@ -132,6 +137,9 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),
         Verb::Image(words) => image::run(words, caller),
+        Verb::Start(words) => running::start(&words, everywhere, caller),
+        Verb::Stop(words) => running::stop(&words, everywhere, caller),
+        Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
         Verb::Config(words) => config::run(words, everywhere, caller),
         Verb::Completion(words) => completion::run(&words, caller),
         Verb::Supervise(_) => Ok(0),

@@ -34,7 +34,6 @@ const HABITS: &[(&str, &str)] = &[
     ("run", "podlet up FILE (in the foreground), or podlet apply FILE"),
     ("sh", "podlet exec -it POD -- sh"),
     ("status", "podlet get pods, or podlet describe pod POD"),
-    ("stop", "podlet delete pod POD"),
     ("top", "podlet exec POD -- top (top comes later)"),
     ("wait", "podlet apply --wait FILE (wait comes later)"),
 ];

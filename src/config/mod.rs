@@ -122,6 +122,12 @@ pub struct Config {
     pub max_container_restart_period: Set<Duration>,
     /// `logging.verbosity`.
     pub verbosity: Set<u8>,
+    /// `shutdownGracePeriod`: what all pods have when the machine is shut down; 0: each its own grace.
+    pub shutdown: Set<Duration>,
+    /// `shutdownGracePeriodCriticalPods`: what of it is left to pods of a system priority.
+    pub shutdown_critical: Set<Duration>,
+    /// `shutdownGracePeriodByPodPriority`: least priority and seconds.
+    pub shutdown_by_priority: Set<Vec<(i32, i64)>>,
     /// What of the file is passed over, a line each.
     pub notices: Vec<String>,
 }
@@ -151,6 +157,9 @@ impl Default for Config {
             pod_pids_limit: Set::default(-1),
             max_container_restart_period: Set::default(Duration::from_millis(restarts)),
             verbosity: Set::default(0),
+            shutdown: Set::default(Duration::ZERO),
+            shutdown_critical: Set::default(Duration::ZERO),
+            shutdown_by_priority: Set::default(Vec::new()),
             notices: Vec::new(),
         }
     }
@@ -190,6 +199,22 @@ impl Config {
         let restarts = "crashLoopBackOff.maxContainerRestartPeriod";
         reader.take(restarts, &mut config.max_container_restart_period, restart_period);
         reader.take("logging.verbosity", &mut config.verbosity, verbosity);
+        reader.take(SHUTDOWN, &mut config.shutdown, shutdown_period);
+        reader.take(SHUTDOWN_CRITICAL, &mut config.shutdown_critical, shutdown_period);
+        reader.take(SHUTDOWN_BY_PRIORITY, &mut config.shutdown_by_priority, by_priority);
+        let (all, critical) = (config.shutdown.value, config.shutdown_critical.value);
+        if critical > all {
+            let text = format!(
+                "must be <= shutdownGracePeriod, which is {}, found {}",
+                go_duration(all),
+                go_duration(critical)
+            );
+            reader.wrong.push(reader.settings.fault(SHUTDOWN_CRITICAL, text));
+        }
+        if !config.shutdown_by_priority.value.is_empty() && !all.is_zero() {
+            let text = "cannot be specified beside shutdownGracePeriod";
+            reader.wrong.push(reader.settings.fault(SHUTDOWN_BY_PRIORITY, text));
+        }
         if reader.wrong.is_empty() { Ok(config) } else { Err(Error::Wrong(reader.wrong)) }
     }
 
@@ -197,6 +222,9 @@ impl Config {
     pub fn rows(&self) -> Vec<Row> {
         let size = Quantity::from_value(self.container_log_max_size.value, Format::BinarySi).to_string();
         let restarts = go_duration(self.max_container_restart_period.value);
+        let period =
+            |(priority, seconds): &(i32, i64)| json!({"priority": priority, "shutdownGracePeriodSeconds": seconds});
+        let by_priority: Vec<Json> = self.shutdown_by_priority.value.iter().map(period).collect();
         let row = |path, value, origin: &Origin, meaning| Row { path, value, origin: origin.clone(), meaning };
         vec![
             row(
@@ -235,6 +263,24 @@ impl Config {
                 &self.verbosity.origin,
                 "of the supervisors' own logs: from 4 on debug, from 6 on trace",
             ),
+            row(
+                SHUTDOWN,
+                json!(go_duration(self.shutdown.value)),
+                &self.shutdown.origin,
+                "the most that `podlet stop --all` gives pods to end; `0s`: each pod its own grace period",
+            ),
+            row(
+                SHUTDOWN_CRITICAL,
+                json!(go_duration(self.shutdown_critical.value)),
+                &self.shutdown_critical.origin,
+                "what of it is kept for pods of system priority, which are stopped last",
+            ),
+            row(
+                SHUTDOWN_BY_PRIORITY,
+                Json::Array(by_priority),
+                &self.shutdown_by_priority.origin,
+                "instead of the two: seconds for the pods from each priority on, the lowest first",
+            ),
         ]
     }
 
@@ -257,6 +303,21 @@ impl Config {
         u64::try_from(self.pod_pids_limit.value).ok()
     }
 
+    /// The seconds that the pods from a priority on have when the machine is shut down, lowest first; none: each its own grace.
+    pub fn shutdown_periods(&self) -> Vec<(i32, i64)> {
+        let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+        if !self.shutdown.value.is_zero() {
+            let critical = self.shutdown_critical.value;
+            return vec![
+                (0, seconds(self.shutdown.value.saturating_sub(critical))),
+                (SYSTEM_CRITICAL, seconds(critical)),
+            ];
+        }
+        let mut periods = self.shutdown_by_priority.value.clone();
+        periods.sort_unstable();
+        periods
+    }
+
     /// The supervisor's own log: a kubelet's `-v` as `-v` of the command line.
     pub fn log_level(&self) -> tracing::Level {
         match self.verbosity.value {
@@ -266,6 +327,13 @@ impl Config {
         }
     }
 }
+
+const SHUTDOWN: &str = "shutdownGracePeriod";
+const SHUTDOWN_CRITICAL: &str = "shutdownGracePeriodCriticalPods";
+const SHUTDOWN_BY_PRIORITY: &str = "shutdownGracePeriodByPodPriority";
+
+/// From here on a pod's priority is the system's (`SystemCriticalPriority` of `pkg/apis/scheduling`).
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
 /// Takes values out of a file and gathers what is wrong with them.
 struct Reader<'a> {
@@ -329,6 +397,27 @@ fn restart_period(value: &Json) -> Result<Duration, String> {
         return Ok(period);
     }
     Err(format!("must be set between 1s and 300s, found {}", go_duration(period)))
+}
+
+/// A kubelet's rule.
+fn shutdown_period(value: &Json) -> Result<Duration, String> {
+    let period = duration::parse(value.as_str().ok_or_else(unexpected)?)?;
+    if !period.is_zero() && period < Duration::from_secs(1) {
+        return Err(format!("must be either zero or otherwise >= 1 sec, found {}", go_duration(period)));
+    }
+    Ok(period)
+}
+
+fn by_priority(value: &Json) -> Result<Vec<(i32, i64)>, String> {
+    let one = |entry: &Json| {
+        let number = |name: &str| entry.get(name).map_or(Some(0), Json::as_i64);
+        let priority = number("priority").and_then(|number| i32::try_from(number).ok()).ok_or_else(unexpected)?;
+        match number("shutdownGracePeriodSeconds").ok_or_else(unexpected)? {
+            below if below < 0 => Err(format!("shutdownGracePeriodSeconds must not be negative, found {below}")),
+            seconds => Ok((priority, seconds)),
+        }
+    };
+    value.as_array().ok_or_else(unexpected)?.iter().map(one).collect()
 }
 
 fn verbosity(value: &Json) -> Result<u8, String> {

@@ -32,11 +32,13 @@ fn without_a_file_the_defaults_hold_and_a_named_one_must_be_there() {
 #[test]
 fn each_value_says_where_it_comes_from() {
     let text = "seccompDefault: false\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\npodPidsLimit: 100\n\
-                crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n";
+                crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n\
+                shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\n";
     let config = load(text, &Overrides::default()).unwrap();
     let rows: Vec<(&str, String, u32)> = config
         .rows()
         .into_iter()
+        .filter(|row| row.path != "shutdownGracePeriodByPodPriority")
         .map(|row| {
             let Origin::File { line, .. } = row.origin else { panic!("{row:?}") };
             (row.path, row.value.to_string(), line)
@@ -51,8 +53,11 @@ fn each_value_says_where_it_comes_from() {
             ("podPidsLimit", "100".to_owned(), 6),
             ("crashLoopBackOff.maxContainerRestartPeriod", "\"1m30s\"".to_owned(), 8),
             ("logging.verbosity", "4".to_owned(), 9),
+            ("shutdownGracePeriod", "\"30s\"".to_owned(), 10),
+            ("shutdownGracePeriodCriticalPods", "\"10s\"".to_owned(), 11),
         ]
     );
+    assert_eq!(config.shutdown_periods(), [(0, 20), (2_000_000_000, 10)]);
     assert_eq!(config.log_level(), tracing::Level::DEBUG);
     assert_eq!(config.rotation(), Rotation { size: 65536, files: 3 });
     let overrides = Overrides { seccomp_default: Some(SeccompDefault::RuntimeDefault), verbosity: Some((9, false)) };
@@ -78,6 +83,14 @@ fn values_that_a_kubelet_refuses_are_refused() {
         (
             "crashLoopBackOff: {maxContainerRestartPeriod: 301s}",
             "3: crashLoopBackOff.maxContainerRestartPeriod: must be set between 1s and 300s, found 5m1s",
+        ),
+        (
+            "shutdownGracePeriod: 500ms",
+            "3: shutdownGracePeriod: must be either zero or otherwise >= 1 sec, found 500ms",
+        ),
+        (
+            "shutdownGracePeriodCriticalPods: 2s",
+            "3: shutdownGracePeriodCriticalPods: must be <= shutdownGracePeriod, which is 0s, found 2s",
         ),
         ("logging: {verbosity: -1}", "3: logging.verbosity: expected a number from 0 to 10, found -1"),
     ] {

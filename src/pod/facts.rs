@@ -9,7 +9,7 @@ use super::container::{Container, EndReason, Ended, Record, RecordState, Step, W
 use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
 use super::input::{Exit, Fact, ImageFacts, ImageFailure, Input, LinuxUser, Pulled, StartStage, TerminationMessage};
-use super::machine::{Course, Deletion, ImageBackoff, Turn, container_names, hash_json};
+use super::machine::{Course, Deletion, Halt, ImageBackoff, Turn, container_names, hash_json};
 use super::message::{MessagePolicy, termination_message};
 use super::numbers::Numbers;
 use super::rules;
@@ -71,6 +71,7 @@ impl Turn<'_> {
                 self.event(Some(container), Warning, "LogLost", text);
             }
             Fact::DeleteRequested { grace_seconds, force } => self.delete_requested(*grace_seconds, *force),
+            Fact::StopRequested { most_seconds } => self.stop_requested(*most_seconds),
             Fact::SpecChanged { pod } => self.spec_changed(pod),
             Fact::Rebooted => self.rebooted(input.at),
             Fact::TornDown => self.torn_down(),
@@ -359,6 +360,15 @@ impl Turn<'_> {
         }
     }
 
+    fn stop_requested(&mut self, most_seconds: Option<i64>) {
+        if self.state.course >= Course::Ending {
+            return;
+        }
+        self.state.halt = Some(Halt { most_seconds });
+        self.state.course = Course::Ending;
+        self.state.round.clear();
+    }
+
     pub(super) fn raise_generation(&mut self) {
         let generation = self.pod.metadata.generation.unwrap_or(1);
         self.pod.metadata.generation = Some(generation.saturating_add(1));
@@ -428,7 +438,10 @@ impl Turn<'_> {
         }
         if let Some(deletion) = &mut self.state.deletion {
             deletion.requested.boot = BootTime(0);
+        } else if self.state.halt.is_some() {
+            self.state.course = Course::Serving;
         }
+        self.state.halt = None;
         self.state.sandbox.stood = None;
         self.state.sandbox.state = match self.state.sandbox.state {
             SandboxState::Wanted { .. } | SandboxState::Starting => SandboxState::Wanted { not_before: BootTime(0) },

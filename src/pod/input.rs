@@ -156,6 +156,12 @@ pub enum Fact {
         /// `--force`.
         force: bool,
     },
+    /// The machine is about to be shut down, or somebody stops the pod: its containers end, the sandbox goes, and it waits to
+    /// be set going again. What is on its way out already is left to that.
+    StopRequested {
+        /// No container has more grace than this; the spec's when absent.
+        most_seconds: Option<i64>,
+    },
     /// A re-apply changed what may change in place. The new manifest, defaulted, as `v1.Pod` JSON.
     SpecChanged {
         /// The whole pod.

@@ -24,7 +24,7 @@ use super::time::{BootTime, Moment, WallTime};
 /// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
 /// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
 /// Raise it with each change of a rule, of an id or of the state's form.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub(super) struct State {
     /// The back-off of each image of the pod whose last pull failed.
     pub images: BTreeMap<String, ImageBackoff>,
     pub deletion: Option<Deletion>,
+    /// The pod is stopped, or on its way there, to be set going again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
     pub events: EventLog,
     pub published: Published,
 }
@@ -135,6 +138,13 @@ pub(super) struct Deletion {
     pub timestamp: WallTime,
 }
 
+/// A stop that is no end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Halt {
+    /// No container has more grace than this.
+    pub most_seconds: Option<i64>,
+}
+
 /// One step in the making: the state, and what was decided so far.
 pub(super) struct Turn<'a> {
     pub pod: &'a mut Pod,
@@ -166,6 +176,7 @@ impl Machine {
             round: Vec::new(),
             images: BTreeMap::new(),
             deletion: None,
+            halt: None,
             events,
             published: Published::default(),
         };
@@ -233,6 +244,19 @@ impl Machine {
     pub fn instances(&self) -> Vec<(String, u32)> {
         let number = |container: &Container| container.running_attempt().unwrap_or_else(|| container.next_attempt());
         self.state.containers.iter().map(|container| (container.name.clone(), number(container))).collect()
+    }
+
+    /// Whether the pod was stopped, or is being stopped, only to be set going again (R-9.4-b). One whose restart policy starts
+    /// nothing any more is over like any other.
+    pub fn is_stopped(&self) -> bool {
+        let wants_start =
+            |container: &Container| container.running() || super::decide::wants_start(&self.pod, container);
+        self.state.halt.is_some() && self.state.deletion.is_none() && self.state.containers.iter().any(wants_start)
+    }
+
+    /// How far the pod is on its way, as far as that is for good.
+    pub(super) fn final_course(&self) -> Course {
+        if self.is_stopped() { self.state.course.min(Course::Ending) } else { self.state.course }
     }
 
     /// Whether nothing is left to do but, after a deletion, nothing at all: the pod is in its final phase and torn down.

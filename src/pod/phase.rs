@@ -54,7 +54,7 @@ impl Machine {
             self.count(container, &mut counts);
         }
         let ended = if counts.stopped == counts.succeeded { Phase::Succeeded } else { Phase::Failed };
-        let nothing_can_run = self.state.course >= Course::TearingDown;
+        let nothing_can_run = self.final_course() >= Course::TearingDown;
         match counts {
             Counts { waiting: 1.., .. } => Phase::Pending,
             Counts { running: 1.., .. } => Phase::Running,
@@ -85,7 +85,7 @@ impl Machine {
         if before.is_terminal() {
             return before;
         }
-        let course = self.state.course;
+        let course = self.final_course();
         match computed.is_terminal() {
             true if course >= Course::TearingDown => computed,
             true => before,

@@ -113,6 +113,8 @@ rules! {
         "A sandbox that was made anew and is gone within 10 s is made again only 10 s after it stood (a kubelet is slowed by its own look, once a second).";
     R_9_4_A = "R-9.4-a", "pkg/kubelet/kubelet.go; podlet",
         "After a reboot nothing runs: containers are ended as Unknown with exit code 255, the sandbox is gone, and all back-off begins anew.";
+    R_9_4_B = "R-9.4-b", "pkg/kubelet/nodeshutdown/nodeshutdown_manager.go; podlet",
+        "When the machine is shut down, or the pod is stopped, its containers are told to stop with the grace period of the spec, or what the machine's leaves of it; the pod is set going again afterwards, as after a reboot (a kubelet brings back only static pods).";
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Machine {
             Some(RecordState::Exited(ended)) => (Shown::Terminated(ended), last),
         };
         match state {
-            Shown::Waiting { .. } | Shown::Running { .. } if self.state.course >= Course::TornDown => {
+            Shown::Waiting { .. } | Shown::Running { .. } if self.final_course() >= Course::TornDown => {
                 (Shown::NotLocated, last)
             }
             state => (state, last),

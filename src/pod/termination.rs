@@ -49,6 +49,7 @@ impl Turn<'_> {
             Course::Serving => self.definition_changed(index).then_some(rules::R_4_3_A),
             Course::Replacing => Some(rules::R_9_2_B),
             _ if self.state.deletion.is_some() => Some(rules::R_8_1_A),
+            _ if self.state.halt.is_some() => Some(rules::R_9_4_B),
             _ => Some(rules::R_8_1_B),
         }
     }
@@ -98,7 +99,9 @@ impl Turn<'_> {
     /// The stop that begins now, with the grace period in force.
     pub(super) fn stop_from_now(&self) -> Stop {
         let numbers = self.numbers();
-        let seconds = self.state.deletion.map_or_else(|| self.spec_grace(), |deletion| deletion.grace_seconds);
+        let most = self.state.halt.and_then(|halt| halt.most_seconds).unwrap_or(i64::MAX);
+        let seconds =
+            self.state.deletion.map_or_else(|| self.spec_grace().min(most), |deletion| deletion.grace_seconds);
         let (grace, least) = (Duration::from_secs(u64::try_from(seconds).unwrap_or(0)), numbers.least_grace());
         Stop { kill_at: self.now().after(grace.max(least)), raised: grace < least, killed: false }
     }

@@ -43,6 +43,11 @@ pub enum Request {
         /// `--force`.
         force: bool,
     },
+    /// The pod is stopped, to be set going again later. Answer: `Accepted`; watch for the end.
+    Stop {
+        /// No container has more grace than this; the pod's own when absent.
+        most_seconds: Option<i64>,
+    },
     /// A re-apply that may change in place: the whole defaulted pod. Answer: `Accepted` or `Refused`.
     Apply {
         /// `v1.Pod`.

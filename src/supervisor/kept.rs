@@ -33,6 +33,9 @@ pub struct Kept {
     pub boot_id: String,
     /// The pod is in its final phase and nothing of it runs.
     pub ended: bool,
+    /// Nothing of it runs because it was stopped; it is to be set going again.
+    #[serde(default)]
+    pub stopped: bool,
     /// `v1.Pod` with status.
     pub pod: Pod,
     /// Oldest first.
@@ -53,6 +56,8 @@ pub enum Standing {
     Live,
     /// The pod is in its final phase; nothing of it runs.
     Ended,
+    /// It was stopped; nothing of it runs until it is started again.
+    Stopped,
     /// The machine has been started anew since; nothing of the pod runs until it is started again.
     Rebooted,
     /// It should run, but its supervisor and keepers are gone. What became of its containers is not known.
@@ -203,11 +208,23 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     };
     Ok(Some(if kept.ended {
         Seen { pod: kept.pod, events: kept.events, standing: Standing::Ended }
+    } else if kept.stopped {
+        stopped(kept.pod, kept.events)
     } else if kept.boot_id != clock::boot_id() {
         unattended(kept.pod, kept.events, Standing::Rebooted)
     } else {
         unattended(kept.pod, kept.events, Standing::Unattended)
     }))
+}
+
+/// The pod waits to be set going again. Its containers are as they ended.
+fn stopped(mut pod: Pod, events: Vec<Event>) -> Seen {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.get_or_insert_with(PodStatus::default);
+    status.phase = Some("Pending".to_owned());
+    status.reason = Some("Stopped".to_owned());
+    status.message = Some(format!("The pod was stopped; podlet start {name} sets it going again"));
+    Seen { pod, events, standing: Standing::Stopped }
 }
 
 /// Nobody watches this pod: phase Unknown with a message that says why and what to do, containers that ran are in a
@@ -427,8 +444,15 @@ mod tests {
         for (boot_id, standing) in
             [("another boot".to_owned(), Standing::Rebooted), (clock::boot_id(), Standing::Unattended)]
         {
-            let kept =
-                Kept { version: KEPT_VERSION, boot_id, ended: false, pod: running_pod(), events: vec![], resume: None };
+            let kept = Kept {
+                version: KEPT_VERSION,
+                boot_id,
+                ended: false,
+                stopped: false,
+                pod: running_pod(),
+                events: vec![],
+                resume: None,
+            };
             files::replace(&paths.pod_kept("u-1"), &serde_json::to_vec(&kept).unwrap(), Durability::Process).unwrap();
             let seen = see(&paths, "u-1").unwrap().unwrap();
             assert_eq!(seen.standing, standing);
@@ -452,6 +476,7 @@ mod tests {
             version: KEPT_VERSION,
             boot_id: "x".into(),
             ended: true,
+            stopped: false,
             pod: running_pod(),
             events: vec![],
             resume: None,

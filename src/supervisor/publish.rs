@@ -26,6 +26,8 @@ pub enum Reason {
     Changed,
     /// The pod has ended; nothing more will come.
     Ended,
+    /// Nothing of the pod runs, but it is to be set going again.
+    Stopped,
 }
 
 /// What was published last.
@@ -127,12 +129,13 @@ impl super::run::Supervisor {
         }
         let ended = reason == Reason::Ended;
         let pod = self.shown();
-        let durable = must_survive(&pod, ended);
+        let stopped = reason == Reason::Stopped;
+        let durable = must_survive(&pod, reason != Reason::Changed);
         let durability =
             if self.publication.durable == Some(durable) { Durability::Process } else { Durability::Power };
         let resume = (!ended).then(|| Snapshot { header: header(), state: self.state.clone() });
         let events = self.state.machine.events();
-        let kept = Kept { version: KEPT_VERSION, boot_id: clock::boot_id(), ended, pod, events, resume };
+        let kept = Kept { version: KEPT_VERSION, boot_id: clock::boot_id(), ended, stopped, pod, events, resume };
         let path = self.world.paths().pod_kept(self.world.uid());
         let written = serde_json::to_vec(&kept)
             .map_err(std::io::Error::from)
@@ -150,13 +153,14 @@ impl super::run::Supervisor {
         }
     }
 
-    /// The pod is torn down and stays as an object: its last status is kept, its run directory goes, this process ends.
+    /// The pod is torn down and stays as an object, over or to be set going again: its last status is kept, its run directory goes, this process ends.
     pub(super) fn end_if_over(&mut self) {
         let removal = self.state.pending.iter().any(|asked| asked.action == Action::Remove);
         if self.over.is_some() || removal || !self.state.machine.is_torn_down() || !self.queue.is_empty() {
             return;
         }
-        if !self.publish(Reason::Ended) {
+        let reason = if self.state.machine.is_stopped() { Reason::Stopped } else { Reason::Ended };
+        if !self.publish(reason) {
             // The disk is full: with the run directory the status would be lost. Tried again until there is room.
             let happenings = self.happenings.clone();
             self.changed = true;

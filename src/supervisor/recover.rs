@@ -393,8 +393,14 @@ impl Supervisor {
         }
     }
 
-    /// Puts the last segment where the older ones are: the run directory is about to go.
+    /// Puts the last segment and the supervisor's log where the older ones are: the run directory is about to go.
     pub(super) fn keep_history(&self) {
+        let (paths, uid) = (self.world.paths(), self.world.uid());
+        let kept = files::private_directory(&paths.history(uid))
+            .and_then(|()| std::fs::copy(paths.supervisor_log(uid), paths.kept_supervisor_log(uid)));
+        if let Err(error) = kept {
+            tracing::warn!("could not keep the supervisor's log: {error}");
+        }
         if let Err(error) = put_into_history(&self.world.orders, self.segment) {
             tracing::warn!("could not keep the journal: {error}");
         }

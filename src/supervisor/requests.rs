@@ -31,6 +31,10 @@ impl Supervisor {
                 self.tell(Fact::DeleteRequested { grace_seconds, force }, clock::now(), None, None).await;
                 self.connections.answer(connection, &Answer::Accepted);
             }
+            Request::Stop { most_seconds } => {
+                self.tell(Fact::StopRequested { most_seconds }, clock::now(), None, None).await;
+                self.connections.answer(connection, &Answer::Accepted);
+            }
             Request::Apply { pod } => {
                 fault::begin(Phase::Change);
                 let answer = self.apply(*pod).await;

@@ -88,7 +88,7 @@ fn onto(
     let old = kept::manifest(&caller.paths, &claim.uid).map_err(|e| kept_failure(&e))?;
     match (compare(old.as_ref().unwrap_or(&seen.pod), pod), seen.standing) {
         (Change::None, Standing::Live | Standing::Ended) => Ok(Some((Outcome::Unchanged, seen.pod.clone()))),
-        (Change::None, Standing::Rebooted | Standing::Unattended) => {
+        (Change::None, Standing::Rebooted | Standing::Unattended | Standing::Stopped) => {
             let launched = launch::relaunch(&caller.paths, &claim.uid, choices);
             let launched = launched.map_err(|error| server("InternalError", error.to_string()))?;
             // An apply at the same time may just have made it: then it was seen before it ran.

@@ -136,9 +136,14 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         row("logging", Object(&LOGGING_CONFIGURATION), Pointer, Supported),
         row("enableSystemLogHandler", Bool, Pointer, NoMeaning),
         row("enableSystemLogQuery", Bool, Pointer, NoMeaning),
-        row("shutdownGracePeriod", DURATION, Pointer, Later),
-        row("shutdownGracePeriodCriticalPods", DURATION, Pointer, Later),
-        row("shutdownGracePeriodByPodPriority", List(&Object(&SHUTDOWN_GRACE_PERIOD_BY_POD_PRIORITY)), Pointer, Later),
+        row("shutdownGracePeriod", DURATION, Pointer, Supported),
+        row("shutdownGracePeriodCriticalPods", DURATION, Pointer, Supported),
+        row(
+            "shutdownGracePeriodByPodPriority",
+            List(&Object(&SHUTDOWN_GRACE_PERIOD_BY_POD_PRIORITY)),
+            Pointer,
+            Supported,
+        ),
         row("crashLoopBackOff", Object(&CRASH_LOOP_BACK_OFF_CONFIG), Pointer, Supported),
         row("reservedMemory", List(&Object(&MEMORY_RESERVATION)), Pointer, Later),
         row("enableProfilingHandler", Bool, Pointer, NoMeaning),
@@ -232,7 +237,7 @@ pub static LOGGING_CONFIGURATION: Struct = Struct {
 pub static SHUTDOWN_GRACE_PERIOD_BY_POD_PRIORITY: Struct = Struct {
     name: "ShutdownGracePeriodByPodPriority",
     size: SIZE,
-    rows: &[row("priority", Int32, Pointer, NoMeaning), row("shutdownGracePeriodSeconds", Int64, Pointer, NoMeaning)],
+    rows: &[row("priority", Int32, Pointer, Supported), row("shutdownGracePeriodSeconds", Int64, Pointer, Supported)],
 };
 
 /// `CrashLoopBackOffConfig`.

@@ -50,6 +50,7 @@ fn lives() -> Vec<Driver> {
             60,
         ),
         tell(run_one("OnFailure", Script::default(), 5), Fact::Rebooted, 60),
+        tell(run_one("Always", Script::default(), 5), Fact::StopRequested { most_seconds: None }, 60),
         tell(
             until(
                 Driver::new(

@@ -49,6 +49,7 @@ fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             8 | 9 => exited(container, attempt, Exit::Code(code)),
             10 => exited(container, attempt, Exit::Signal(code)),
             11 => Fact::ContainerLost { container, attempt, message: String::new() },
+            12 if grace == 50 => Fact::StopRequested { most_seconds: Some(5) },
             12 if grace > 50 => Fact::DeleteRequested { grace_seconds: Some(grace - 50), force: grace % 2 == 0 },
             13 => Fact::TornDown,
             14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },

@@ -151,3 +151,28 @@ pub(super) fn a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase
     assert_eq!(driver.machine.pod().metadata.deletion_grace_period_seconds, Some(0));
     assert_eq!(times(&driver, "teardown").len(), 1);
 }
+
+/// R-9.4-b: a stop is no end, and the machine's grace bounds the pod's.
+#[test]
+fn a_stopped_pod_waits_to_be_set_going_again() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf(), Run::forever()]), 10);
+    driver.at(Duration::from_secs(10), Fact::StopRequested { most_seconds: Some(5) });
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    assert_eq!(times(&driver, "kill/c/0"), [15.0]);
+    assert_eq!(times(&driver, "teardown"), [15.0]);
+    assert!(!driver.removed);
+    assert_eq!(view(&driver).phase, "Running");
+    driver.at(Duration::from_secs(100), Fact::Rebooted);
+    driver.run_until(Duration::from_secs(200)).unwrap();
+    let seen = view(&driver);
+    assert_eq!((seen.phase.as_str(), seen.containers[0].restart_count), ("Running", 1));
+}
+
+#[test]
+fn a_stopped_pod_that_nothing_starts_again_is_over() {
+    let mut driver = run_one("Never", Script::default().container("c", [Run::forever().deaf()]), 10);
+    driver.at(Duration::from_secs(10), Fact::StopRequested { most_seconds: None });
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    assert_eq!(times(&driver, "kill/c/0"), [40.0]);
+    assert_eq!(view(&driver).phase, "Failed");
+}
