@@ -161,7 +161,7 @@ impl Turn<'_> {
             }
         };
         self.event(Some(name), Normal, "Pulled", message);
-        self.state.images.remove(&image);
+        // The image's back-off stays: a kubelet clears away only what has not been used for as long as makes it forgotten.
         if let Some(container) = self.state.containers.get_mut(index) {
             container.step = Step::Ready { attempt, spec_image: image, image: facts.clone() };
         }

@@ -78,7 +78,7 @@ rules! {
     R_4_4_F = "R-4.4-f", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
         "A container that was stopped in order to be started anew waits from the exit of the instance before it, if there was one.";
     R_4_5_A = "R-4.5-a", "pkg/kubelet/images/image_manager.go",
-        "A failed pull is ErrImagePull; its back-off begins at 10 s and doubles up to 300 s.";
+        "A failed pull is ErrImagePull; its back-off begins at 10 s and doubles up to 300 s, until 600 s have passed since the last.";
     R_4_5_B = "R-4.5-b", "pkg/kubelet/images/image_manager.go",
         "Less than the back-off after the last failed pull of an image it is not pulled: ImagePullBackOff.";
     R_4_5_C = "R-4.5-c", "pkg/kubelet/images/image_manager.go",

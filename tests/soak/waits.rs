@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::common::kills::{self, budget};
-use crate::common::podlet::{Podlet, container, until_within};
+use crate::common::podlet::{Podlet, container, text, until_within};
 
 /// Which real test holds a number. `tests/lifecycle.rs` has those that take no time.
 const REAL: &[(&str, &str)] = &[
@@ -243,7 +243,10 @@ fn image_that_comes_and_goes(podlet: &Podlet, recorder: &Recorder, name: &str, r
     let image = format!("localhost/{name}:1");
     let command = json!(["/bin/busybox", "sh", "-c", format!("sleep {run}; exit 1")]);
     let fields = json!({"image": image, "imagePullPolicy": "IfNotPresent", "command": command});
-    podlet.apply(&waiting_for(name, fields).to_string());
+    // Only the image is waited for.
+    let words = ["--crash-backoff-initial=1", "--crash-backoff-max=1"];
+    let output = podlet.try_apply(&waiting_for(name, fields).to_string(), &words);
+    assert!(output.status.success(), "{name}: {}", text(&output.stderr));
     recorder.wait(name, "Failed to pull image", 2, 10.0);
     let root = podlet.root.join("data/rootfs");
     fs::create_dir_all(root.join("bin")).unwrap();

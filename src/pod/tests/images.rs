@@ -73,6 +73,25 @@ pub(super) fn the_image_back_off_is_capped_at_five_minutes() {
 }
 
 #[test]
+pub(super) fn a_pull_that_succeeds_does_not_make_the_back_off_forgotten() {
+    // Fails at 0 and 10 s, is there at 30 s, and gone when the container has run.
+    let looks = |run: u64| {
+        let missing = || missing(ImageFailure::ErrImagePull, "no");
+        let there =
+            ImageOutcome::Present(ImageFacts { image: "localhost/busybox:1".to_owned(), ..ImageFacts::default() });
+        let images = [missing(), missing(), there, missing(), missing(), missing()];
+        let script = Script::default().image("c", images).container("c", [Run::exits(1, run)]);
+        // No crash back-off comes in between.
+        let settings = Settings { backoff_initial_milliseconds: 1, backoff_maximum_milliseconds: 1, ..settings() };
+        let mut driver = Driver::new(pod("Always", json!([{"name": "c"}])), settings, script);
+        driver.run_until(Duration::from_secs(700)).unwrap();
+        times(&driver, "image/c/")[3..].to_vec()
+    };
+    assert_eq!(looks(550_000), [580.0, 620.0, 700.0]);
+    assert_eq!(looks(600_000), [630.0, 640.0, 660.0, 700.0]);
+}
+
+#[test]
 pub(super) fn an_image_that_cannot_be_had_is_looked_for_every_ten_seconds() {
     for (failure, reason, event) in [
         (ImageFailure::ErrImageNeverPull, "ErrImageNeverPull", "ErrImageNeverPull"),

@@ -52,6 +52,7 @@ const HOLDERS: &[(&str, fn())] = holders![
     stops::a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase,
     images::a_failed_pull_backs_off_10_20_40_seconds_from_the_failure,
     images::the_image_back_off_is_capped_at_five_minutes,
+    images::a_pull_that_succeeds_does_not_make_the_back_off_forgotten,
     images::an_image_that_cannot_be_had_is_looked_for_every_ten_seconds,
     images::a_configuration_error_is_tried_again_without_record_or_back_off,
     images::a_program_that_cannot_be_started_is_a_crash,
