@@ -31,18 +31,12 @@ pub fn log(log: &Log) {
     let mut output: Box<dyn Write> = if log.error { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
     let began = Instant::now();
     let mut number = 0u64;
+    if log.block > 0 {
+        return log_in_blocks(log, &mut *output);
+    }
     while log.count.is_none_or(|count| number < count) {
         number += 1;
-        let mut line = format!("{number:08} ").into_bytes();
-        while line.len() < log.size {
-            // All bytes but the line end, in turn.
-            let byte = if log.binary { ((line.len() as u64 + number) % 256) as u8 } else { b'x' };
-            line.push(if byte == b'\n' { 0 } else { byte });
-        }
-        line.truncate(log.size.max(8));
-        if log.newline {
-            line.push(b'\n');
-        }
+        let line = line(log, number);
         let written = if log.partial {
             let (first, second) = line.split_at(line.len() / 2);
             output.write_all(first).and_then(|()| output.flush()).and_then(|()| {
@@ -58,6 +52,43 @@ pub fn log(log: &Log) {
         if log.rate > 0 {
             let due = Duration::from_secs_f64(number as f64 / log.rate as f64);
             thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+    }
+}
+
+fn line(log: &Log, number: u64) -> Vec<u8> {
+    let mut line = format!("{number:08} ").into_bytes();
+    while line.len() < log.size {
+        // All bytes but the line end, in turn.
+        let byte = if log.binary { ((line.len() as u64 + number) % 256) as u8 } else { b'x' };
+        line.push(if byte == b'\n' { 0 } else { byte });
+    }
+    line.truncate(log.size.max(8));
+    if log.newline {
+        line.push(b'\n');
+    }
+    line
+}
+
+/// As many whole lines at each write(2) as the block holds, as fast as they are taken: their reader is to be the slower one.
+fn log_in_blocks(log: &Log, output: &mut dyn Write) {
+    let (mut line, mut block) = (line(log, 0), Vec::with_capacity(log.block));
+    let mut number = 0u64;
+    while log.count.is_none_or(|count| number < count) {
+        number += 1;
+        // Counted in the text itself; after 99999999 comes 0.
+        for digit in line.iter_mut().take(8).rev() {
+            *digit = if *digit == b'9' { b'0' } else { *digit + 1 };
+            if *digit != b'0' {
+                break;
+            }
+        }
+        block.extend_from_slice(&line);
+        if block.len() + line.len() > log.block || log.count == Some(number) {
+            if output.write_all(&block).and_then(|()| output.flush()).is_err() {
+                std::process::exit(1);
+            }
+            block.clear();
         }
     }
 }

@@ -93,6 +93,8 @@ pub struct Log {
     pub partial: bool,
     pub newline: bool,
     pub binary: bool,
+    /// Bytes that one write may hold; 0: each line has its own.
+    pub block: usize,
 }
 
 /// Reads all words, or says what is wrong with the first bad action.
@@ -228,6 +230,7 @@ fn action(words: &[String]) -> Result<Action, String> {
             partial: words.yes("partial")?,
             newline: !matches!(words.option("newline"), Some("no")),
             binary: words.yes("binary")?,
+            block: words.option("block").map_or(Ok(0), |block| size(block).map(|block| block as usize))?,
         }),
         "heartbeat" => Action::Heartbeat {
             file: words.next("a file")?.to_owned(),

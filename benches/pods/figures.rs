@@ -45,7 +45,7 @@ impl Figure {
         Figure { name: name.to_owned(), samples, cpu: Some(cpu) }
     }
 
-    /// Samples that were taken elsewhere.
+    /// Samples that were taken elsewhere, in whatever unit its table says.
     pub fn of(name: &str, mut samples: Vec<f64>) -> Figure {
         samples.sort_by(f64::total_cmp);
         Figure { name: name.to_owned(), samples, cpu: None }
@@ -66,6 +66,11 @@ impl Figure {
         self.samples.get(index).copied().unwrap_or(f64::NAN)
     }
 
+    /// Median, least and most.
+    pub fn spread(&self) -> (f64, f64, f64) {
+        (self.median(), self.at(0.0), self.at(1.0))
+    }
+
     /// The row as Markdown, with the ratio to a yardstick.
     pub fn row(&self, yardstick: Option<&Figure>) -> String {
         let ratio = yardstick.map_or_else(|| "–".to_owned(), |other| format!("{:.2}", self.median() / other.median()));
@@ -79,4 +84,56 @@ impl Figure {
             self.samples.len()
         )
     }
+}
+
+/// What was asked for on the command line, and what came of it.
+pub struct Table {
+    /// How often each thing is measured.
+    pub runs: usize,
+    /// Rows whose name holds one of these; all, if there are none.
+    words: Vec<String>,
+    /// The rows so far.
+    pub figures: Vec<Figure>,
+}
+
+impl Table {
+    /// `[--runs N] [WORD...]`; `cargo bench` adds `--bench`.
+    pub fn from_command_line() -> Table {
+        let mut table = Table { runs: 30, words: Vec::new(), figures: Vec::new() };
+        let mut words = std::env::args().skip(1).filter(|word| word != "--bench" && word != "--peers");
+        while let Some(word) = words.next() {
+            match word.strip_prefix("--runs") {
+                Some("") => table.runs = number(words.next()),
+                Some(rest) => table.runs = number(rest.strip_prefix('=').map(str::to_owned)),
+                None => table.words.push(word),
+            }
+        }
+        table
+    }
+
+    /// The same choice, for another program.
+    pub fn command_line(&self) -> Vec<String> {
+        ["--runs".to_owned(), self.runs.to_string()].into_iter().chain(self.words.iter().cloned()).collect()
+    }
+
+    /// Whether this row was asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// Measures a row if it was asked for.
+    pub fn take(&mut self, name: &str, measure: impl FnMut() -> f64) {
+        if self.wants(name) {
+            self.figures.push(Figure::take(name, self.runs, measure));
+        }
+    }
+
+    /// A row that was measured.
+    pub fn find(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+}
+
+fn number(word: Option<String>) -> usize {
+    word.and_then(|word| word.parse().ok()).filter(|runs| *runs > 0).expect("--runs N, a number from 1 on")
 }

@@ -13,25 +13,69 @@ pub struct Resident {
     pub private: u64,
 }
 
-/// The processes of the pod whose supervisor has `root` among its words: the supervisor, its keeper, the keeper's twin above
-/// it, and pause beside it.
-pub fn of_pod(root: &Path) -> Vec<Resident> {
-    let root = root.to_string_lossy();
-    let all: Vec<i32> = fs::read_dir("/proc")
-        .expect("/proc")
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    let words = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let Some(supervisor) =
-        all.iter().copied().find(|pid| words(*pid).contains(&*root) && words(*pid).contains("supervise"))
-    else {
-        return Vec::new();
+/// The processes of each pod whose supervisor has `root` among its words: the keeper's twin, the keeper, the supervisor, and
+/// pause beside it.
+pub fn of_pods(root: &Path) -> Vec<Vec<Resident>> {
+    let all = all();
+    let family = |supervisor: i32| {
+        let keeper = parent(supervisor);
+        let beside =
+            all.iter().copied().filter(|pid| *pid != supervisor && parent(*pid) == keeper && name(*pid) == "pause");
+        [parent(keeper), keeper, supervisor].into_iter().chain(beside.collect::<Vec<_>>()).map(resident).collect()
     };
-    let keeper = parent(supervisor);
-    let beside =
-        all.iter().copied().filter(|pid| *pid != supervisor && parent(*pid) == keeper && name(*pid) == "pause");
-    let family: Vec<i32> = [parent(keeper), keeper, supervisor].into_iter().chain(beside).collect();
-    family.into_iter().map(resident).collect()
+    supervisors(root).into_iter().map(family).collect()
+}
+
+/// The supervisors of the pods below `root`.
+pub fn supervisors(root: &Path) -> Vec<i32> {
+    let root = root.to_string_lossy();
+    let words = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    all().into_iter().filter(|pid| words(*pid).contains(&*root) && words(*pid).contains("supervise")).collect()
+}
+
+/// The first processes of containers of the pods below `root`.
+pub fn containers(root: &Path) -> Vec<i32> {
+    let keepers: Vec<i32> = supervisors(root).into_iter().map(parent).collect();
+    all().into_iter().filter(|pid| keepers.contains(&parent(*pid)) && name(*pid) == "actor").collect()
+}
+
+/// The CPU time that a process has taken so far, its threads that have ended included, in seconds (proc_pid_stat(5)).
+pub fn cpu_of(pid: i32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    // A tick is 10 ms.
+    after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The rows of the table: one pod's processes, and what many pods' come to.
+pub fn rows(one: &[Vec<Resident>], many: &[Vec<Resident>]) -> Vec<String> {
+    let row = |process: &Resident| format!("| {} | {} | {} |", process.name, process.pss, process.private);
+    let mut rows: Vec<String> = one.iter().flatten().map(row).collect();
+    let mut supervisors: Vec<&Resident> = many.iter().filter_map(|family| family.get(2)).collect();
+    supervisors.sort_by_key(|process| process.pss);
+    if let (Some(least), Some(most)) = (supervisors.first(), supervisors.last()) {
+        rows.push(format!(
+            "| supervisor, one of {} | {}\u{2013}{} | {}\u{2013}{} |",
+            many.len(),
+            least.pss,
+            most.pss,
+            least.private,
+            most.private
+        ));
+        let sum = |of: fn(&Resident) -> u64| many.iter().flatten().map(of).sum::<u64>();
+        rows.push(format!(
+            "| all processes of {} pods together | {} | {} |",
+            many.len(),
+            sum(|process| process.pss),
+            sum(|process| process.private)
+        ));
+    }
+    rows
+}
+
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn resident(pid: i32) -> Resident {

@@ -5,66 +5,97 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::figures::{Figure, now};
+use crate::figures::{Figure, Table, now};
+use crate::logs;
 use crate::subject::{Subject, between, until_return, wait_for};
 
 /// Where `measure_here` finds the actor's tree, and works.
 const ROOT: &str = "PODLET_BENCH_ACTOR";
 const WORK: &str = "PODLET_BENCH_WORK";
 
+/// What came of it.
+#[derive(Default)]
+pub struct Peers {
+    /// Rows of the first table.
+    pub figures: Vec<Figure>,
+    /// conmon's runs.
+    pub logs: Vec<logs::Run>,
+}
+
+/// How conmon's runs come back.
+const LOGS: &str = "logs";
+
 /// Measures them in a fresh mount namespace, by this program's own `--peers`.
-pub fn measure(subject: &Subject, actor: &Path, runs: usize) -> Vec<Figure> {
+pub fn measure(subject: &Subject, actor: &Path, table: &Table) -> Peers {
     let myself = std::env::current_exe().expect("the path of this program");
-    let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$0\" --peers \"$1\"";
+    let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$0\" --peers \"$@\"";
     let output = Command::new("unshare")
         .args(["-m", "sh", "-c", script])
         .arg(myself)
-        .arg(runs.to_string())
+        .args(table.command_line())
         .env(ROOT, actor)
         .env(WORK, &subject.root)
         .output();
-    let Ok(output) = output else { return Vec::new() };
+    let mut peers = Peers::default();
+    let Ok(output) = output else { return peers };
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| {
-            let (name, samples) = line.split_once('\t')?;
-            Some(Figure::of(name, samples.split(' ').filter_map(|sample| sample.parse().ok()).collect()))
-        })
-        .collect()
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        match line.split_once('\t') {
+            Some((LOGS, runs)) => peers.logs = logs::from_text(runs),
+            Some((name, samples)) => {
+                let samples = samples.split(' ').filter_map(|sample| sample.parse().ok()).collect();
+                peers.figures.push(Figure::of(name, samples));
+            }
+            None => {}
+        }
+    }
+    peers
 }
 
 /// Prints a line a figure: its name, a tab, its samples.
-pub fn measure_here(runs: usize) {
+pub fn measure_here(table: &Table) {
     let (Ok(actor), Ok(work)) = (std::env::var(ROOT), std::env::var(WORK)) else { return };
-    let (actor, work) = (Path::new(&actor), Path::new(&work));
-    if installed("crun") {
+    let (actor, work, runs) = (Path::new(&actor), Path::new(&work), table.runs);
+    if (table.wants(CRUN_RUN) || table.wants(CRUN_EXEC)) && installed("crun") {
         let bundle = crun_bundle(actor, work);
         let number = std::cell::Cell::new(0);
-        print("crun run", runs, || {
-            number.set(number.get() + 1);
-            let mut command = Command::new("crun");
-            command.args(["run", "--bundle"]).arg(&bundle).arg(format!(
-                "bench-{}-{}",
-                std::process::id(),
-                number.get()
-            ));
-            first_clock_on_stdout(command)
-        });
-        crun_exec(actor, work, runs);
+        if table.wants(CRUN_RUN) {
+            print(CRUN_RUN, runs, || {
+                number.set(number.get() + 1);
+                let mut command = Command::new("crun");
+                command.args(["run", "--bundle"]).arg(&bundle).arg(format!(
+                    "bench-{}-{}",
+                    std::process::id(),
+                    number.get()
+                ));
+                first_clock_on_stdout(command)
+            });
+        }
+        if table.wants(CRUN_EXEC) {
+            crun_exec(actor, work, runs);
+        }
     }
-    if installed("bwrap") {
-        print("bwrap --unshare-all", runs, || {
+    if table.wants(BWRAP) && installed("bwrap") {
+        print(BWRAP, runs, || {
             let mut command = Command::new("bwrap");
             command.args(["--unshare-all", "--ro-bind"]).arg(actor).args(["/", "--proc", "/proc", "--dev", "/dev"]);
             command.args(["/actor", "clock"]);
             first_clock_on_stdout(command)
         });
     }
-    if installed("podman") {
-        podman(actor, work, runs.min(12));
+    let of_podman = [PODMAN_PLAY, PODMAN_EXEC, PODMAN_DOWN, PODMAN_LOGS];
+    if of_podman.iter().any(|name| table.wants(name)) && installed("podman") {
+        podman(actor, work, table);
     }
 }
+
+const CRUN_RUN: &str = "crun run (one container, no pod)";
+const CRUN_EXEC: &str = "crun exec, to its return";
+const BWRAP: &str = "bwrap --unshare-all";
+const PODMAN_PLAY: &str = "podman kube play";
+const PODMAN_EXEC: &str = "podman exec, to its return";
+const PODMAN_DOWN: &str = "podman kube down, 1 container, to its return (delete)";
+const PODMAN_LOGS: &str = "conmon under podman, logs";
 
 fn installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
@@ -116,7 +147,7 @@ fn crun_exec(actor: &Path, work: &Path, runs: usize) {
         let state = Command::new("crun").args(["state", &name]).output().ok()?;
         String::from_utf8_lossy(&state.stdout).contains("running").then_some(())
     });
-    print("crun exec, to its return", runs, || {
+    print(CRUN_EXEC, runs, || {
         let mut command = Command::new("crun");
         command.args(["exec", &name, "/actor", "clock"]);
         until_return(command)
@@ -126,7 +157,8 @@ fn crun_exec(actor: &Path, work: &Path, runs: usize) {
 }
 
 /// `podman kube play` of one and three containers without a network, exec, and `kube down`.
-fn podman(actor: &Path, work: &Path, runs: usize) {
+fn podman(actor: &Path, work: &Path, table: &Table) {
+    let runs = table.runs.min(12);
     let settings = work.join("containers.conf");
     fs::write(&settings, "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=32768:32768\"]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n")
         .expect("podman's settings");
@@ -143,8 +175,16 @@ fn podman(actor: &Path, work: &Path, runs: usize) {
         eprintln!("podman is installed but cannot import: {}", String::from_utf8_lossy(&output.stderr));
         return;
     }
+    if table.wants(PODMAN_LOGS) {
+        println!("{LOGS}\t{}", logs::to_text(&conmon(&podman, work, table.runs.min(10))));
+    }
     let mut downs = Vec::new();
     for containers in [1, 3] {
+        let row = format!("{PODMAN_PLAY}, {containers} container(s)");
+        let others = containers == 1 && (table.wants(PODMAN_EXEC) || table.wants(PODMAN_DOWN));
+        if !table.wants(&row) && !others {
+            continue;
+        }
         let manifest = work.join(format!("podman-{containers}.yaml"));
         let mut text =
             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: peer\nspec:\n  restartPolicy: Never\n  containers:\n"
@@ -174,17 +214,38 @@ fn podman(actor: &Path, work: &Path, runs: usize) {
         let mut samples = Vec::new();
         for _ in 0..runs {
             samples.push(format!("{:.4}", play()));
-            if containers == 1 && downs.is_empty() {
-                print("podman exec, to its return", runs, || {
-                    until_return(podman(&["exec", "peer-c0", "/actor", "clock"]))
-                });
+            if containers == 1 && downs.is_empty() && table.wants(PODMAN_EXEC) {
+                print(PODMAN_EXEC, runs, || until_return(podman(&["exec", "peer-c0", "/actor", "clock"])));
             }
             let took = until_return(down());
             if containers == 1 {
                 downs.push(format!("{took:.4}"));
             }
         }
-        println!("podman kube play, {containers} container(s)\t{}", samples.join(" "));
+        println!("{row}\t{}", samples.join(" "));
     }
-    println!("podman kube down, 1 container, to its return\t{}", downs.join(" "));
+    if !downs.is_empty() {
+        println!("{PODMAN_DOWN}\t{}", downs.join(" "));
+    }
+}
+
+/// The same lines through conmon, into a file in the same format.
+fn conmon(podman: &impl Fn(&[&str]) -> Command, work: &Path, runs: usize) -> Vec<logs::Run> {
+    let log = work.join("conmon.log");
+    let options = [format!("path={}", log.display()), "max-size=10mb".to_owned()];
+    let run = |_| {
+        let _ = fs::remove_file(&log);
+        let mut command = podman(&["run", "-d", "--name", "loud", "--network", "none", "--log-driver", "k8s-file"]);
+        command.args(options.iter().flat_map(|option| ["--log-opt", option]));
+        command.args(["localhost/actor:1", "/actor"]).args(logs::ARGUMENTS).arg("forever");
+        let output = command.output().expect("podman run");
+        assert!(output.status.success(), "podman run: {}", String::from_utf8_lossy(&output.stderr));
+        let run = logs::watch(&log, || {
+            let found = podman(&["inspect", "--format", "{{.State.ConmonPid}}", "loud"]).output();
+            String::from_utf8_lossy(&found.expect("podman inspect").stdout).trim().parse().expect("conmon's pid")
+        });
+        let _ = podman(&["rm", "-f", "-t", "0", "loud"]).output();
+        run
+    };
+    (0..runs).map(run).collect()
 }

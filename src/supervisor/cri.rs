@@ -37,24 +37,28 @@ pub enum Rest {
     Ends,
 }
 
-/// Appends the records of all that can be formatted of `input` to `output`, all with the one time stamp, and says how
-/// many bytes were used. What is written depends on nothing but the arguments: doing it again gives the same bytes.
-pub fn format(time: &str, stream: Stream, input: &[u8], rest: Rest, output: &mut Vec<u8>) -> usize {
+/// Appends records of `input` to `output`, all with the one time stamp, and says how many bytes were used: all that can be
+/// formatted, or until `output` holds `enough` bytes. What is written depends on nothing but the arguments: doing it again
+/// gives the same bytes. Every byte of every container comes through here: two copies a line, and no look at single bytes.
+pub fn format(time: &str, stream: Stream, input: &[u8], rest: Rest, enough: usize, output: &mut Vec<u8>) -> usize {
+    let head = |tag| format!("{time} {} {tag} ", stream.name()).into_bytes();
+    let (full, partial) = (head('F'), head('P'));
     let mut used = 0;
-    while let Some(left) = input.get(used..).filter(|left| !left.is_empty()) {
+    while let Some(left) = input.get(used..).filter(|left| !left.is_empty() && output.len() < enough) {
         let window = left.get(..MAXIMUM_CONTENT + 1).unwrap_or(left);
-        let (content, tag, taken) = match window.iter().position(|byte| *byte == b'\n') {
-            Some(end) => (end, b'F', end + 1),
-            None if window.len() > MAXIMUM_CONTENT => (MAXIMUM_CONTENT, b'P', MAXIMUM_CONTENT),
-            None if rest == Rest::Ends => (window.len(), b'P', window.len()),
+        let taken = match memchr::memchr(b'\n', window) {
+            Some(end) => end + 1,
+            None if window.len() > MAXIMUM_CONTENT => MAXIMUM_CONTENT,
+            None if rest == Rest::Ends => window.len(),
             None => break,
         };
-        output.extend_from_slice(time.as_bytes());
-        output.push(b' ');
-        output.extend_from_slice(stream.name().as_bytes());
-        output.extend_from_slice(&[b' ', tag, b' ']);
-        output.extend_from_slice(left.get(..content).unwrap_or_default());
-        output.push(b'\n');
+        let content = left.get(..taken).unwrap_or(left);
+        let ends = content.ends_with(b"\n");
+        output.extend_from_slice(if ends { &full } else { &partial });
+        output.extend_from_slice(content);
+        if !ends {
+            output.push(b'\n');
+        }
         used += taken;
     }
     used
@@ -115,10 +119,10 @@ mod tests {
     #[test]
     fn lines_and_an_unfinished_end() {
         let mut output = Vec::new();
-        assert_eq!(format(TIME, Stream::Stdout, b"one\n\ntw", Rest::MayFollow, &mut output), 5);
+        assert_eq!(format(TIME, Stream::Stdout, b"one\n\ntw", Rest::MayFollow, usize::MAX, &mut output), 5);
         assert_eq!(String::from_utf8(output).unwrap(), format!("{TIME} stdout F one\n{TIME} stdout F \n"));
         let mut output = Vec::new();
-        assert_eq!(format(TIME, Stream::Stderr, b"tw", Rest::Ends, &mut output), 2);
+        assert_eq!(format(TIME, Stream::Stderr, b"tw", Rest::Ends, usize::MAX, &mut output), 2);
         assert_eq!(String::from_utf8(output).unwrap(), format!("{TIME} stderr P tw\n"));
     }
 
@@ -126,13 +130,13 @@ mod tests {
     fn a_line_of_just_the_limit_is_one_record() {
         let mut line = vec![b'x'; MAXIMUM_CONTENT];
         let mut output = Vec::new();
-        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, &mut output), 0);
+        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, usize::MAX, &mut output), 0);
         line.push(b'\n');
-        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, &mut output), line.len());
+        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, usize::MAX, &mut output), line.len());
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 1);
         line.insert(0, b'y');
         output.clear();
-        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, &mut output), line.len());
+        assert_eq!(format(TIME, Stream::Stdout, &line, Rest::MayFollow, usize::MAX, &mut output), line.len());
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 2);
         assert_eq!(read_back(&output), line);
     }
@@ -163,15 +167,15 @@ mod tests {
                 have = bytes.len().min(have + cut.next().unwrap());
                 let batch = &bytes[consumed..have];
                 let mut once = Vec::new();
-                let used = format(TIME, Stream::Stdout, batch, Rest::MayFollow, &mut once);
+                let used = format(TIME, Stream::Stdout, batch, Rest::MayFollow, usize::MAX, &mut once);
                 let mut twice = Vec::new();
-                prop_assert_eq!(used, format(TIME, Stream::Stdout, batch, Rest::MayFollow, &mut twice));
+                prop_assert_eq!(used, format(TIME, Stream::Stdout, batch, Rest::MayFollow, usize::MAX, &mut twice));
                 prop_assert_eq!(&once, &twice);
                 prop_assert!(batch.len() - used <= MAXIMUM_CONTENT, "an unfinished line stays short");
                 log.extend(once);
                 consumed += used;
             }
-            consumed += format(TIME, Stream::Stdout, &bytes[consumed..], Rest::Ends, &mut log);
+            consumed += format(TIME, Stream::Stdout, &bytes[consumed..], Rest::Ends, usize::MAX, &mut log);
             prop_assert_eq!(consumed, bytes.len());
             prop_assert_eq!(read_back(&log), bytes);
         }

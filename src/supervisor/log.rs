@@ -38,8 +38,8 @@ use super::cri::{self, Stream};
 use super::fault::{self, Point};
 use crate::pod::time::WallTime;
 
-/// Formatted records are written in pieces of about this size: short lines grow manifold.
-const WRITE: usize = 128 * 1024;
+/// Formatted records are written in pieces of about this size: short lines grow manifold, and caches are small.
+const WRITE: usize = 64 * 1024;
 
 /// [`Books`] of one log, as two threads have them.
 pub type SharedBooks = Arc<Mutex<Books>>;
@@ -64,12 +64,15 @@ pub fn lock(books: &SharedBooks) -> MutexGuard<'_, Books> {
 pub struct ContainerLog {
     books: SharedBooks,
     file: LogFile,
+    /// Memory for a batch and for its records, kept from one to the next.
+    spare: (Vec<u8>, Vec<u8>),
 }
 
 impl ContainerLog {
     /// Opens the log file (`<directory>/<name>`; both are made when missing) and finishes what a killed predecessor left.
     pub fn open(books: SharedBooks, directory: &Path, name: &str, rotation: Rotation) -> io::Result<ContainerLog> {
-        let mut log = ContainerLog { books, file: LogFile::open(directory, name, rotation)? };
+        let file = LogFile::open(directory, name, rotation)?;
+        let mut log = ContainerLog { books, file, spare: Default::default() };
         let stamp = log.books().slot().stamp;
         if stamp != 0 {
             log.finish_rotation(stamp)?;
@@ -98,27 +101,28 @@ impl ContainerLog {
     /// Steps 3 and 4, for whichever stream has a batch in flight. The lock is not held while the disk is written to.
     fn finish_batches(&mut self) -> io::Result<()> {
         loop {
+            let (mut memory, mut output) = std::mem::take(&mut self.spare);
             let (batch, mut offset) = {
                 let books = self.books();
-                (books.in_flight()?, books.slot().offset)
+                (books.in_flight(&mut memory)?, books.slot().offset)
             };
-            let Some(batch) = batch else { return Ok(()) };
+            let Some(batch) = batch else {
+                self.spare = (memory, output);
+                return Ok(());
+            };
             fault::at(Point::Batched);
             let time = clock::rfc3339_nanoseconds(WallTime(batch.time));
-            let (mut used, mut output) = (0, Vec::new());
-            // In pieces that end on line ends, all but the last: the pieces are the same each time.
-            while let Some(left) = batch.bytes.get(used..).filter(|left| !left.is_empty()) {
-                let piece = line_piece(left);
-                let last = piece.len() == left.len();
-                let rest = if last { batch.rest } else { cri::Rest::MayFollow };
+            let mut used = 0;
+            loop {
                 output.clear();
-                let taken = cri::format(&time, batch.which, piece, rest, &mut output);
+                let left = batch.bytes.get(used..).unwrap_or_default();
+                let taken = cri::format(&time, batch.which, left, batch.rest, WRITE, &mut output);
+                if taken == 0 {
+                    break;
+                }
                 self.file.write(&output, offset)?;
                 offset += output.len() as u64;
                 used += taken;
-                if last || taken == 0 {
-                    break;
-                }
             }
             if batch.dropped > 0 {
                 output.clear();
@@ -128,7 +132,14 @@ impl ContainerLog {
             }
             fault::at(Point::Written);
             self.books().finish_batch(&batch, offset, used)?;
+            self.spare = (batch.bytes, output);
         }
+    }
+
+    /// When nothing has come for a while.
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.spare = Default::default();
+        self.books().rest()
     }
 
     fn finish_rotation(&mut self, stamp: i64) -> io::Result<()> {
@@ -152,22 +163,7 @@ fn gap_records(time: &str, batch: &books::Batch, output: &mut Vec<u8>) {
         if cut { "\n" } else { "" },
         batch.dropped
     );
-    cri::format(time, batch.which, lines.as_bytes(), cri::Rest::MayFollow, output);
-}
-
-/// The part of a batch to be formatted at once: whole lines for as long as they fill about [`WRITE`] bytes when each has
-/// its head of some fifty bytes, or everything.
-fn line_piece(left: &[u8]) -> &[u8] {
-    let mut formatted = 0;
-    let mut end = 0;
-    for line in left.split_inclusive(|byte| *byte == b'\n') {
-        formatted += line.len() + 50;
-        end += line.len();
-        if formatted >= WRITE && line.ends_with(b"\n") {
-            return left.get(..end).unwrap_or(left);
-        }
-    }
-    left
+    cri::format(time, batch.which, lines.as_bytes(), cri::Rest::MayFollow, usize::MAX, output);
 }
 
 #[cfg(test)]

@@ -44,6 +44,15 @@ fn open_log(held: Held, directory: &Path, name: &str, rotation: Rotation) -> Con
     ContainerLog::open(books, directory, name, rotation).unwrap()
 }
 
+/// As the keeper hands them to the next supervisor.
+fn again(held: &Held) -> Held {
+    Held {
+        pipes: [held.pipes[0].try_clone().unwrap(), held.pipes[1].try_clone().unwrap()],
+        staging: [held.staging[0].try_clone().unwrap(), held.staging[1].try_clone().unwrap()],
+        record: held.record.try_clone().unwrap(),
+    }
+}
+
 /// Answers each write with ENOSPC.
 fn full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
@@ -184,6 +193,43 @@ fn both_streams_are_exact_over_kills_and_rotations() {
 }
 
 #[test]
+fn a_busy_stream_gets_a_larger_pipe_and_a_quiet_one_gives_its_memory_back() {
+    let directory = directory("quiet");
+    let (readers, [mut out, err]) = pipes();
+    let held = Held::new(readers).unwrap();
+    let mut log = open_log(again(&held), &directory, "0.log", Rotation { size: u64::MAX, files: 5 });
+    let capacity = || fcntl(&held.pipes[0], FcntlArg::F_GETPIPE_SZ).unwrap();
+    let memory = || File::from(held.staging[0].try_clone().unwrap()).metadata().unwrap().blocks() * 512;
+    let usual = capacity();
+    let line = format!("{}\n", "x".repeat(1023));
+    let mut written = 0;
+    for _ in 0..3 {
+        // As much as it holds.
+        for _ in 0..capacity() / 1024 {
+            out.write_all(line.as_bytes()).unwrap();
+            written += 1;
+        }
+        while log.pump(Stream::Stdout).unwrap() == Pumped::More {}
+    }
+    assert!(capacity() > usual && memory() > 0);
+    log.rest().unwrap();
+    assert_eq!((capacity(), memory()), (usual, 0));
+    // It goes on as before, also under a successor.
+    drop(log);
+    let mut log = open_log(again(&held), &directory, "0.log", Rotation { size: u64::MAX, files: 5 });
+    out.write_all(b"end\n").unwrap();
+    drop((out, err));
+    for which in Stream::BOTH {
+        while log.pump(which).unwrap() != Pumped::Ended {}
+    }
+    assert!(log.ended());
+    let log = std::fs::read_to_string(directory.join("0.log")).unwrap();
+    assert_eq!(log.lines().count(), written + 1);
+    assert!(log.lines().last().unwrap().ends_with(" stdout F end"));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn the_same_descriptors_go_on_in_one_process_and_keep_five_files() {
     let directory = directory("rotation");
     let (readers, [mut out, err]) = pipes();
@@ -253,11 +299,6 @@ fn what_a_full_disk_makes_drop_is_counted_over_kills_and_told_at_its_place() {
     let directory = directory("dropped");
     let (readers, [mut out, _err]) = pipes();
     let held = Held::new(readers).unwrap();
-    let again = |held: &Held| Held {
-        pipes: [held.pipes[0].try_clone().unwrap(), held.pipes[1].try_clone().unwrap()],
-        staging: [held.staging[0].try_clone().unwrap(), held.staging[1].try_clone().unwrap()],
-        record: held.record.try_clone().unwrap(),
-    };
     let mut log = open_log(again(&held), &directory, "0.log", Rotation::default());
     write!(out, "one\nhalf a li").unwrap();
     assert_eq!(log.pump(Stream::Stdout).unwrap(), Pumped::More);
@@ -292,7 +333,7 @@ fn what_a_full_disk_makes_drop_is_counted_over_kills_and_told_at_its_place() {
 
     // The disk comes back, but fails again in the line that tells of it; what comes then is a gap of its own.
     log.file.replace(good);
-    let batch = log.books().in_flight().unwrap().unwrap();
+    let batch = log.books().in_flight(&mut Vec::new()).unwrap().unwrap();
     assert_eq!((batch.dropped, batch.bytes.ends_with(b"three quar")), (0, true), "the batch from before comes first");
     log.finish_batches().unwrap();
     log.books().take(Stream::Stdout).unwrap();

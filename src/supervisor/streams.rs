@@ -36,6 +36,8 @@ const PACE: Duration = Duration::from_millis(10);
 const TURN: usize = 8;
 /// How long to wait before a full or failing disk is tried again, in milliseconds.
 const RETRY: u16 = 1000;
+/// A log in which nothing has come for so many milliseconds is quiet.
+const QUIET: u16 = 1000;
 /// Turns after which requests are looked at: enough for all that can lie in a pipe when its container has ended (a pipe of
 /// the largest size, and a batch in staging), since that is what [`Request::Drain`] waits for.
 const TURNS: usize = 4;
@@ -239,22 +241,21 @@ impl Writer {
                 let _ = self.happenings.send(Happening::LogEnded { container, attempt });
                 return;
             }
-            let pause = match worked {
+            match worked {
                 Ok(pumped) => {
                     for answer in waiting.drain(..) {
                         let answer: oneshot::Sender<()> = answer;
                         let _ = answer.send(());
                     }
                     if pumped == Pumped::More {
-                        PollTimeout::ZERO
+                        self.wait(PollTimeout::ZERO, &[]);
                     } else {
                         self.progress.busy.store(false, Ordering::SeqCst);
-                        PollTimeout::NONE
+                        self.wait_for_output(&mut log);
                     }
                 }
-                Err(_) => PollTimeout::from(RETRY),
-            };
-            self.wait(pause);
+                Err(_) => drop(self.wait(PollTimeout::from(RETRY), &[])),
+            }
             loop {
                 match self.asked.try_recv() {
                     Ok(Request::Drain(answer)) => waiting.push(answer),
@@ -287,19 +288,35 @@ impl Writer {
         Ok(if ready.contains(&true) { Pumped::More } else { Pumped::Idle })
     }
 
-    /// Waits for a request and, unless after an error, for a pipe.
-    fn wait(&self, patience: PollTimeout) {
+    /// Waits for a request or a pipe. A log that is quiet for a while gives back what it has taken to be quick.
+    fn wait_for_output(&self, log: &mut Option<ContainerLog>) {
+        if self.wait(PollTimeout::from(QUIET), &Stream::BOTH) {
+            return;
+        }
+        if let Some(Err(error)) = log.as_mut().map(ContainerLog::rest) {
+            tracing::error!("a quiet log could not be tidied: {error}");
+        }
+        self.wait(PollTimeout::NONE, &Stream::BOTH);
+    }
+
+    /// Waits for a request or for the pipes of these streams; whether there was any.
+    fn wait(&self, patience: PollTimeout, streams: &[Stream]) -> bool {
         let pipes: Vec<OwnedFd> = {
             let books = lock(&self.books);
-            let wanted = patience.is_none();
-            let open = Stream::BOTH.into_iter().filter(|which| wanted && !books.stream_ended(*which));
-            open.filter_map(|which| books.pipe(which).try_clone_to_owned().ok()).collect()
+            let open = streams.iter().filter(|which| !books.stream_ended(**which));
+            open.filter_map(|which| books.pipe(*which).try_clone_to_owned().ok()).collect()
         };
         let mut polled = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
         polled.extend(pipes.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-        while let Err(Errno::EINTR) = poll(&mut polled, patience) {}
+        let found = loop {
+            match poll(&mut polled, patience) {
+                Err(Errno::EINTR) => {}
+                found => break found,
+            }
+        };
         // Reading is what quiets the bell; how often it rang tells nothing.
         let _ = self.bell.read();
+        found != Ok(0)
     }
 }
 

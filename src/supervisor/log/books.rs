@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, SpliceFFlags, fallocate, splice};
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, SpliceFFlags, fallocate, fcntl, splice};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::super::clock;
@@ -22,12 +22,10 @@ use super::super::fault::{self, Point};
 use super::record::{RecordPage, Slot, StreamSlot};
 use super::{Pumped, Stream};
 
-/// The most that one splice takes: a pipe's default capacity (pipe(7)).
+/// A pipe's default capacity (pipe(7)), and so the most that one splice takes.
 pub const BATCH: usize = 64 * 1024;
-/// M is rewound before a batch would end beyond this.
-const STAGING: u64 = 3 * BATCH as u64;
-/// An idle stream whose M holds more than this gives its memory back.
-const IDLE_STAGING: u64 = 32 * 1024;
+/// That of a pipe that was found full: writer and reader wake each other less often. Beyond it processor caches are too small.
+const LARGE_BATCH: usize = 256 * 1024;
 /// M's memory comes in pages.
 const PAGE: u64 = 4096;
 
@@ -83,6 +81,8 @@ pub struct Batch {
 pub struct Books {
     pipes: [OwnedFd; 2],
     staging: [File; 2],
+    /// The pipes' capacities.
+    batches: [usize; 2],
     record: RecordPage,
 }
 
@@ -94,7 +94,8 @@ impl Books {
         }
         let [a, b] = held.staging;
         let record = RecordPage::read(File::from(held.record))?;
-        let mut books = Books { pipes: held.pipes, staging: [File::from(a), File::from(b)], record };
+        let batches = held.pipes.each_ref().map(|pipe| capacity(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(BATCH));
+        let mut books = Books { pipes: held.pipes, staging: [File::from(a), File::from(b)], batches, record };
         for which in Stream::BOTH {
             if books.state(which).wrap != 0 {
                 books.finish_rewind(which)?;
@@ -142,35 +143,70 @@ impl Books {
             self.begin_batch(which, Rest::MayFollow)?;
             return Ok(Pumped::More);
         }
-        if position + BATCH as u64 > STAGING {
+        // At two batches and the rest of one.
+        let batch = self.batch(which);
+        if position > 2 * batch as u64 {
             self.rewind(which, position)?;
         }
         match self.splice(which)? {
-            None => {
-                let position = self.position(which)?;
-                if position > IDLE_STAGING && self.state(which).consumed == position {
-                    self.rewind(which, position)?;
-                    // Pages of M are charged to podlet's own cgroup; an idle stream needs none.
-                    self.give_back(which, 0, 2 * STAGING);
-                }
-                Ok(Pumped::Idle)
-            }
+            None => Ok(Pumped::Idle),
             Some(0) => {
                 self.begin_batch(which, Rest::Ends)?;
                 Ok(Pumped::Ended)
             }
-            Some(_) => {
+            Some(taken) => {
                 fault::at(Point::Spliced);
+                if 2 * taken > batch && batch < LARGE_BATCH {
+                    self.resize_pipe(which, LARGE_BATCH);
+                }
                 self.begin_batch(which, Rest::MayFollow)?;
                 Ok(Pumped::More)
             }
         }
     }
 
+    /// When nothing has come for a while: pages of M are charged to podlet's own cgroup, and a user's pipes have a limit in all
+    /// (pipe(7)); an idle stream needs neither.
+    pub fn rest(&mut self) -> io::Result<()> {
+        for which in Stream::BOTH {
+            let (state, position) = (self.state(which), self.position(which)?);
+            if self.batch(which) > BATCH {
+                self.resize_pipe(which, BATCH);
+            }
+            if state.n == 0 && state.dropping == 0 && state.consumed == position {
+                self.rewind(which, position)?;
+                // It was longer before, perhaps.
+                self.give_back(which, 0, 4 * LARGE_BATCH as u64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refused where the user's pipes have reached their limit, or where what is in it does not fit: then it stays.
+    fn resize_pipe(&mut self, which: Stream, size: usize) {
+        let wanted = FcntlArg::F_SETPIPE_SZ(i32::try_from(size).unwrap_or(i32::MAX));
+        if let Some(size) = capacity(self.pipe(which), wanted) {
+            let [stdout, stderr] = &mut self.batches;
+            *match which {
+                Stream::Stdout => stdout,
+                Stream::Stderr => stderr,
+            } = size;
+        }
+    }
+
+    fn batch(&self, which: Stream) -> usize {
+        let [stdout, stderr] = self.batches;
+        match which {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        }
+    }
+
     /// Moves bytes from a pipe to its M. `None`: the pipe is empty for now; 0: it has ended.
     fn splice(&self, which: Stream) -> io::Result<Option<usize>> {
         loop {
-            match splice(self.pipe(which), None, self.staging(which), None, BATCH, SpliceFFlags::SPLICE_F_NONBLOCK) {
+            let batch = self.batch(which);
+            match splice(self.pipe(which), None, self.staging(which), None, batch, SpliceFFlags::SPLICE_F_NONBLOCK) {
                 Ok(taken) => return Ok(Some(taken)),
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR) => {}
@@ -203,16 +239,19 @@ impl Books {
         })
     }
 
-    /// The batch that is in flight.
-    pub fn in_flight(&self) -> io::Result<Option<Batch>> {
+    /// The batch that is in flight; its bytes are in this memory, which it takes.
+    pub fn in_flight(&self, memory: &mut Vec<u8>) -> io::Result<Option<Batch>> {
         let Some(which) = Stream::BOTH.into_iter().find(|which| self.state(*which).n != 0) else { return Ok(None) };
         let state = self.state(which);
         let end = if state.gap == 0 { state.n } else { state.gap - 1 };
         let last = state.ended || state.gap != 0;
+        let mut bytes = std::mem::take(memory);
+        bytes.resize(usize::try_from(end.saturating_sub(state.consumed)).unwrap_or(0), 0);
+        self.staging(which).read_exact_at(&mut bytes, state.consumed)?;
         Ok(Some(Batch {
             which,
             time: state.time,
-            bytes: self.bytes(which, state.consumed, end)?,
+            bytes,
             rest: if last { Rest::Ends } else { Rest::MayFollow },
             dropped: state.n.saturating_sub(end),
         }))
@@ -359,8 +398,11 @@ impl Books {
     }
 }
 
+fn capacity(pipe: impl AsFd, ask: FcntlArg<'_>) -> Option<usize> {
+    fcntl(pipe, ask).ok().and_then(|size| usize::try_from(size).ok())
+}
+
 fn nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, fcntl};
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
