@@ -62,7 +62,7 @@ pub fn start(root: &Path, image: &Image, containers: usize) -> f64 {
     let mut running = Vec::new();
     for spec in pod.spec.iter().flat_map(|spec| &spec.containers) {
         let stdio = [null.as_fd(), output.as_fd(), output.as_fd()];
-        let (prepared, _) = container::prepare_container(&context, spec, 0, image, sandbox.as_fd(), stdio)
+        let prepared = container::prepare_container(&context, spec, 0, image, sandbox.as_fd(), stdio)
             .unwrap_or_else(|failure| panic!("{failure}"));
         running.push(spawn(&prepared, &stage));
     }

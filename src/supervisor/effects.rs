@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -12,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
-use super::ahead::Ready;
+use super::ahead::{self, Ready};
 use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::kept::{self, Claim};
@@ -80,9 +81,12 @@ impl Supervisor {
 
     async fn start_sandbox(&mut self, id: &EffectId, attempt: u32) {
         let pod = self.pod();
-        let world = Rc::clone(&self.world);
+        let world = Arc::clone(&self.world);
         let context = world.context(&pod);
-        let prepared = container::prepare_pod(&context).and_then(|_| Ok(container::prepare_sandbox(&context)?));
+        let prepared = container::prepare_pod(&context).and_then(|_| {
+            self.surroundings_are_there();
+            Ok(container::prepare_sandbox(&context)?)
+        });
         let result = match prepared {
             Err(PodFailure::Volumes(messages)) => {
                 let fact = Fact::MountFailed { attempt: Some(attempt), messages };
@@ -159,10 +163,13 @@ impl Supervisor {
             Some(ready) => ready,
             None => {
                 let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
-                self.make_ready(&sandbox, spec, attempt, &image, stdin)?
+                ahead::make_ready(&self.world.context(&pod), spec, attempt, &image, stdin, || {
+                    container::prepare_root(&self.world.context(&pod), spec, attempt, &image)
+                })?
             }
         };
-
+        let pause = self.processes.get(&sandbox.0).ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
+        prepared.join(pause.as_fd()).map_err(|e| system("have the sandbox's namespaces joined", e))?;
         let held = Held::new(pipes).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
         self.open_log(name, attempt, held).map_err(|e| system("copy its output into a log", e))?;

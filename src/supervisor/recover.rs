@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use nix::fcntl::{Flock, FlockArg};
@@ -61,7 +62,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     let mut held: HashMap<String, OwnedFd> = keeper.held()?.into_iter().collect();
     let found = find(&orders)?;
     let pod = found.state.machine.pod();
-    let world = Rc::new(World::new(orders, pod)?);
+    let world = Arc::new(World::new(orders, &pod)?);
     let control = held.remove(CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
     server::listen(control, &happenings)?;
     watch_signals(&happenings)?;
@@ -89,6 +90,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         publication: Publication::default(),
         notices: BTreeSet::new(),
         over: None,
+        pod: Arc::new(pod),
         world,
     };
     if supervisor.keeper.starts() > 1 {
@@ -98,6 +100,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     if found.rebooted {
         supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
     } else {
+        supervisor.prepare_ahead();
         supervisor.take_over(held).await;
         if found.undecided {
             // Without this a container that waits in its back-off would wait for the next thing to happen.

@@ -1,7 +1,7 @@
 //! What clients ask for over the control socket, and what is answered.
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -79,7 +79,7 @@ impl Supervisor {
         if let Err(error) = written {
             return refused(format!("could not write {}: {error}", path.display()));
         }
-        *self.world.pod.borrow_mut() = Rc::new(pod);
+        self.pod = Arc::new(pod);
         self.tell(Fact::SpecChanged { pod: Box::new(json) }, clock::now(), None, None).await;
         Answer::Accepted
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -128,7 +129,9 @@ pub enum Over {
 
 /// A pod's supervisor.
 pub struct Supervisor {
-    pub(super) world: Rc<World>,
+    pub(super) world: Arc<World>,
+    /// The pod as applied, another one after a re-apply.
+    pub(super) pod: Arc<Pod>,
     pub(super) state: State,
     pub(super) journal: Journal,
     pub(super) segment: u64,
@@ -143,7 +146,7 @@ pub struct Supervisor {
     /// Pidfds of what runs, by the id of its spawn.
     pub(super) processes: HashMap<String, Rc<OwnedFd>>,
     pub(super) starting: HashMap<EffectId, Starting>,
-    /// The container that is to be next, made ready while another process starts.
+    /// The container that is to be next, made ready by a thread while another process is made.
     pub(super) ahead: Option<Ahead>,
     pub(super) logs: HashMap<(String, u32), Copying>,
     /// The environment that a container's newest instance was started with, where it may be another one by now.
@@ -370,8 +373,8 @@ impl Supervisor {
     }
 
     /// The pod as applied.
-    pub(super) fn pod(&self) -> Rc<Pod> {
-        self.world.pod.borrow().clone()
+    pub(super) fn pod(&self) -> Arc<Pod> {
+        Arc::clone(&self.pod)
     }
 }
 

@@ -1,12 +1,10 @@
-//! What is the same for all that a supervisor does: its orders, the pod, the tiny programs, the image store, the objects
-//! that the pod may name.
+//! What is the same for all that a supervisor does, in whichever of its threads: its orders, the tiny programs, the image
+//! store, the objects that the pod may name.
 
-use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
 use serde::de::DeserializeOwned;
@@ -21,8 +19,6 @@ use crate::paths::Paths;
 pub struct World {
     /// What `apply` chose.
     pub orders: Orders,
-    /// The pod as applied, changed in place by a re-apply.
-    pub pod: RefCell<Rc<Pod>>,
     /// Images by name.
     pub images: Store,
     /// The program that becomes containers' programs.
@@ -32,12 +28,12 @@ pub struct World {
 
 impl World {
     /// For a pod with these orders.
-    pub fn new(orders: Orders, pod: Pod) -> io::Result<World> {
+    pub fn new(orders: Orders, pod: &Pod) -> io::Result<World> {
         let stage = Program::Stage.open(&orders.paths.programs(&orders.uid))?;
         let images = Store::open(&orders.paths.images());
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let objects = KeptObjects { paths: orders.paths.clone(), namespace };
-        Ok(World { orders, pod: RefCell::new(Rc::new(pod)), images, stage, objects })
+        Ok(World { orders, images, stage, objects })
     }
 
     /// For the calls of `linux::container`.

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::super::cgroup::Cgroup;
 use super::super::resolve::Root;
+use super::super::rootfs::RootFs;
 use super::super::{device, rootfs};
 use super::inputs::{
     arguments, container_inputs, find_program, keep_environment, own_stdio, resolve_identity, variables,
@@ -19,7 +20,7 @@ use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
 use crate::image::Image;
 use crate::plan::container::{Bind, Inputs, on_root};
 use crate::plan::environment::Variables;
-use crate::plan::{Secrets, Shape, Text, identity, resources};
+use crate::plan::{FIRST_DESCRIPTOR, Secrets, Shape, Text, identity, resources};
 use crate::pod::input::StartStage;
 
 /// One container instance. `stdio` are its ends of stdin (or /dev/null), stdout and stderr. `sandbox` is a pidfd of pause.
@@ -30,7 +31,33 @@ pub fn prepare_container(
     image: &Image,
     sandbox: BorrowedFd<'_>,
     stdio: [BorrowedFd<'_>; 3],
-) -> Result<(Prepared, Cgroup), StartFailure> {
+) -> Result<Prepared, StartFailure> {
+    let root = || prepare_root(context, container, attempt, image);
+    let mut prepared = prepare_instance(context, container, attempt, image, root, stdio)?;
+    prepared.join(sandbox).map_err(create("a descriptor cannot be copied"))?;
+    Ok(prepared)
+}
+
+/// The root file system of a new instance, which needs nothing of the pod's surroundings.
+pub fn prepare_root(
+    context: &PodContext<'_>,
+    container: &Container,
+    attempt: u32,
+    image: &Image,
+) -> Result<RootFs, StartFailure> {
+    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
+    rootfs::build(&image.layers, &directory).map_err(create("the root file system cannot be made"))
+}
+
+/// An instance on its root file system, before the sandbox need be there: [`Prepared::join`] completes it.
+pub fn prepare_instance(
+    context: &PodContext<'_>,
+    container: &Container,
+    attempt: u32,
+    image: &Image,
+    root: impl FnOnce() -> Result<RootFs, StartFailure>,
+    stdio: [BorrowedFd<'_>; 3],
+) -> Result<Prepared, StartFailure> {
     let (variables, secrets) = variables(context, container, image)?;
     identity::check_non_root(context.pod, container, image.config.user.as_deref())
         .map_err(|text| failure(StartStage::Config, text))?;
@@ -40,40 +67,31 @@ pub fn prepare_container(
     write_file(&context.termination_log(&container.name, attempt), "", 0o666)
         .map_err(create("the termination message file cannot be made"))?;
     let (binds, user_targets) = binds(context, container, attempt, image, Volumes::Prepared)?;
-    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
-    let root = rootfs::build(&image.layers, &directory).map_err(create("the root file system cannot be made"))?;
-    let result = finish_container(
-        context,
-        container,
-        image,
-        Found { variables, secrets, words, binds, user_targets, root },
-        sandbox,
-        stdio,
-    );
+    let found = Found { variables, secrets, words, binds, user_targets, root: root()? };
+    let result = finish_instance(context, container, image, found, stdio);
     if result.is_err() {
         let _ = remove_instance(context, &container.name, attempt);
     }
     result
 }
 
-/// What [`prepare_container`] has found out before anything of the instance exists in the kernel but its root.
+/// What [`prepare_instance`] has found out before anything of the instance exists in the kernel but its root.
 struct Found {
     variables: Variables,
     secrets: Secrets,
     words: Vec<Text>,
     binds: Vec<Bind>,
     user_targets: Vec<String>,
-    root: rootfs::RootFs,
+    root: RootFs,
 }
 
-fn finish_container(
+fn finish_instance(
     context: &PodContext<'_>,
     container: &Container,
     image: &Image,
     found: Found,
-    sandbox: BorrowedFd<'_>,
     stdio: [BorrowedFd<'_>; 3],
-) -> Result<(Prepared, Cgroup), StartFailure> {
+) -> Result<Prepared, StartFailure> {
     let root = Root(found.root.mount.as_fd());
     let identity = resolve_identity(context, container, image, &root)?;
     let targets: Vec<&str> = found.binds.iter().map(|bind| bind.target.as_str()).collect();
@@ -125,13 +143,15 @@ fn finish_container(
     let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
     let copy =
         |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
-    let held = vec![found.root.mount, copy(sandbox)?];
+    let held = vec![found.root.mount];
+    let sandbox_at = (FIRST_DESCRIPTOR..).nth(entrance.tasks.len() + held.len());
     let mut descriptors = Vec::new();
     for (descriptor, number) in stdio.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
     let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;
     prepared.environment = environment;
+    prepared.sandbox_at = sandbox_at;
     if found.root.in_memory {
         prepared.notices.push(format!(
             "the file system of {} cannot hold a container's writable layer; it is in memory, at most {}",
@@ -139,7 +159,7 @@ fn finish_container(
             rootfs::TMPFS_SIZE
         ));
     }
-    Ok((prepared, cgroup))
+    Ok(prepared)
 }
 
 /// The numbers of the instances of a container of which something lies on the disk.

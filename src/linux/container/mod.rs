@@ -13,7 +13,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -40,7 +40,8 @@ mod preview;
 mod sandbox;
 mod session;
 
-pub use instance::{instances, prepare_container, remove_instance};
+pub use super::rootfs::RootFs;
+pub use instance::{instances, prepare_container, prepare_instance, prepare_root, remove_instance};
 pub use pod::{PodFailure, notices, prepare_pod, prepare_volumes, tear_down};
 pub use preview::{explain_failure_of, preview};
 pub use sandbox::prepare_sandbox;
@@ -81,6 +82,8 @@ pub struct Prepared {
     pub table: OwnedFd,
     /// Further descriptors and the numbers that the table expects them at.
     pub descriptors: Vec<(OwnedFd, u32)>,
+    /// The number at which the table of a container's start expects a pidfd of pause, given by [`Prepared::join`].
+    sandbox_at: Option<u32>,
     /// For [`super::keeper::Spawn`].
     pub clone_flags: u64,
     /// For [`super::keeper::Spawn`].
@@ -93,6 +96,16 @@ pub struct Prepared {
     pub environment: Option<OwnedFd>,
     /// What a user should know, a line each; empty as a rule.
     pub notices: Vec<String>,
+}
+
+impl Prepared {
+    /// Gives it the sandbox whose namespaces it is to join: a pidfd of pause.
+    pub fn join(&mut self, sandbox: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(number) = self.sandbox_at.take() {
+            self.descriptors.push((sandbox.try_clone_to_owned()?, number));
+        }
+        Ok(())
+    }
 }
 
 /// Why nothing can be started, at which stage, in the kubelet's words.
@@ -234,6 +247,7 @@ fn assemble(
         plan,
         table: file.into(),
         descriptors,
+        sandbox_at: None,
         clone_flags,
         cgroup: cgroup.unified,
         second,

@@ -204,7 +204,7 @@ impl World {
     fn prepare(&self, output: &OwnedFd) -> Result<Prepared, StartFailure> {
         let null = File::open("/dev/null").unwrap();
         let stdio = [null.as_fd(), output.as_fd(), output.as_fd()];
-        prepare_container(&self.context(), self.container(), 0, &self.image, self.pidfd.as_fd(), stdio).map(|(p, _)| p)
+        prepare_container(&self.context(), self.container(), 0, &self.image, self.pidfd.as_fd(), stdio)
     }
 
     /// Runs the container to its end: its exit code and output, or why it could not start.

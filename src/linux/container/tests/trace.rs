@@ -302,7 +302,7 @@ fn every_manifest_runs_as_planned() {
                 let image = store.find(container.image.as_deref().unwrap()).unwrap();
                 let null = OwnedFd::from(File::options().read(true).write(true).open("/dev/null").unwrap());
                 let stdio = [null.as_fd(), null.as_fd(), null.as_fd()];
-                let (mut prepared, _) =
+                let mut prepared =
                     prepare_container(&world.context(), container, 0, &image, world.pidfd.as_fd(), stdio).unwrap();
                 let (child, seen) = trace(&world, &mut prepared);
                 container_cgroup(&world.context(), &container.name).kill().unwrap();
