@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, running,
-    supervise, up, version,
+    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, running, up,
+    version,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -74,7 +74,4 @@ pub enum Verb {
     Config(config::Words),
     /// Print a completion script for a shell.
     Completion(completion::Words),
-    /// Started by a pod's keeper, not by people.
-    #[command(hide = true)]
-    Supervise(supervise::Words),
 }

@@ -81,6 +81,9 @@ pub fn main() -> ExitCode {
 /// code.
 pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
+    if let Some(directory) = supervise::run_directory(&words) {
+        return crate::supervisor::supervise(directory);
+    }
     let outcome = match Line::try_parse_from(&words) {
         Ok(line) => dispatch(line, caller),
         Err(error) => usage::explain(&error, &words, caller),
@@ -111,9 +114,6 @@ fn require(work: Work, caller: &Caller<'_>) -> Result<(), Failure> {
 }
 
 fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    if let Verb::Supervise(words) = line.verb {
-        return supervise::run(words, &line.everywhere);
-    }
     line.everywhere.start_tracing();
     if let Verb::Start(_) | Verb::Stop(_) | Verb::BugReport(_) = line.verb {
         require(Work::Pods, caller)?;
@@ -142,6 +142,5 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
         Verb::Config(words) => config::run(words, everywhere, caller),
         Verb::Completion(words) => completion::run(&words, caller),
-        Verb::Supervise(_) => Ok(0),
     }
 }

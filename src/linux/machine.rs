@@ -2,6 +2,7 @@
 //! /sys are there to be masked, what its kernel can do.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -56,13 +57,7 @@ impl Machine {
     }
 
     fn find() -> Machine {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let set = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            u64::from_str_radix(line.trim_start_matches(':').trim(), 16).ok()
-        };
-        let permitted = set("CapPrm").unwrap_or(0) & set("CapBnd").unwrap_or(0);
-        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory = read("/proc/meminfo");
         let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
         let memory =
             memory.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024;
@@ -74,7 +69,7 @@ impl Machine {
         let mut masked: Vec<String> = MASKED.iter().map(|path| (*path).to_owned()).collect();
         masked.extend(throttle_directories());
         Machine {
-            capabilities: Capabilities(permitted),
+            capabilities: capabilities(),
             memory,
             cpu_milli: i64::try_from(processors).unwrap_or(1).saturating_mul(1000),
             open_files: limit.ok().map(|(_, hard)| hard.min(OPEN_FILES)),
@@ -83,6 +78,24 @@ impl Machine {
             hostname: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
         }
     }
+}
+
+/// Capabilities that this process has and may pass on; [`Machine::get`] knows them too, and takes longer.
+pub fn capabilities() -> Capabilities {
+    let status = read("/proc/self/status");
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim_start_matches(':').trim(), 16).ok()
+    };
+    Capabilities(set("CapPrm").unwrap_or(0) & set("CapBnd").unwrap_or(0))
+}
+
+/// A file that the kernel makes as it is read. Its length is not known before: read in one go instead of in growing pieces.
+fn read(path: &str) -> String {
+    let mut text = String::with_capacity(8192);
+    // What cannot be read says nothing.
+    let _ = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text
 }
 
 /// `/sys/devices/system/cpu/cpuN/thermal_throttle` of each processor that has one.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use super::machine::Machine;
+use super::machine::capabilities;
 use crate::paths::Paths;
 use crate::plan::Capabilities;
 
@@ -86,7 +86,7 @@ pub fn missing(work: Work, paths: &Paths) -> Option<Missing> {
         Work::State | Work::Objects => &[],
     };
     if root {
-        let lacking: Vec<&Need> = lacking(needs, Machine::get().capabilities).collect();
+        let lacking: Vec<&Need> = lacking(needs, capabilities()).collect();
         let why = lacking.first()?.purpose;
         return Some(Missing::Capabilities { names: lacking.iter().map(|need| need.capability).collect(), why });
     }

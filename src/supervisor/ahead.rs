@@ -1,9 +1,10 @@
-//! While the processes of a pod become their programs one after the other, a thread makes the next container ready: the first
-//! one while the sandbox is made. Nothing is decided here and nothing is told to the machine: whether and when that
+//! While the processes of a pod become their programs one after the other, a thread makes the next containers ready,
+//! beginning while the sandbox is made. Nothing is decided here and nothing is told to the machine: whether and when a
 //! container starts is the machine's word, and what was made ready is then used, or thrown away and made anew when something
 //! has changed since. A failure here is none: the same comes again in its turn, and is told then. A supervisor that is killed
 //! leaves what one leaves that is killed in the middle of a start.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use nix::unistd::pipe2;
 use super::run::Supervisor;
 use super::world::World;
 use crate::image::Image;
+use crate::linux::cgroup::Layout;
 use crate::linux::container::{self, PodContext, Prepared, RootFs, StartFailure};
+use crate::linux::machine::Machine;
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::StartStage;
 
@@ -33,83 +36,78 @@ pub struct Ready {
     pub pipes: [OwnedFd; 2],
 }
 
-/// What is being made ready, and from what. Whoever lets go of it waits until the thread has ended.
-pub struct Ahead {
-    container: String,
-    attempt: u32,
-    pod: Arc<Pod>,
-    image: Image,
-    sandbox: EffectId,
+/// One that was made.
+struct Made {
+    ready: Result<Ready, StartFailure>,
     since: Instant,
-    /// Tells the thread that what all containers share is there. Once it is gone that is not waited for any more.
-    surroundings: Option<Sender<()>>,
-    making: Option<JoinHandle<Result<Ready, StartFailure>>>,
 }
 
-impl Ahead {
-    fn wait(&mut self) -> Option<Ready> {
-        self.surroundings = None;
-        self.making.take()?.join().ok()?.ok()
-    }
+/// What is being made ready, and from what. Whoever lets go of it waits until the thread has ended.
+pub struct Ahead {
+    pod: Arc<Pod>,
+    sandbox: EffectId,
+    /// The containers that are still to be taken, in the order in which they are made.
+    containers: VecDeque<(String, Image)>,
+    made: Option<Receiver<Made>>,
+    /// Tells the thread that what all containers share is there. Once it is gone that is not waited for any more.
+    surroundings: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        drop(self.wait());
+        // With nobody to tell the thread ends behind the one that it is at.
+        (self.surroundings, self.made) = (None, None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Supervisor {
-    /// Begins with the next container, if there is a process to wait for meanwhile.
+    /// Begins with the containers that are next, if there is a process to wait for meanwhile.
     pub(super) fn prepare_ahead(&mut self) {
-        if self.ahead.is_some() {
+        let begun = self.state.sandbox.is_some() || !self.starting.is_empty();
+        if self.ahead.is_some() || self.state.sandbox.is_some() && self.starting.is_empty() {
             return;
         }
         let pod = self.pod();
         let Some(sandbox) = self.sandbox_spawn() else { return };
-        let surroundings_are_there = self.state.sandbox.is_some() || !self.starting.is_empty();
-        if self.state.sandbox.is_some() && self.starting.is_empty() {
+        let found = self.next_to_start(&pod).into_iter().map(|next| {
+            let image = self.world.images.find(next.image.as_deref().unwrap_or_default());
+            image.ok().map(|image| (next.clone(), image))
+        });
+        let next: Vec<(Container, Image)> = found.map_while(|found| found).collect();
+        if next.is_empty() {
             return;
         }
-        let Some(next) = self.next_to_start(&pod) else { return };
-        // A pipe to stdin is the keeper's to hold, which is asked for in its turn.
-        if next.stdin == Some(true) {
-            return;
-        }
-        let Ok(image) = self.world.images.find(next.image.as_deref().unwrap_or_default()) else { return };
-        let (surroundings, told) = channel();
-        let making = {
-            let (world, pod, next, image) = (Arc::clone(&self.world), Arc::clone(&pod), next.clone(), image.clone());
-            let thread = std::thread::Builder::new().name("podlet-ahead".to_owned());
-            thread.spawn(move || make_first(&world, &pod, &next, &image, &told))
-        };
-        let Ok(making) = making else { return };
-        let ahead = Ahead {
-            container: next.name.clone(),
-            attempt: 0,
-            pod,
-            image,
-            sandbox,
-            since: Instant::now(),
-            surroundings: Some(surroundings),
-            making: Some(making),
-        };
-        self.ahead = Some(ahead);
-        if surroundings_are_there {
+        let containers = next.iter().map(|(container, image)| (container.name.clone(), image.clone())).collect();
+        let ((surroundings, told), (tell, made)) = (channel(), channel());
+        let (world, pod_there) = (Arc::clone(&self.world), Arc::clone(&pod));
+        let thread = std::thread::Builder::new().name("podlet-ahead".to_owned());
+        let Ok(thread) = thread.spawn(move || make_all(&world, &pod_there, &next, &told, &tell)) else { return };
+        let (surroundings, made, thread) = (Some(surroundings), Some(made), Some(thread));
+        self.ahead = Some(Ahead { pod, sandbox, containers, made, surroundings, thread });
+        if begun {
             self.surroundings_are_there();
         }
     }
 
-    /// The container that nobody has looked for an image for: its first start is still to come, in the order of the list.
-    fn next_to_start<'a>(&self, pod: &'a Pod) -> Option<&'a Container> {
-        let spec = pod.spec.as_ref()?;
-        let new = |container: &&Container| !self.state.images.contains_key(&container.name);
-        let mut inits = spec.init_containers.iter().flatten();
-        match inits.find(new) {
-            // When the one before it is over, which may be in a long time; but for the first.
-            Some(init) => self.state.images.is_empty().then_some(init),
-            None => spec.containers.iter().find(new),
-        }
+    /// The containers that nobody has looked for an image for, whose first start is still to come, in the order of the list.
+    /// Those behind an init container come when that is over, which may be in a long time.
+    fn next_to_start<'a>(&self, pod: &'a Pod) -> Vec<&'a Container> {
+        let Some(spec) = &pod.spec else { return Vec::new() };
+        let known = |container: &Container| self.state.images.contains_key(&container.name);
+        let inits = spec.init_containers.as_deref().unwrap_or_default();
+        let next: Vec<&Container> = if inits.iter().all(known) {
+            let together = inits.is_empty() || spec.containers.iter().any(known);
+            let count = if together { usize::MAX } else { 1 };
+            spec.containers.iter().filter(|container| !known(container)).take(count).collect()
+        } else {
+            inits.iter().take(1).filter(|first| !known(first)).collect()
+        };
+        // A pipe to stdin is the keeper's to hold, which is asked for in its turn.
+        next.into_iter().take_while(|container| container.stdin != Some(true)).collect()
     }
 
     /// The pod's cgroups, files and volumes are made.
@@ -130,9 +128,24 @@ impl Supervisor {
         image: &Image,
     ) -> Option<Ready> {
         let mut ahead = self.ahead.take()?;
-        let for_this = ahead.container == name && ahead.attempt == attempt && ahead.sandbox == *sandbox;
-        let same = Arc::ptr_eq(&ahead.pod, pod) && ahead.image == *image && ahead.since.elapsed() < FRESH;
-        ahead.wait().filter(|_| for_this && same)
+        let for_this = attempt == 0 && ahead.containers.front().is_some_and(|(next, _)| next == name);
+        let same = Arc::ptr_eq(&ahead.pod, pod) && ahead.sandbox == *sandbox;
+        if !for_this {
+            // A restart comes between; the others are still to come.
+            if same && attempt > 0 {
+                self.ahead = Some(ahead);
+            }
+            return None;
+        }
+        // Not told until now: a predecessor has made them.
+        ahead.surroundings = None;
+        let same = same && ahead.containers.pop_front().is_some_and(|(_, made_from)| made_from == *image);
+        let made = ahead.made.as_ref().filter(|_| same).and_then(|made| made.recv().ok())?;
+        let ready = made.ready.ok().filter(|_| made.since.elapsed() < FRESH)?;
+        if !ahead.containers.is_empty() {
+            self.ahead = Some(ahead);
+        }
+        Some(ready)
     }
 
     /// The id of pause's spawn, running or starting.
@@ -145,25 +158,35 @@ impl Supervisor {
     }
 }
 
-/// What the thread does, for a container's first instance.
-fn make_first(
+/// What the thread does: the first instances of these containers, one after the other, until nobody waits for them.
+fn make_all(
     world: &World,
     pod: &Pod,
-    spec: &Container,
-    image: &Image,
+    containers: &[(Container, Image)],
     surroundings: &Receiver<()>,
-) -> Result<Ready, StartFailure> {
+    made: &Sender<Made>,
+) {
+    // What the other thread needs next, and is looked for once in a process.
+    (Layout::of_machine(), Machine::get());
     let context = world.context(pod);
-    let root = container::prepare_root(&context, spec, 0, image)?;
-    let ready = match surroundings.recv() {
-        Ok(()) => make_ready(&context, spec, 0, image, None, || Ok(root)),
-        // They were made by a predecessor, or will not be.
-        Err(_) => Err(failure("the pod's surroundings are not there".to_owned())),
-    };
-    if ready.is_err() {
-        let _ = container::remove_instance(&context, &spec.name, 0);
+    let mut waited_for = false;
+    for (spec, image) in containers {
+        let root = container::prepare_root(&context, spec, 0, image);
+        // If it is not told, they were made by a predecessor or never will be.
+        waited_for = waited_for || surroundings.recv().is_ok();
+        if !waited_for {
+            return drop(container::remove_instance(&context, &spec.name, 0));
+        }
+        let since = Instant::now();
+        let ready = make_ready(&context, spec, 0, image, None, || root);
+        let failed = ready.is_err();
+        if failed {
+            let _ = container::remove_instance(&context, &spec.name, 0);
+        }
+        if made.send(Made { ready, since }).is_err() || failed {
+            return;
+        }
     }
-    ready
 }
 
 /// A container instance with its log pipes and, unless it has another, `/dev/null` to read from.

@@ -20,7 +20,7 @@ use super::kept::{self, Claim, KeptError};
 pub use super::log::Rotation;
 use super::recover::CONTROL_TAG;
 use super::{clock, diagnostics};
-use crate::linux::cgroup::Cgroup;
+use crate::linux::cgroup::{Cgroup, Entrance};
 use crate::linux::container::SeccompDefault;
 use crate::linux::keeper;
 use crate::paths::Paths;
@@ -198,9 +198,14 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
         launch: new_uid()?,
         choices: choices.clone(),
     };
-    write_orders(&orders)?;
-    let socket = bind(paths, uid)?;
-    start_keeper(paths, uid, claim, &[(CONTROL_TAG, socket.as_fd())])?;
+    // Cgroups and files wait for different things in the kernel: each takes as long as the other.
+    let (socket, entrance) = std::thread::scope(|scope| {
+        let entrance = scope.spawn(|| keeper_entrance(uid));
+        let socket = write_orders(&orders).and_then(|()| bind(paths, uid));
+        (socket, entrance.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))))
+    });
+    let socket = socket?;
+    start_keeper(paths, uid, claim, entrance, &[(CONTROL_TAG, socket.as_fd())])?;
     // The keeper has it now; were it kept here, a keeper that ends at once would not be noticed.
     drop(socket);
     let manifest = paths.pod_manifest(uid);
@@ -223,7 +228,8 @@ pub(super) fn replace_keeper(orders: &Orders, pod: &Pod, held: &[(&str, Borrowed
     let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
     // The new keeper counts its reports anew.
     write_orders(&Orders { launch: new_uid()?, ..orders.clone() })?;
-    start_keeper(&orders.paths, &orders.uid, &Claim { namespace, name, uid: orders.uid.clone() }, held)
+    let claim = Claim { namespace, name, uid: orders.uid.clone() };
+    start_keeper(&orders.paths, &orders.uid, &claim, keeper_entrance(&orders.uid), held)
 }
 
 /// The control socket, listening, mode 0600. It listens before anything runs: a client that comes early waits in its
@@ -247,16 +253,27 @@ fn bind(paths: &Paths, uid: &str) -> Result<OwnedFd, LaunchError> {
     Ok(socket)
 }
 
-fn start_keeper(paths: &Paths, uid: &str, claim: &Claim, held: &[(&str, BorrowedFd<'_>)]) -> Result<(), LaunchError> {
+/// Makes the cgroup of the pod's keeper.
+fn keeper_entrance(uid: &str) -> io::Result<Entrance> {
+    let cgroup = Cgroup::of_keeper(uid);
+    cgroup.create()?;
+    cgroup.entrance()
+}
+
+fn start_keeper(
+    paths: &Paths,
+    uid: &str,
+    claim: &Claim,
+    entrance: io::Result<Entrance>,
+    held: &[(&str, BorrowedFd<'_>)],
+) -> Result<(), LaunchError> {
     let run = paths.pod_run(uid);
     // Not the name that the command was typed by: that file may be replaced, this descriptor stays what it is.
     let program = File::open("/proc/self/exe").map_err(LaunchError::Keeper)?;
     let log_path = paths.supervisor_log(uid);
     let log =
         File::options().append(true).create(true).mode(0o600).open(&log_path).map_err(file_error("make", &log_path))?;
-    let cgroup = Cgroup::of_keeper(uid);
-    cgroup.create().map_err(LaunchError::Keeper)?;
-    let entrance = cgroup.entrance().map_err(LaunchError::Keeper)?;
+    let entrance = entrance.map_err(LaunchError::Keeper)?;
     let run_text = run.to_str().ok_or_else(|| LaunchError::File {
         action: "use",
         path: run.clone(),

@@ -64,8 +64,6 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     let pod = found.state.machine.pod();
     let world = Arc::new(World::new(orders, &pod)?);
     let control = held.remove(CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
-    server::listen(control, &happenings)?;
-    watch_signals(&happenings)?;
     let poisons = Poisons::read(&world.paths().panics(world.uid()));
     let mut supervisor = Supervisor {
         poisons,
@@ -93,6 +91,12 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         pod: Arc::new(pod),
         world,
     };
+    if !found.rebooted {
+        // As early as can be: of a new pod the admission is in the journal.
+        supervisor.prepare_ahead();
+    }
+    server::listen(control, &supervisor.happenings)?;
+    watch_signals(&supervisor.happenings)?;
     if supervisor.keeper.starts() > 1 {
         tracing::info!(starts = supervisor.keeper.starts(), last = ?supervisor.keeper.last_end(), "taking over");
     }
@@ -100,7 +104,6 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     if found.rebooted {
         supervisor.tell(Fact::Rebooted, clock::now(), None, None).await;
     } else {
-        supervisor.prepare_ahead();
         supervisor.take_over(held).await;
         if found.undecided {
             // Without this a container that waits in its back-off would wait for the next thing to happen.
