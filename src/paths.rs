@@ -45,7 +45,7 @@ impl Paths {
             .collect()
     }
 
-    /// Run state of one pod: control socket, journal, lock, traces. Mode 0700.
+    /// Run state of one pod: control socket, journal, lock. Mode 0700.
     pub fn pod_run(&self, uid: &str) -> PathBuf {
         self.run.join("pods").join(uid)
     }
@@ -97,7 +97,7 @@ impl Paths {
 
     /// What stages recorded of their steps (`apply --trace`): a file a start.
     pub fn traces(&self, uid: &str) -> PathBuf {
-        self.pod_run(uid).join("traces")
+        self.pod_state(uid).join("traces")
     }
 
     /// The control socket of one pod's supervisor. Mode 0600.

@@ -1,7 +1,9 @@
 //! The words of the command line as clap knows them: one declaration gives parsing, `--help` and completions. Each verb's
 //! words and examples stand in the verb's own file.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
@@ -74,4 +76,61 @@ pub enum Verb {
     Config(config::Words),
     /// Print a completion script for a shell.
     Completion(completion::Words),
+}
+
+impl Line {
+    /// Parses the words; the first is the program's name.
+    ///
+    /// To build up all verbs takes as long as to read a manifest, so those that are counted in milliseconds are tried alone.
+    /// Whatever one does not take, asked for help among it, is for the whole command line to answer.
+    pub fn read(words: &[OsString]) -> Result<Line, clap::Error> {
+        let alone = match words.get(1).and_then(|verb| verb.to_str()) {
+            Some("apply") => alone("apply", words, Verb::Apply),
+            Some("delete") => alone("delete", words, Verb::Delete),
+            Some("exec") => alone("exec", words, Verb::Exec),
+            _ => None,
+        };
+        alone.map_or_else(|| Line::try_parse_from(words), Ok)
+    }
+}
+
+/// The words as those of this verb, if it takes them all.
+fn alone<W: Args>(name: &'static str, words: &[OsString], verb: fn(W) -> Verb) -> Option<Line> {
+    let command = Everywhere::augment_args(Command::new("podlet")).subcommand(W::augment_args(Command::new(name)));
+    let matches = command.try_get_matches_from(words).ok()?;
+    let everywhere = Everywhere::from_arg_matches(&matches).ok()?;
+    let words = W::from_arg_matches(matches.subcommand_matches(name)?).ok()?;
+    Some(Line { everywhere, verb: verb(words) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Whether a verb is tried alone is not to be seen.
+    #[test]
+    fn a_verb_alone_takes_its_words_as_among_all() {
+        for line in [
+            "podlet apply pod.yaml",
+            "podlet apply -f a -f b --wait --timeout 5s -n other -v=5 --dry-run=server -o json",
+            "podlet apply a.yaml --namespace=x --replace --trace",
+            "podlet delete pod web --grace-period=3 -n other --wait=false",
+            "podlet delete pod --all -A --force",
+            "podlet exec -it web -c app -n other -- sh -c 'x -n y' -v",
+            "podlet exec web -- /actor --help",
+            "podlet apply --help",
+            "podlet apply --nonsense",
+            "podlet delete",
+            "podlet exec",
+            "podlet",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            match (Line::read(&words), Line::try_parse_from(&words)) {
+                (Ok(read), Ok(whole)) => assert_eq!(format!("{read:?}"), format!("{whole:?}")),
+                (Err(read), Err(whole)) => assert_eq!(read.to_string(), whole.to_string()),
+                (read, whole) => panic!("{line}: {read:?} is not {whole:?}"),
+            }
+        }
+    }
 }

@@ -45,8 +45,6 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use caller::{Caller, Clock};
 pub use failure::Failure;
 
@@ -84,7 +82,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -
     if let Some(directory) = supervise::run_directory(&words) {
         return crate::supervisor::supervise(directory);
     }
-    let outcome = match Line::try_parse_from(&words) {
+    let outcome = match Line::read(&words) {
         Ok(line) => dispatch(line, caller),
         Err(error) => usage::explain(&error, &words, caller),
     };

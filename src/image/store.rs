@@ -7,6 +7,7 @@
 //! ├── blobs/sha256/<hex>                  configurations and manifests
 //! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it
 //! │                              /size    bytes of its tar stream
+//! ├── mount-points                        the lowest layer of every container, whatever its image (`linux::rootfs`)
 //! └── tmp/<pid>-<n>                       images on their way in
 //! ```
 //!

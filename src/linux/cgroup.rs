@@ -219,6 +219,11 @@ impl Cgroup {
         self.directories.iter().find(|(name, _)| *name == hierarchy).map(|(_, directory)| directory.as_path())
     }
 
+    /// Whether it is there, in any hierarchy.
+    pub fn exists(&self) -> bool {
+        self.directories.iter().any(|(_, directory)| directory.exists())
+    }
+
     /// Makes it, and on cgroup v2 hands the controllers down to it from the mount on.
     pub fn create(&self) -> io::Result<()> {
         for (name, directory) in &self.directories {

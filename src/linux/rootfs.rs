@@ -50,9 +50,34 @@ pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// What the root file system of an instance is.
+/// What the root file system of an instance is. So many layers with [`mount_points`].
 pub fn about(layers: usize, directory: &Path) -> String {
-    format!("overlay of {layers} layer(s), volatile, detached; upper layer {}/upper", directory.display())
+    let upper = directory.join("upper");
+    format!(
+        "overlay of {layers} layers, the lowest of mount points, volatile, detached; upper layer {}",
+        upper.display()
+    )
+}
+
+/// What every container has something mounted on.
+const MOUNTED_ON: [(&str, &[&str]); 4] =
+    [("proc", &[]), ("sys", &[]), ("dev", &[]), ("etc", &["hosts", "hostname", "resolv.conf"])];
+
+/// The lowest layer of every container, made once: empty mount points. Whatever an image has at these places lies over it, so
+/// it shows only where an image has none, and need not be made there anew for each instance.
+pub fn mount_points(place: &Path) -> io::Result<PathBuf> {
+    // Made in this order: where the last one is they all are.
+    if place.join("etc/resolv.conf").symlink_metadata().is_err() {
+        for (directory, files) in MOUNTED_ON {
+            make_directory(place, 0o755)?;
+            make_directory(&place.join(directory), 0o755)?;
+            for file in files {
+                let path = place.join(directory).join(file);
+                fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)?;
+            }
+        }
+    }
+    Ok(place.to_owned())
 }
 
 /// Builds the root file system of a new instance in `directory`.

@@ -110,7 +110,7 @@ impl Supervisor {
         next.into_iter().take_while(|container| container.stdin != Some(true)).collect()
     }
 
-    /// The pod's cgroups, files and volumes are made.
+    /// The pod's cgroups and volumes are made.
     pub(super) fn surroundings_are_there(&self) {
         if let Some(surroundings) = self.ahead.as_ref().and_then(|ahead| ahead.surroundings.as_ref()) {
             // The thread may be at its end already, having failed.
@@ -169,6 +169,8 @@ fn make_all(
     // What the other thread needs next, and is looked for once in a process.
     (Layout::of_machine(), Machine::get());
     let context = world.context(pod);
+    // A failure is told by the container that needs them.
+    let _ = container::prepare_files(&context);
     let mut waited_for = false;
     for (spec, image) in containers {
         let root = container::prepare_root(&context, spec, 0, image);
@@ -204,6 +206,7 @@ pub(super) fn make_ready(
     let null = || std::fs::File::open("/dev/null").map(OwnedFd::from);
     let stdin = stdin.map_or_else(null, Ok).map_err(|error| system("make stdin", error))?;
     let stdio = [stdin.as_fd(), out_writer.as_fd(), err_writer.as_fd()];
+    container::prepare_files(context)?;
     let prepared = container::prepare_instance(context, spec, attempt, image, root, stdio)?;
     Ok(Ready { prepared, pipes: [out, err] })
 }

@@ -83,7 +83,10 @@ impl Supervisor {
         let pod = self.pod();
         let world = Arc::clone(&self.world);
         let context = world.context(&pod);
-        let prepared = container::prepare_pod(&context).and_then(|_| {
+        let prepared = container::prepare_surroundings(&context).and_then(|_| {
+            if attempt > 0 {
+                container::renew_files(&context)?;
+            }
             self.surroundings_are_there();
             Ok(container::prepare_sandbox(&context)?)
         });

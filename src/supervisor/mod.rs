@@ -1,8 +1,9 @@
 //! One pod's owner at run time: feeds the machine, carries out effects, journals, serves the control socket.
 //!
-//! Crash-only: it may be killed at any instruction, and starting is the same code path as recovering. It is one thread
-//! and never forks; every process is made by the pod's keeper. For the command line there are [`launch`] (sets a pod
-//! going), [`client`] (asks its supervisor) and [`kept`] (what can be seen of pods, running or not).
+//! Crash-only: it may be killed at any instruction, and starting is the same code path as recovering. One thread decides;
+//! others copy logs and make containers ready, and decide nothing. None forks; every process is made by the pod's keeper.
+//! For the command line there are [`launch`] (sets a pod going), [`client`] (asks its supervisor) and [`kept`] (what can be
+//! seen of pods, running or not).
 
 mod adopt;
 mod ahead;

@@ -287,6 +287,10 @@ impl Supervisor {
     pub(super) fn clear_cgroup(&mut self, container: &str) {
         let pod = self.pod();
         let cgroup = self.cgroup_of(&pod, container);
+        // As of a new pod.
+        if !cgroup.exists() {
+            return;
+        }
         if let Err(error) = cgroup.kill().and_then(|()| cgroup.remove()) {
             tracing::warn!(container, "could not clear its cgroup: {error}");
         }

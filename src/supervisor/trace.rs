@@ -1,5 +1,5 @@
-//! `apply --trace`: what the stages recorded, one file a start in the pod's run directory. A start whose supervisor was
-//! killed in the middle of it leaves none: its plan is gone with that supervisor.
+//! `apply --trace`: what the stages recorded, one file a start, in kept state: a pod may be over before `apply` has read
+//! them. A start whose supervisor was killed in the middle of it leaves none: its plan is gone with that supervisor.
 
 use std::path::Path;
 

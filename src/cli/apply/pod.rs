@@ -137,7 +137,7 @@ pub fn print_trace(pods: &[Applied], caller: &mut Caller<'_>) -> Result<(), Fail
         match trace::read_all(&directory) {
             Ok(traces) => traces.iter().try_for_each(|trace| caller.print(&format!("\n{trace}")))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => caller.notice(&format!(
-                "Note: no trace of pod/{}: it was set going without --trace, or is over already",
+                "Note: no trace of pod/{}: it was set going without --trace, or is gone already",
                 applied.name
             )),
             Err(error) => {

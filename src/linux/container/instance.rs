@@ -46,7 +46,10 @@ pub fn prepare_root(
     image: &Image,
 ) -> Result<RootFs, StartFailure> {
     let directory = context.paths.container_state(context.uid(), &container.name, attempt);
-    rootfs::build(&image.layers, &directory).map_err(create("the root file system cannot be made"))
+    let failed = create("the root file system cannot be made");
+    let mut layers = vec![rootfs::mount_points(&context.paths.images().join("mount-points")).map_err(&failed)?];
+    layers.extend_from_slice(&image.layers);
+    rootfs::build(&layers, &directory).map_err(&failed)
 }
 
 /// An instance on its root file system, before the sandbox need be there: [`Prepared::join`] completes it.

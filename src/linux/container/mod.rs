@@ -42,7 +42,9 @@ mod session;
 
 pub use super::rootfs::RootFs;
 pub use instance::{instances, prepare_container, prepare_instance, prepare_root, remove_instance};
-pub use pod::{PodFailure, notices, prepare_pod, prepare_volumes, tear_down};
+pub use pod::{
+    PodFailure, notices, prepare_files, prepare_pod, prepare_surroundings, prepare_volumes, renew_files, tear_down,
+};
 pub use preview::{explain_failure_of, preview};
 pub use sandbox::prepare_sandbox;
 pub use session::{Session, prepare_exec};

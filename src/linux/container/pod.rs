@@ -15,6 +15,8 @@ use crate::plan::resources::{self, Limits};
 use crate::pod::input::StartStage;
 use crate::{network, volume};
 
+const RESOLV_CONF: &str = "resolv.conf";
+
 /// Why the pod's surroundings could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodFailure {
@@ -30,9 +32,16 @@ impl From<StartFailure> for PodFailure {
     }
 }
 
-/// Makes the pod's cgroups with its limits, its directories, /dev/shm and volumes. Called once a pod, and again (finding all
-/// in place) by a supervisor that takes over.
+/// All that the pod's containers share: [`prepare_surroundings`] and [`prepare_files`].
 pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
+    let cgroup = prepare_surroundings(context)?;
+    prepare_files(context)?;
+    Ok(cgroup)
+}
+
+/// Makes the pod's cgroups with its limits, its directory and volumes: what must be there before the sandbox. Called once a
+/// pod, and again (finding all in place) by a supervisor that takes over.
+pub fn prepare_surroundings(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
     let uid = context.uid();
     let cgroup = Cgroup::of_pod(uid);
     cgroup.create().map_err(create("the pod's cgroup cannot be made"))?;
@@ -40,18 +49,32 @@ pub fn prepare_pod(context: &PodContext<'_>) -> Result<Cgroup, PodFailure> {
     cgroup.limit(&limits).map_err(create("the pod's cgroup refuses its limits"))?;
     device::restrict(context.pod, &cgroup).map_err(create("the pod's cgroup refuses its device rules"))?;
     rootfs::make_directory(&context.root_at(), 0o700).map_err(create("the pod's directory cannot be made"))?;
-    // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).
+    prepare_volumes(context, volume::Which::All).map_err(PodFailure::Volumes)?;
+    Ok(cgroup)
+}
+
+/// Makes /dev/shm and the files of /etc, unless they are there; before the first container, who needs them.
+pub fn prepare_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
     let files = context.files();
-    rootfs::make_directory(&files, 0o755).map_err(create("the pod's directory cannot be made"))?;
-    volume::tmpfs(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
-    write_files(context)?;
+    // Written last of all.
+    if files.join(RESOLV_CONF).exists() {
+        return Ok(());
+    }
     if !context.spec().host_ipc() {
         let shm = context.shm();
         rootfs::make_directory(&shm, 0o777).map_err(create("the pod's /dev/shm cannot be made"))?;
         volume::tmpfs(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
     }
-    prepare_volumes(context, volume::Which::All).map_err(PodFailure::Volumes)?;
-    Ok(cgroup)
+    // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).
+    rootfs::make_directory(&files, 0o755).map_err(create("the pod's directory cannot be made"))?;
+    volume::tmpfs(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
+    write_files(context)
+}
+
+/// The files of /etc as they are to be now: another sandbox has the machine's name servers of its own time.
+pub fn renew_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
+    prepare_files(context)?;
+    write_files(context)
 }
 
 /// Makes the pod's volumes, or brings those that show ConfigMaps and Secrets up to date. The errors are for FailedMount.
@@ -69,7 +92,7 @@ pub(super) fn write_file(path: &std::path::Path, text: &str, mode: u32) -> io::R
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
-pub(super) fn write_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
+fn write_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
     let names = context.names().map_err(|message| failure(StartStage::Config, message))?;
     let files = context.files();
     let failed = create("the pod's /etc files cannot be written");
@@ -77,7 +100,7 @@ pub(super) fn write_files(context: &PodContext<'_>) -> Result<(), StartFailure> 
     let machine = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let behind = fs::read_to_string(network::BEHIND_THE_STUB).ok();
     let resolver = network::resolver(context.pod, &machine, behind.as_deref());
-    write_file(&files.join("resolv.conf"), &resolver.text, 0o644).map_err(&failed)
+    write_file(&files.join(RESOLV_CONF), &resolver.text, 0o644).map_err(&failed)
 }
 
 /// Written at each container start, as a kubelet does: what a container changed in it is lost.

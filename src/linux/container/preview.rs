@@ -75,7 +75,7 @@ fn preview_container(
         _ => Vec::new(),
     };
     let inputs = Inputs {
-        root_about: rootfs::about(image.layers.len(), &directory),
+        root_about: rootfs::about(image.layers.len() + 1, &directory),
         own_stdio,
         ..container_inputs(context, container, &cgroup, binds, user_targets, working_directory, identity, program)?
     };
