@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::podlet::{Podlet, container};
@@ -34,7 +35,7 @@ fn put_in_place(podlet: &Podlet, recording: &Path) -> String {
         fs::create_dir_all(directory).unwrap();
     }
     // podlet takes nothing from where others could write.
-    let private = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let private = fs::Permissions::from_mode(0o700);
     for top in ["run", "run/pods", "state", "state/pods", "state/names"] {
         fs::set_permissions(podlet.root.join(top), private.clone()).unwrap();
     }
@@ -42,21 +43,22 @@ fn put_in_place(podlet: &Podlet, recording: &Path) -> String {
         fs::set_permissions(directory, private.clone()).unwrap();
     }
     for entry in fs::read_dir(recording).unwrap() {
-        let (path, file) = {
-            let entry = entry.unwrap();
-            (entry.path(), entry.file_name())
+        let entry = entry.unwrap();
+        let (path, file) = (entry.path(), entry.file_name());
+        let copy = |directory: &Path| {
+            fs::copy(&path, directory.join(&file)).unwrap();
         };
         match file.to_str().unwrap() {
-            "kept.json" | "pod.json" => drop(fs::copy(path, state.join(file)).unwrap()),
+            "kept.json" | "pod.json" => copy(&state),
             "orders.json" => {
                 let mut orders = json(&path);
                 for root in ["run", "state", "logs"] {
                     orders["paths"][root] = podlet.root.join(root).to_str().into();
                 }
-                fs::write(run.join(file), orders.to_string()).unwrap();
+                fs::write(run.join(&file), orders.to_string()).unwrap();
             }
             "shown.json" => {}
-            _ => drop(fs::copy(path, run.join(file)).unwrap()),
+            _ => copy(&run),
         }
     }
     fs::write(names.join(name), &uid).unwrap();
