@@ -11,11 +11,13 @@ use std::path::Path;
 
 use common::podlet::{Podlet, container, processes_of, text, until};
 
+/// The container's words; `BEAT` stands for those of a heartbeat.
 fn pod(podlet: &Podlet, name: &str, policy: &str, arguments: &str) -> String {
+    let arguments = arguments.replace("BEAT", &format!("heartbeat, /data/{name}, every=20ms"));
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  restartPolicy: {policy}\n  \
          terminationGracePeriodSeconds: 20\n  containers:\n  - name: main\n    image: podlet.local/actor\n    \
-         args: [heartbeat, /data/{name}, every=20ms, \",\", {arguments}]\n    \
+         args: [{arguments}]\n    \
          volumeMounts: [{{name: data, mountPath: /data}}, {{name: own, mountPath: /own}}]\n  \
          volumes:\n  - name: data\n    hostPath: {{path: {}, type: DirectoryOrCreate}}\n  - name: own\n    emptyDir: {{}}\n",
         podlet.root.join("data").display()
@@ -26,7 +28,12 @@ fn uid(podlet: &Podlet, name: &str) -> String {
     podlet.pod(name)["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the instance is there and has beaten: its handlers are in place.
+/// Its supervisor has heard of the start.
+fn runs(pod: &serde_json::Value) -> bool {
+    container(pod, "main")["state"]["running"].is_object()
+}
+
+/// Waits until the instance is there and has beaten: what its words say before that is done.
 fn beats(podlet: &Podlet, name: &str, instances: usize) {
     let file = podlet.root.join("data").join(name);
     until("a heartbeat", || common::kills::heartbeats(&file).len() >= instances);
@@ -35,9 +42,9 @@ fn beats(podlet: &Podlet, name: &str, instances: usize) {
 #[test]
 fn stopped_pods_are_set_going_again_as_their_policies_say() {
     let podlet = Podlet::new();
-    podlet.apply(&pod(&podlet, "always", "Always", "write, /own/file, kept"));
-    podlet.apply(&pod(&podlet, "on-failure", "OnFailure", "\"on\", TERM, exit, \"3\", \",\", sleep, forever"));
-    podlet.apply(&pod(&podlet, "never", "Never", "\"on\", TERM, exit, \"0\", \",\", sleep, forever"));
+    podlet.apply(&pod(&podlet, "always", "Always", r#"BEAT, ",", write, /own/file, kept"#));
+    podlet.apply(&pod(&podlet, "on-failure", "OnFailure", r#""on", TERM, exit, "3", ",", BEAT, ",", sleep, forever"#));
+    podlet.apply(&pod(&podlet, "never", "Never", r#""on", TERM, exit, "0", ",", BEAT, ",", sleep, forever"#));
     let names = ["always", "on-failure", "never"];
     names.iter().for_each(|name| beats(&podlet, name, 1));
     let uids = names.map(|name| uid(&podlet, name));
@@ -63,7 +70,7 @@ fn stopped_pods_are_set_going_again_as_their_policies_say() {
 
     assert_eq!(podlet.succeed(&["start", "--all"]), "pod/always started\npod/on-failure started\n");
     for (name, uid_before) in names.iter().zip(&uids).take(2) {
-        let again = podlet.wait(name, |pod| container(pod, "main")["state"]["running"].is_object());
+        let again = podlet.wait(name, runs);
         assert_eq!(again["metadata"]["uid"].as_str().unwrap(), uid_before);
         assert_eq!(container(&again, "main")["restartCount"], 1, "{again:#}");
         beats(&podlet, name, 2);
@@ -85,7 +92,10 @@ fn reboot(podlet: &Podlet, uid: &str) {
     use nix::sys::signal::{Signal, kill};
     until("all processes are gone", || {
         let processes = processes_of(uid);
-        processes.iter().for_each(|pid| drop(kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL)));
+        for pid in &processes {
+            // One that has ended meanwhile is what is wanted.
+            let _ = kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
+        }
         processes.is_empty()
     });
     fs::remove_dir_all(podlet.root.join("run/pods").join(uid)).unwrap();
@@ -99,7 +109,7 @@ fn reboot(podlet: &Podlet, uid: &str) {
 fn after_a_reboot_pods_go_on_with_their_restart_counts() {
     let podlet = Podlet::new();
     let output = podlet.try_apply(
-        &pod(&podlet, "crashes", "Always", "sleep, 50ms, \",\", exit, \"1\""),
+        &pod(&podlet, "crashes", "Always", r#"BEAT, ",", sleep, 50ms, ",", exit, "1""#),
         &["--crash-backoff-initial=600000", "--crash-backoff-max=600000"],
     );
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -126,9 +136,9 @@ fn after_a_reboot_pods_go_on_with_their_restart_counts() {
 #[test]
 fn the_supervisors_log_can_be_read_of_a_pod_that_runs_and_of_one_that_is_over() {
     let podlet = Podlet::new();
-    let output = podlet.try_apply(&pod(&podlet, "talks", "Never", "sleep, forever"), &["-v=4"]);
+    let output = podlet.try_apply(&pod(&podlet, "talks", "Never", r#"BEAT, ",", sleep, forever"#), &["-v=4"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    beats(&podlet, "talks", 1);
+    podlet.wait("talks", runs);
     let log = podlet.succeed(&["logs", "--supervisor", "talks"]);
     assert!(log.contains("DEBUG") && log.contains("ContainerStarted"), "{log}");
     let last = podlet.succeed(&["logs", "--supervisor", "talks", "--tail=1"]);
@@ -165,8 +175,8 @@ fn a_bug_report_holds_what_is_needed_and_no_secret() {
                     /dev/termination-log']\n    env:\n    - {name: PLAIN, value: plain-but-mine}\n    - name: PASSWORD\n      \
                     valueFrom: {secretKeyRef: {name: s, key: password}}\n";
     podlet.apply(&format!("{SECRET}{manifest}"));
-    podlet.apply(&pod(&podlet, "runs", "Always", "sleep, forever"));
-    beats(&podlet, "runs", 1);
+    podlet.apply(&pod(&podlet, "runs", "Always", r#"BEAT, ",", sleep, forever"#));
+    podlet.wait("runs", runs);
     let told = podlet.wait("tells", |pod| container(pod, "main")["state"]["terminated"].is_object());
     let message = container(&told, "main")["state"]["terminated"]["message"].as_str().unwrap().to_owned();
     assert_eq!(message, "correct-horse-battery plain-but-mine\n");
