@@ -136,7 +136,7 @@ fn slack(wait: f64) -> f64 {
     match wait {
         122.0 => 6.0,
         300.0 => 20.0,
-        _ => wait.max(5.0),
+        _ => wait.max(10.0),
     }
 }
 
