@@ -254,7 +254,9 @@ impl Writer {
                         self.wait_for_output(&mut log);
                     }
                 }
-                Err(_) => drop(self.wait(PollTimeout::from(RETRY), &[])),
+                Err(_) => {
+                    self.wait(PollTimeout::from(RETRY), &[]);
+                }
             }
             loop {
                 match self.asked.try_recv() {
