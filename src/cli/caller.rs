@@ -26,9 +26,9 @@ pub struct Caller<'a> {
     pub out: &'a mut dyn Write,
     /// Notices and errors. Not buffered.
     pub err: &'a mut dyn Write,
-    /// `out` is a terminal.
+    /// `out` is a terminal that can be written over.
     pub out_terminal: bool,
-    /// `err` is a terminal.
+    /// `err` is a terminal that can be written over.
     pub err_terminal: bool,
     /// `NO_COLOR` is not set.
     pub colour: bool,

@@ -5,20 +5,17 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
 use super::Failure;
 use super::ask::{is_name, kept_failure};
 use super::directories::Directories;
-use super::watching::{Sight, Watch};
+use super::watching::{Sight, Watch, wait_for_news};
 use crate::paths::Paths;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};
 
 /// How long a pod whose name is claimed may take until its supervisor answers, before it is shown as it lies there.
 const BIRTH: Duration = Duration::from_secs(2);
 /// How often it is looked at in that time.
-const BIRTH_LOOK: u16 = 20;
+const BIRTH_LOOK: Duration = Duration::from_millis(20);
 
 /// What has happened to a pod.
 #[derive(Debug)]
@@ -83,7 +80,7 @@ impl Lookout {
             if !news.is_empty() || first && settled {
                 return Ok(news);
             }
-            self.wait();
+            self.wait()?;
         }
     }
 
@@ -168,27 +165,21 @@ impl Lookout {
     }
 
     /// Waits until somebody has something to say, and marks who.
-    fn wait(&mut self) {
+    fn wait(&mut self) -> Result<(), Failure> {
         if self.rescan || self.pods.values().any(|pod| pod.look) {
-            return;
+            return Ok(());
         }
-        let mut polled = vec![PollFd::new(self.directories.as_fd(), PollFlags::POLLIN)];
+        let mut descriptors = vec![self.directories.as_fd()];
         let mut uids = Vec::new();
         for (uid, pod) in &self.pods {
             if let Some(descriptor) = pod.watch.descriptor() {
-                polled.push(PollFd::new(descriptor, PollFlags::POLLIN));
+                descriptors.push(descriptor);
                 uids.push(uid.clone());
             }
         }
         let unborn = self.pods.values().any(|pod| pod.shown.is_none());
-        let timeout = if unborn { PollTimeout::from(BIRTH_LOOK) } else { PollTimeout::NONE };
-        match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return,
-        }
-        let mut ready = polled.iter().map(|fd| fd.any().unwrap_or(false));
-        let _directories = ready.next();
-        let ready: Vec<bool> = ready.collect();
+        let ready = wait_for_news(&descriptors, if unborn { BIRTH_LOOK } else { Duration::MAX })?;
+        let ready = ready.into_iter().skip(1);
         for (uid, _) in uids.iter().zip(ready).filter(|(_, ready)| *ready) {
             if let Some(pod) = self.pods.get_mut(uid) {
                 pod.look = true;
@@ -199,5 +190,6 @@ impl Lookout {
         for pod in self.pods.values_mut() {
             pod.look = pod.look || (told && pod.still) || (unborn && pod.shown.is_none());
         }
+        Ok(())
     }
 }

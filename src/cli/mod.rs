@@ -25,6 +25,7 @@ mod files;
 mod get;
 mod image;
 mod line;
+mod live_line;
 mod logs;
 mod lookout;
 mod notices;
@@ -63,11 +64,13 @@ pub fn main() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout());
     let mut err = io::stderr();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    // A terminal that understands no escape codes, terminfo(5), is written to as a file is.
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     let mut caller = Caller {
         paths: Paths::from_environment(),
         clock: Clock::System,
-        out_terminal: io::stdout().is_terminal(),
-        err_terminal: io::stderr().is_terminal(),
+        out_terminal: io::stdout().is_terminal() && !dumb,
+        err_terminal: io::stderr().is_terminal() && !dumb,
         colour: !plain,
         out: &mut out,
         err: &mut err,

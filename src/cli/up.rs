@@ -14,13 +14,13 @@ use super::choices::{ChoiceWords, choices};
 use super::ending::{self, Way};
 use super::everywhere::Everywhere;
 use super::files::FileWords;
+use super::live_line::LiveLine;
 use super::logs::follow::{Followed, Follower};
 use super::logs::in_order_of_start;
 use super::logs::lines::{Lines, Shape, Share};
 use super::notices::Notices;
 use super::signals::Told;
 use super::{Caller, Failure, ask, config};
-use status::Status;
 
 /// After Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -70,12 +70,14 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     let choices = choices(&words.choices, &config, false, everywhere);
     // From here on Ctrl-C ends pods and not this process.
     let told = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().map(|signal| Told::new(signal as i32));
-    let told: Vec<Told> = told
-        .collect::<std::io::Result<_>>()
-        .map_err(|error| Failure::Error(format!("could not take up signals: {error}")))?;
+    let untold = |error| Failure::Error(format!("could not take up signals: {error}"));
+    let told: Vec<Told> = told.collect::<std::io::Result<_>>().map_err(untold)?;
+    let resized = Told::new(Signal::SIGWINCH as i32).map_err(untold)?;
     let mut notices = Notices::default();
     let pods = apply::all(&loaded.objects, words.replace, &choices, "", &mut notices, caller)?;
-    let outcome = stay(&pods, &words, &told, &mut notices, caller);
+    let mut status = status::line(caller);
+    let outcome = stay(&pods, &words, (&told, &resized), &mut status, &mut notices, caller);
+    status.clear(caller);
     if outcome.is_err() {
         // Whatever went wrong here, nothing goes on running behind a terminal that does not show it.
         for pod in &pods {
@@ -89,7 +91,8 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
 fn stay(
     pods: &[Applied],
     words: &Words,
-    told: &[Told],
+    (told, resized): (&[Told], &Told),
+    status: &mut LiveLine,
     notices: &mut Notices,
     caller: &mut Caller<'_>,
 ) -> Result<u8, Failure> {
@@ -107,7 +110,6 @@ fn stay(
             follower.add(number, &container, 0, None, Share { prefix, left: None });
         }
     }
-    let mut status = Status::new(caller);
     let mut ending = Ending::Not;
     let mut asked = vec![false; follower.pods.len()];
     loop {
@@ -118,9 +120,11 @@ fn stay(
         if over.iter().all(|over| *over) {
             break;
         }
-        status.show(&follower, ending != Ending::Not, caller);
-        let descriptors: Vec<BorrowedFd<'_>> = told.iter().map(AsFd::as_fd).collect();
+        status::show(status, &follower, ending != Ending::Not, caller);
+        let descriptors: Vec<BorrowedFd<'_>> = told.iter().chain([resized]).map(AsFd::as_fd).collect();
         follower.wait(&descriptors, Duration::MAX)?;
+        // Shown anew in any case, as wide as there is room for it now.
+        resized.take();
         let signals: usize = told.iter().map(Told::take).sum();
         if signals > 0 {
             status.clear(caller);

@@ -114,3 +114,20 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], patience: Duration) -> bool
         Err(_) => false,
     }
 }
+
+/// Waits for something to print, until one of them is readable or whoever reads stdout has gone: `podlet get pods -w | grep -m1
+/// Running` ends when grep does, and not with the next change. Answers which are readable.
+pub fn wait_for_news(descriptors: &[BorrowedFd<'_>], patience: Duration) -> Result<Vec<bool>, Failure> {
+    let stdout = std::io::stdout();
+    // Nothing is asked of it; that its other end is closed, poll(2) says unasked.
+    let mut polled = vec![PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    polled.extend(descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    // A signal ends the wait, too; what the descriptors say then means nothing.
+    let polled_well = poll(&mut polled, timeout).is_ok();
+    let mut ready = polled.iter().map(|fd| polled_well && fd.any() == Some(true));
+    if ready.next() == Some(true) {
+        return Err(Failure::Output(std::io::ErrorKind::BrokenPipe.into()));
+    }
+    Ok(ready.collect())
+}

@@ -6,3 +6,4 @@ pub mod kills;
 pub mod podlet;
 pub mod pty;
 pub mod residue;
+pub mod screen;

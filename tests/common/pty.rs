@@ -36,7 +36,7 @@ pub struct Terminal {
     reader: JoinHandle<()>,
     /// Closing it ends the reader.
     stop: PipeWriter,
-    /// All that was written there.
+    /// All that was written there, a character a byte.
     pub seen: String,
     /// How much of it was waited for already.
     passed: usize,
@@ -53,7 +53,7 @@ impl Terminal {
         let before = tcgetattr(&slave).unwrap();
         // As a login does it: the leader of a session, whose foreground group it is.
         let mut on_terminal = Command::new("setsid");
-        on_terminal.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        on_terminal.arg("--ctty").arg(command.get_program()).args(command.get_args()).env("TERM", "xterm");
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => on_terminal.env(name, value),
@@ -96,7 +96,7 @@ impl Terminal {
         }
     }
 
-    /// Only ever text without characters of several bytes here.
+    /// A byte is a character here: output need not be text.
     fn take(&mut self, piece: &[u8]) {
         self.seen.extend(piece.iter().map(|byte| char::from(*byte)));
     }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use nix::sys::signal::Signal;
 
+use super::super::live_line::LiveLine;
 use super::super::notices::Notices;
 use super::super::print::pod_row;
 use super::super::signals::Told;
@@ -83,7 +84,7 @@ fn wait_for(
     caller: &mut Caller<'_>,
 ) -> Result<Verdict, Failure> {
     let mut watch = Watch::start(&caller.paths, &applied.uid);
-    let mut line = String::new();
+    let mut line = LiveLine::new(caller.err_terminal);
     let mut judge = Judge::default();
     loop {
         if let Some(descriptor) = watch.descriptor() {
@@ -99,7 +100,7 @@ fn wait_for(
                 let mut news = notices.new_ones(&pod);
                 news.extend(notices.new_obstacles(&pod, &events));
                 if !news.is_empty() {
-                    wipe(&mut line, caller);
+                    line.clear(caller);
                     news.iter().for_each(|text| caller.notice(text));
                 }
                 progress(&pod, &mut line, caller);
@@ -111,27 +112,16 @@ fn wait_for(
             })),
         };
         if let Some(verdict) = verdict {
-            wipe(&mut line, caller);
+            line.clear(caller);
             return Ok(verdict);
         }
     }
 }
 
-/// One line that is written over, on a terminal only.
-fn progress(pod: &Pod, line: &mut String, caller: &mut Caller<'_>) {
+fn progress(pod: &Pod, line: &mut LiveLine, caller: &mut Caller<'_>) {
     let summary = pod_row::summary(pod);
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let text = format!("pod/{name}: {} ({}/{} ready)", summary.reason, summary.ready, summary.total);
-    if caller.err_terminal && text != *line {
-        let _ = write!(caller.err, "\r\x1b[K{text}");
-        *line = text;
-    }
-}
-
-fn wipe(line: &mut String, caller: &mut Caller<'_>) {
-    if !std::mem::take(line).is_empty() {
-        let _ = write!(caller.err, "\r\x1b[K");
-    }
+    line.show(&format!("pod/{name}: {} ({}/{} ready)", summary.reason, summary.ready, summary.total), "", caller);
 }
 
 /// Looks at a pod again and again, and remembers what it has seen.

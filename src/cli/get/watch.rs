@@ -12,7 +12,7 @@ use super::super::lookout::{Lookout, News, Scope};
 use super::super::print::columns::Widths;
 use super::super::resource::{Kind, Wanted};
 use super::super::select::{self, Selector};
-use super::super::watching::wait_readable;
+use super::super::watching::wait_for_news;
 use super::super::{Caller, Failure, print};
 use super::{Output, Words};
 
@@ -144,7 +144,7 @@ impl Source {
                 if !std::mem::replace(begun, true) || !changes.is_empty() {
                     return Ok(changes);
                 }
-                wait_readable(&[directories.as_fd()], Duration::MAX);
+                wait_for_news(&[directories.as_fd()], Duration::MAX)?;
                 directories.drain();
             },
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::super::directories::Directories;
-use super::super::watching::{Sight, Watch, wait_readable};
+use super::super::watching::{Sight, Watch, wait_for_news, wait_readable};
 use super::super::{Caller, Failure};
 use super::choose;
 use super::files::{Flow, Reader, newest_attempt};
@@ -97,7 +97,7 @@ impl Follower {
             let mut descriptors = vec![self.directories.as_fd()];
             descriptors.extend(self.pods.iter().filter(|pod| !pod.over).filter_map(|pod| pod.watch.descriptor()));
             descriptors.extend_from_slice(others);
-            wait_readable(&descriptors, patience);
+            wait_for_news(&descriptors, patience)?;
         }
         self.directories.drain();
         for pod in self.pods.iter_mut().filter(|pod| !pod.over) {
