@@ -1,8 +1,8 @@
 //! `podlet image`: fills and looks at the image store.
 
 mod import;
-mod listing;
-mod removal;
+pub mod listing;
+pub mod removal;
 
 use clap::Subcommand;
 

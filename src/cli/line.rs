@@ -7,8 +7,8 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, logs, plan, running, up,
-    version,
+    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs, plan,
+    running, system, up, version,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -74,6 +74,13 @@ pub enum Verb {
     /// Show the machine's settings and where each comes from.
     #[command(subcommand)]
     Config(config::Words),
+    /// Show what podlet takes on disk, and remove what nobody needs.
+    #[command(subcommand)]
+    System(system::Words),
+    /// Install podlet on this machine, with start and stop of pods.
+    Install(install::Install),
+    /// Take an installation back.
+    Uninstall(install::Uninstall),
     /// Print a completion script for a shell.
     Completion(completion::Words),
 }

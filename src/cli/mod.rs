@@ -24,6 +24,7 @@ mod failure;
 mod files;
 mod get;
 mod image;
+mod install;
 mod line;
 mod live_line;
 mod logs;
@@ -37,6 +38,7 @@ mod select;
 mod signals;
 mod stored;
 mod supervise;
+mod system;
 mod up;
 mod usage;
 mod version;
@@ -141,6 +143,9 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Start(words) => running::start(&words, everywhere, caller),
         Verb::Stop(words) => running::stop(&words, everywhere, caller),
         Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
+        Verb::Install(words) => install::install(&words, caller),
+        Verb::Uninstall(words) => install::uninstall(&words, caller),
+        Verb::System(words) => system::run(words, caller),
         Verb::Config(words) => config::run(words, everywhere, caller),
         Verb::Completion(words) => completion::run(&words, caller),
     }

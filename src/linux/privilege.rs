@@ -95,7 +95,11 @@ pub fn missing(work: Work, paths: &Paths) -> Option<Missing> {
         Work::Images => "the image store needs root (files of images belong to many users)".to_owned(),
         Work::State => {
             let closed = [&paths.run, &paths.state].into_iter().find(|path| !is_open(path))?;
-            format!("what podlet keeps in {} is another user's; looking at it needs root", closed.display())
+            let owner = owner(closed, Path::new("/etc/passwd"));
+            format!(
+                "the pods in {} are {owner}'s and cannot be shown to you; looking at them needs root",
+                closed.display()
+            )
         }
         Work::Objects => {
             let closed = Some(&paths.state).filter(|path| !can_be_written(path))?;
@@ -118,6 +122,20 @@ fn is_open(path: &Path) -> bool {
 /// The nearest directory that exists decides whether anything can be made below it.
 fn can_be_written(path: &Path) -> bool {
     path.ancestors().find(|above| above.exists()).is_none_or(|found| access(found, AccessFlags::W_OK).is_ok())
+}
+
+/// Whose a directory is: the user's name, else the number. Read here, as a static program has no name service.
+fn owner(path: &Path, users: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = std::fs::metadata(path) else { return "another user".to_owned() };
+    let uid = metadata.uid().to_string();
+    let users = std::fs::read_to_string(users).unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(uid.as_str())).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {uid}"))
 }
 
 impl Missing {

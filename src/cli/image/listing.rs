@@ -69,7 +69,7 @@ fn row(record: &Record, caller: &Caller<'_>) -> Row {
 }
 
 /// Three digits and a decimal unit: `4.27MB`, as container tools print sizes.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let mut unit = "B";
     let mut worth = 1u64;
     for (next, scale) in [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000)] {

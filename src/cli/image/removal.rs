@@ -45,7 +45,7 @@ pub fn run(words: &Words, store: &Store, caller: &mut Caller<'_>) -> Result<u8, 
 
 /// IDs of the images of all pods that have not ended: those that their status names, and those that a container yet to be
 /// started will find under the names in the manifest.
-fn images_in_use(paths: &Paths, store: &Store) -> Result<Vec<String>, Failure> {
+pub fn images_in_use(paths: &Paths, store: &Store) -> Result<Vec<String>, Failure> {
     let records = store.list().map_err(|error| Failure::Error(error.to_string()))?;
     let mut ids = Vec::new();
     for claim in kept::list(paths, None).map_err(|error| kept_failure(&error))? {
