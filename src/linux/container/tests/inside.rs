@@ -157,7 +157,7 @@ fn programs_that_cannot_be_started() {
     };
     assert_eq!(refuse("absent", json!(["nope"])), "exec: \"nope\": executable file not found in $PATH");
     assert_eq!(refuse("path", json!(["/no/such"])), "exec: \"/no/such\": stat /no/such: no such file or directory");
-    assert!(refuse("directory", json!(["/etc"])).contains("permission denied"));
+    assert_eq!(refuse("directory", json!(["/etc"])), "exec: \"/etc\": is a directory");
     assert!(refuse("mode", json!(["/etc/passwd"])).contains("permission denied"));
     assert!(refuse("format", json!(["garbage"])).contains("exec format error"));
     assert!(refuse("interpreter", json!(["script"])).contains("no such file or directory"));
