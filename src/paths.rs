@@ -175,3 +175,19 @@ impl Paths {
         pod_logs.join(container).join(format!("{attempt}.log"))
     }
 }
+
+/// What to do when one of podlet's directories cannot be written to, to stand behind the system's answer; nothing where it
+/// is not the place that is at fault.
+pub fn way_out(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            "; free bytes or inodes there (df, df -i), or name another place in PODLET_RUN_DIR, PODLET_STATE_DIR and \
+             PODLET_LOG_DIR"
+        }
+        ReadOnlyFilesystem | PermissionDenied => {
+            "; name another place in PODLET_RUN_DIR, PODLET_STATE_DIR and PODLET_LOG_DIR"
+        }
+        _ => "",
+    }
+}

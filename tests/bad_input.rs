@@ -158,12 +158,116 @@ fn a_state_directory_that_cannot_be_written_to() {
             fs::write(state.join("full"), vec![0; 4096]).unwrap();
         }
         let said = refused(&podlet, &pod("web", "Never", json!({})));
-        assert!(said.contains(words) && said.contains(place), "{options}: {said}");
+        assert!(said.contains(words) && said.contains(place) && said.contains("PODLET_STATE_DIR"), "{options}: {said}");
         let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| name == "full"), "{options}: {left:?}");
         unmount(&state);
         assert_eq!(podlet.succeed(&["get", "pods", "-o", "name"]), "");
     }
+    podlet.finish();
+}
+
+#[test]
+fn a_run_directory_that_cannot_be_written_to() {
+    let podlet = Podlet::new();
+    let run = podlet.root.join("run");
+    let place = run.to_str().unwrap();
+    fs::create_dir(&run).unwrap();
+    for (options, words) in [
+        ("size=4k", "No space left on device"),
+        ("nr_inodes=2", "No space left on device"),
+        ("ro", "Read-only file system"),
+    ] {
+        mount(&["-t", "tmpfs", "-o", options, "tmpfs", place]);
+        if options != "ro" {
+            fs::write(run.join("full"), vec![0; 4096]).unwrap();
+        }
+        let said = refused(&podlet, &pod("web", "Never", json!({})));
+        assert!(said.contains(words) && said.contains(place) && said.contains("PODLET_RUN_DIR"), "{options}: {said}");
+        let left: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "full"), "{options}: {left:?}");
+        unmount(&run);
+        assert_eq!(podlet.succeed(&["get", "pods", "-o", "name"]), "");
+        assert_eq!(files_below(&podlet.root), Vec::<String>::new());
+    }
+    podlet.finish();
+}
+
+/// A pod whose directories cannot be made runs as soon as they can.
+#[test]
+fn a_state_directory_that_is_full_to_the_last_inode() {
+    let podlet = Podlet::new();
+    let state = podlet.root.join("state");
+    let place = state.to_str().unwrap();
+    fs::create_dir(&state).unwrap();
+    // The root, names/default with lock and name, pods/UID with manifest and kept state: not one more.
+    mount(&["-t", "tmpfs", "-o", "nr_inodes=9", "tmpfs", place]);
+    podlet.apply(&pod("web", "Never", json!({})));
+    until("the event that says why", || podlet.succeed(&["events"]).contains("FailedCreatePodSandBox"));
+    let events = podlet.succeed(&["events"]);
+    assert!(events.contains(place) && events.contains("No space left on device"), "{events}");
+    assert!(events.contains("df -i"), "{events}");
+    mount(&["-o", "remount,nr_inodes=0", place]);
+    podlet.wait("web", is_running);
+    podlet.succeed(&["delete", "pod", "web", "--now"]);
+    unmount(&state);
+    podlet.finish();
+}
+
+/// A script in namespaces of its own, after `prepare` has taken something from the machine there. Its `podlet` is this
+/// test's; answers its exit code and all that it printed.
+fn on_a_machine_without(podlet: &Podlet, prepare: &str, script: &str) -> (Option<i32>, String) {
+    let of_podlet = podlet.command(&[]);
+    let mut command = Command::new("unshare");
+    let words = ["--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"];
+    command.args(words).arg(format!("set -e; exec 2>&1; podlet() {{ {PROGRAM} \"$@\"; }}; {prepare}; {script}"));
+    command.envs(of_podlet.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn without_cgroups_one_line_says_so() {
+    let podlet = Podlet::new();
+    let manifest = podlet.root.join("pod.yaml");
+    fs::write(&manifest, pod("web", "Never", json!({}))).unwrap();
+    let apply = format!("podlet apply {}", manifest.display());
+    // Below the one that is mounted over it the others are in mountinfo as ever.
+    let hide = "mount -t tmpfs none /sys/fs/cgroup";
+    let (code, said) = on_a_machine_without(&podlet, hide, &apply);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error: no cgroup hierarchy is at hand") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("mount -t cgroup2 cgroup2 /sys/fs/cgroup"), "{said}");
+    let (code, said) = on_a_machine_without(&podlet, hide, "podlet doctor");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("missing  cgroups ") && said.ends_with("one thing is missing.\n"), "{said}");
+    fs::remove_file(&manifest).unwrap();
+    assert_eq!(fs::read_dir(&podlet.root).unwrap().count(), 0);
+    podlet.finish();
+}
+
+#[test]
+fn where_no_memfd_may_be_executed_pods_run_all_the_same() {
+    let setting = "/proc/sys/vm/memfd_noexec";
+    if !Path::new(setting).exists() {
+        println!("not tried: this kernel has no vm.memfd_noexec");
+        return;
+    }
+    let podlet = Podlet::new();
+    let manifest = podlet.root.join("pod.yaml");
+    fs::write(&manifest, pod("web", "Never", json!({}))).unwrap();
+    // The setting is the PID namespace's own (the kernel's Documentation/admin-guide/sysctl/vm.rst).
+    let script = format!(
+        "podlet doctor; podlet apply --wait {}; podlet exec web -- echo inside; podlet delete pod web",
+        manifest.display()
+    );
+    let (code, said) = on_a_machine_without(&podlet, &format!("echo 2 >{setting}"), &script);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("lesser   programs in memory") && said.contains("Pods can run here."), "{said}");
+    let end = "pod/web created\npod/web is ready\ninside\npod \"web\" deleted from default namespace\n";
+    assert!(said.ends_with(end), "{said}");
+    fs::remove_file(&manifest).unwrap();
+    assert_eq!(files_below(&podlet.root), Vec::<String>::new());
     podlet.finish();
 }
 

@@ -330,6 +330,31 @@ fn files() -> Vec<File> {
             })
         }),
         ("templates", || filled("", "a: {{ .Values.x }}\n", "")),
+        ("UTF-16", || "a: b\n".encode_utf16().flat_map(u16::to_le_bytes).cycle().take(MIB).collect()),
+        ("UTF-16 with its mark", || {
+            "\u{feff}a: b\n".repeat(MIB / 12).encode_utf16().flat_map(u16::to_be_bytes).collect()
+        }),
+        ("bytes that are no text, in comments", || b"# \xff\xfe\n".repeat(MIB / 5)),
+        ("escaped zeros", || filled("a: \"", "\\0", "\"")),
+        ("halves of characters", || filled("{\"a\": \"", "\\ud83d", "\"}")),
+        ("controls in keys", || filled("", "\"\\e[31m\": 1\n", "")),
+        ("a long field of a container", || filled(&format!("{HEAD}  - name: a\n    "), "k", ": 1\n")),
+        ("a long name", || filled("apiVersion: v1\nkind: Pod\nmetadata: {name: ", "n", "}\nspec: {containers: []}\n")),
+        ("fields nearly of a name", || {
+            numbered(&format!("{HEAD}  - name: a\n"), |n| format!("    imagePullPolc{n}: x\n"))
+        }),
+        ("empty containers of dashes", || filled(HEAD, "  -\n", "")),
+        ("mounts that are all wrong", || {
+            spec_of("    volumeMounts:\n", 8, |n| format!("    - {{name: v{n}, mountPath: 'a:b', subPath: ../x}}\n"))
+        }),
+        ("amounts beyond all numbers", || {
+            spec_of("    resources:\n      limits:\n", 2, |n| format!("        a/k{n}: 1e999999999\n"))
+        }),
+        ("merges of merges, each twice", || {
+            numbered("a0: &a0 {k: 1}\n", |n| format!("a{0}: &a{0} {{<<: [*a{n}, *a{n}]}}\n", n + 1))
+        }),
+        ("a number in sixties", || filled("a: 1", ":59", "")),
+        ("a program", || std::fs::read(std::env::current_exe().unwrap()).unwrap().into_iter().take(MIB).collect()),
         ("managedFields in depth", || {
             [filled(
                 "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  managedFields:\n  - fieldsV1: ",

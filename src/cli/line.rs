@@ -16,7 +16,6 @@ use super::{
 #[command(
     name = "podlet",
     version,
-    disable_help_subcommand = true,
     infer_long_args = false,
     after_help = "\
 Examples:

@@ -121,8 +121,13 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     if let Verb::Start(_) | Verb::Stop(_) | Verb::BugReport(_) = line.verb {
         require(Work::Pods, caller)?;
     }
-    if let Verb::Get(_) | Verb::Describe(_) | Verb::Logs(_) | Verb::Exec(_) | Verb::Delete(_) | Verb::Events(_) =
-        line.verb
+    if let Verb::Get(_)
+    | Verb::Describe(_)
+    | Verb::Logs(_)
+    | Verb::Exec(_)
+    | Verb::Delete(_)
+    | Verb::Events(_)
+    | Verb::Plan(_) = line.verb
     {
         require(Work::State, caller)?;
     }

@@ -14,26 +14,50 @@ const HABITS: &[(&str, &str)] = &[
     ("attach", "podlet logs -f POD (attach comes later)"),
     ("create", "podlet apply FILE"),
     ("cat", "podlet get pod POD -o yaml"),
+    ("build", "podlet image import DIRECTORY (podlet builds no images)"),
+    ("commit", "podlet image import DIRECTORY (podlet makes no images of containers)"),
+    ("compose", "podlet up FILE, where FILE is a Pod's manifest and no Compose file"),
+    ("config", "podlet doctor (podlet has no clusters and contexts: it runs pods on this machine)"),
+    ("container", "podlet get pods"),
     ("cp", "podlet exec POD -- tar -cf - PATH | tar -xf - (cp comes later)"),
     ("diff", "podlet apply --dry-run=server -o yaml FILE (diff comes later)"),
     ("debug", "podlet exec -it POD -- sh (debug comes later)"),
     ("down", "podlet delete -f FILE, or podlet delete pod POD"),
     ("explain", "podlet plan FILE, and docs/fields.md for each field (explain comes later)"),
+    ("edit", "podlet get pod POD -o yaml >FILE, then podlet apply --replace FILE"),
+    ("expose", "hostNetwork: true in the pod's spec (podlet has no Services)"),
+    ("generate", "podlet get pod POD -o yaml"),
+    ("history", "podlet events"),
     ("images", "podlet image ls"),
+    ("info", "podlet doctor"),
+    ("init", "podlet plan FILE, or podlet up FILE"),
     ("inspect", "podlet describe pod POD, or podlet get pod POD -o json"),
     ("kill", "podlet delete pod POD --now"),
     ("load", "podlet image import FILE"),
     ("log", "podlet logs POD"),
+    ("kube", "podlet apply FILE, or podlet up FILE to stay with it"),
+    ("list", "podlet get pods"),
     ("ls", "podlet get pods"),
+    ("patch", "podlet apply FILE with the change in it"),
+    ("pause", "podlet delete pod POD (pods cannot be paused)"),
     ("play", "podlet apply FILE, or podlet up FILE to stay with it"),
     ("port-forward", "hostNetwork: true in the pod's spec (port-forward comes later)"),
+    ("pod", "podlet get pods"),
+    ("pods", "podlet get pods"),
+    ("prune", "podlet image rm IMAGE; pods: podlet delete pods --all"),
     ("ps", "podlet get pods"),
     ("pull", "podlet image import FILE (registries come later)"),
+    ("push", "podlet image import FILE (podlet sends no images)"),
+    ("replace", "podlet apply --replace FILE"),
+    ("restart", "podlet apply --replace FILE (restart comes later)"),
     ("rm", "podlet delete pod POD"),
     ("rmi", "podlet image rm IMAGE"),
     ("run", "podlet up FILE (in the foreground), or podlet apply FILE"),
+    ("scale", "podlet apply FILE with another Pod of another name (podlet runs Pods and no Deployments)"),
     ("sh", "podlet exec -it POD -- sh"),
+    ("shell", "podlet exec -it POD -- sh"),
     ("status", "podlet get pods, or podlet describe pod POD"),
+    ("tag", "podlet image import FILE NAME"),
     ("top", "podlet exec POD -- top (top comes later)"),
     ("wait", "podlet apply --wait FILE (wait comes later)"),
 ];
@@ -45,7 +69,7 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     ) {
-        caller.print(&error.render().to_string())?;
+        caller.print(&format!("{}\n", error.render().to_string().trim_end()))?;
         return Ok(0);
     }
     let verb = verb_of(words);
@@ -121,7 +145,9 @@ fn unknown_word(word: &str, error: &clap::Error) -> String {
         _ => Vec::new(),
     };
     let mut text = format!("unknown command {word:?} for \"podlet\"");
-    if !near.is_empty() {
+    if near.is_empty() {
+        text.push_str("\nSee 'podlet --help' for usage.");
+    } else {
         text.push_str("\n\nDid you mean this?");
         for word in near {
             text.push_str("\n\t");

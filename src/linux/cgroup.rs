@@ -55,22 +55,24 @@ impl Layout {
         LAYOUT.get_or_init(|| {
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
             let processes = LIMITS_PROCESSES.load(Ordering::Relaxed);
-            Layout::from_mounts(&mounts, super::device::by_program(), processes, |mount| {
+            Layout::from_mounts(&mounts, super::device::by_program(), processes, is_seen, |mount| {
                 fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default()
             })
         })
     }
 
-    /// The layout that a mountinfo shows, proc_pid_mountinfo(5).
+    /// The layout that a mountinfo shows, proc_pid_mountinfo(5), of what `is_seen` at its place.
     fn from_mounts(
         mounts: &str,
         by_program: bool,
         processes: bool,
+        is_seen: impl Fn(&Path) -> bool,
         controllers_of: impl Fn(&Path) -> String,
     ) -> Layout {
         let mut layout = Layout::default();
         let mut legacy: Vec<(PathBuf, Vec<String>)> = Vec::new();
         let mut unified: Option<PathBuf> = None;
+        let mut hidden = Vec::new();
         for line in mounts.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
             let Some(mount) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
@@ -82,12 +84,17 @@ impl Layout {
                     "{} is mounted read-only: podlet cannot use it for requests, limits and killing",
                     mount.display()
                 )),
+                (Some("cgroup2" | "cgroup"), _) if !is_seen(&mount) => hidden.push(mount.display().to_string()),
                 (Some("cgroup2"), _) => unified = unified.or(Some(mount)),
                 (Some("cgroup"), Some(options)) => {
                     legacy.push((mount, options.split(',').map(str::to_owned).collect()));
                 }
                 _ => {}
             }
+        }
+        if let [first, others @ ..] = hidden.as_slice() {
+            let others = if others.is_empty() { String::new() } else { format!(" and of {} more", others.len()) };
+            layout.notices.push(format!("what is mounted over them hides the cgroups of {first}{others}"));
         }
         if let Some(mount) = &unified {
             let controllers = controllers_of(mount);
@@ -163,6 +170,12 @@ pub struct Entrance {
 pub struct Cgroup {
     /// (name of the hierarchy, directory).
     directories: Vec<(&'static str, PathBuf)>,
+}
+
+/// Whether a path leads to cgroups and not to something that is mounted over them: both stand in mountinfo.
+fn is_seen(mount: &Path) -> bool {
+    use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+    statfs(mount).is_ok_and(|found| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&found.filesystem_type()))
 }
 
 fn make(directory: &Path) -> io::Result<()> {
@@ -536,23 +549,30 @@ mod tests {
 
     #[test]
     fn layouts() {
-        let hybrid = Layout::from_mounts(HYBRID, true, false, |_| "hugetlb".into());
+        let hybrid = Layout::from_mounts(HYBRID, true, false, |_| true, |_| "hugetlb".into());
         assert_eq!(names(&hybrid), ["unified", "cpu", "memory"]);
         assert_eq!((hybrid.describe(), hybrid.is_unified()), ("hybrid (v1 controllers, v2 for killing)", false));
         let legacy: String =
             HYBRID.lines().filter(|line| !line.contains("cgroup2")).map(|l| format!("{l}\n")).collect();
         assert_eq!(
-            names(&Layout::from_mounts(&legacy, true, false, |_| String::new())),
+            names(&Layout::from_mounts(&legacy, true, false, |_| true, |_| String::new())),
             ["cpu", "memory", "freezer", "devices"]
         );
         let modern = "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let modern = Layout::from_mounts(modern, true, false, |_| "cpuset cpu io memory hugetlb pids".into());
+        let modern = Layout::from_mounts(modern, true, false, |_| true, |_| "cpuset cpu io memory hugetlb pids".into());
         assert_eq!((names(&modern), modern.is_unified(), modern.describe()), (vec!["unified"], true, "v2"));
         let locked = "30 23 0:26 / /sys/fs/cgroup ro,nosuid shared:4 - cgroup2 cgroup rw\n";
-        let locked = Layout::from_mounts(locked, true, false, |_| "cpu memory".into());
+        let locked = Layout::from_mounts(locked, true, false, |_| true, |_| "cpu memory".into());
         assert!(locked.is_empty() && locked.notices.len() == 3, "{:?}", locked.notices);
-        let none = Layout::from_mounts("", true, false, |_| String::new());
+        let none = Layout::from_mounts("", true, false, |_| true, |_| String::new());
         assert!(none.is_empty() && none.notices.len() == 2);
+        let hidden = Layout::from_mounts(HYBRID, true, false, |path| !path.ends_with("memory"), |_| String::new());
+        assert_eq!(names(&hidden), ["unified", "cpu"]);
+        assert!(
+            hidden.notices.iter().any(|notice| notice.contains("hides the cgroups of /sys/fs/cgroup/memory")),
+            "{:?}",
+            hidden.notices
+        );
     }
 
     #[test]
@@ -575,7 +595,7 @@ mod tests {
     fn killing_without_the_kernels_file() {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let legacy: String = mounts.lines().filter(|l| !l.contains(" - cgroup2 ")).map(|l| format!("{l}\n")).collect();
-        let layout = Layout::from_mounts(&legacy, true, false, |_| String::new());
+        let layout = Layout::from_mounts(&legacy, true, false, |_| true, |_| String::new());
         let frozen = layout.hierarchies.iter().find(|h| h.name == "freezer");
         let hierarchy = frozen.or(Layout::of_machine().hierarchies.first()).expect("a cgroup hierarchy is mounted");
         let directory = hierarchy.mount.join(ROOT).join(format!("test-kill-{}", std::process::id()));

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod device;
 pub mod doctor;
 pub mod keeper;
+pub mod kernel;
 pub mod lower;
 pub mod machine;
 pub mod pidfd;

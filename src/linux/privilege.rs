@@ -1,11 +1,14 @@
-//! What a user lacks for what was asked, in one line with the command that has it. The command line asks before any file
-//! is made or read; `doctor` shows the same list one by one. Changes nothing.
+//! What a user, or the machine, lacks for what was asked, in one line with the way out. The command line asks before any
+//! file is made or read; `doctor` shows the same list one by one. Changes nothing.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, geteuid};
 
+use super::cgroup::Layout;
+use super::kernel;
 use super::machine::capabilities;
 use crate::paths::Paths;
 use crate::plan::Capabilities;
@@ -37,10 +40,11 @@ const fn need(capability: &'static str, purpose: &'static str) -> Need {
 }
 
 /// For starting a pod. Containers get none of them for it.
-pub const FOR_PODS: [Need; 11] = [
+pub const FOR_PODS: [Need; 12] = [
     need("SYS_ADMIN", "namespaces, mounts and cgroups are made"),
     need("NET_ADMIN", "the pod's own network is switched on"),
     need("SYS_CHROOT", "mount namespaces are joined"),
+    need("SYS_PTRACE", "the namespaces of the pod's sandbox are joined"),
     need("MKNOD", "/dev of containers is furnished"),
     need("CHOWN", "volumes and the container's pipes get their owners"),
     need("DAC_OVERRIDE", "files of images belong to other users"),
@@ -75,6 +79,20 @@ pub enum Missing {
         /// What the first is needed for.
         why: &'static str,
     },
+    /// The kernel, or a filter around this process, refuses system calls.
+    Calls {
+        /// The kernel's release.
+        release: String,
+        /// Their names.
+        names: Vec<&'static str>,
+        /// What the first was answered with.
+        why: String,
+    },
+    /// No cgroup hierarchy is mounted that podlet may write to; what was found, if anything.
+    Cgroups {
+        /// A line of [`Layout::notices`].
+        found: Option<String>,
+    },
 }
 
 /// What this process lacks; none when it can go on.
@@ -87,8 +105,13 @@ pub fn missing(work: Work, paths: &Paths) -> Option<Missing> {
     };
     if root {
         let lacking: Vec<&Need> = lacking(needs, capabilities()).collect();
-        let why = lacking.first()?.purpose;
-        return Some(Missing::Capabilities { names: lacking.iter().map(|need| need.capability).collect(), why });
+        return match lacking.first() {
+            Some(Need { purpose: why, .. }) => {
+                Some(Missing::Capabilities { names: lacking.iter().map(|need| need.capability).collect(), why })
+            }
+            None if work == Work::Pods => missing_of_machine(),
+            None => None,
+        };
     }
     let why = match work {
         Work::Pods => "starting a pod needs root (namespaces, mounts and cgroups are made)".to_owned(),
@@ -109,6 +132,21 @@ pub fn missing(work: Work, paths: &Paths) -> Option<Missing> {
     Some(Missing::Root { why })
 }
 
+fn describe(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+}
+
+/// What no right can give: system calls and cgroups.
+fn missing_of_machine() -> Option<Missing> {
+    let refused = kernel::calls(true).into_iter().filter_map(|(name, tried)| Some((name, tried.err()?)));
+    let (names, errors): (Vec<_>, Vec<_>) = refused.unzip();
+    if let Some(error) = errors.first() {
+        return Some(Missing::Calls { release: kernel::release(), names, why: describe(error) });
+    }
+    let layout = Layout::of_machine();
+    layout.is_empty().then(|| Missing::Cgroups { found: layout.notices.first().cloned() })
+}
+
 /// Those of the needs that a set does not meet.
 pub fn lacking(needs: &[Need], has: Capabilities) -> impl Iterator<Item = &Need> {
     needs.iter().filter(move |need| !has.has(need.capability))
@@ -116,7 +154,7 @@ pub fn lacking(needs: &[Need], has: Capabilities) -> impl Iterator<Item = &Need>
 
 /// Not there is open too: there is nothing to be kept from.
 fn is_open(path: &Path) -> bool {
-    access(path, AccessFlags::R_OK | AccessFlags::X_OK) != Err(nix::errno::Errno::EACCES)
+    access(path, AccessFlags::R_OK | AccessFlags::X_OK) != Err(Errno::EACCES)
 }
 
 /// The nearest directory that exists decides whether anything can be made below it.
@@ -160,6 +198,17 @@ impl Missing {
                      --privileged or --cap-add; where a service manager starts it, add it to CapabilityBoundingSet="
                 )
             }
+            Missing::Calls { release, names, why } => format!(
+                "pods need the system calls {}, which are refused here ({why}): podlet is made for Linux 5.14 and newer, and \
+                 this is Linux {release}; in a container, start that with --security-opt seccomp=unconfined; `podlet doctor` \
+                 says more",
+                names.join(", ")
+            ),
+            Missing::Cgroups { found } => format!(
+                "no cgroup hierarchy is at hand: processes of a pod could not be held together, limited or ended{}; type: \
+                 mount -t cgroup2 cgroup2 /sys/fs/cgroup; in a container, start that with --privileged --cgroupns=private",
+                found.iter().map(|found| format!(" ({found})")).collect::<String>()
+            ),
         }
     }
 }
@@ -218,5 +267,13 @@ mod tests {
         assert_eq!(names, ["SYS_ADMIN"]);
         let missing = Missing::Capabilities { names, why: "namespaces are made" };
         assert!(missing.line(&[], &[]).starts_with("this needs CAP_SYS_ADMIN (namespaces are made); you are root"));
+        let (names, why) = (vec!["clone3", "openat2"], "Function not implemented".to_owned());
+        let missing = Missing::Calls { release: "5.4.0".to_owned(), names, why };
+        let line = missing.line(&[], &[]);
+        assert!(
+            line.starts_with("pods need the system calls clone3, openat2, which are refused here (Function"),
+            "{line}"
+        );
+        assert!(line.contains("this is Linux 5.4.0") && line.contains("seccomp=unconfined"), "{line}");
     }
 }

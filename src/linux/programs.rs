@@ -75,7 +75,7 @@ impl Program {
     }
 
     /// The other way: a file, as it is seen through a detached bind mount that is read-only. Root of a container could write
-    /// a mere file of mode 0500 once nothing executes it any more; through such a mount it gets EROFS.
+    /// a mere file once nothing executes it any more; through such a mount it gets EROFS.
     fn read_only_file(self, directory: &Path) -> io::Result<OwnedFd> {
         if let Err(error) = DirBuilder::new().mode(0o700).recursive(true).create(directory)
             && error.kind() != io::ErrorKind::AlreadyExists
@@ -93,7 +93,8 @@ impl Program {
         let unfinished = directory.join(format!("{}.{}", self.name(), std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(self.bytes())?;
-        file.set_permissions(Permissions::from_mode(0o500))?;
+        // Pause is executed by a user of its own; the directory lets nobody else in.
+        file.set_permissions(Permissions::from_mode(0o555))?;
         drop(file);
         std::fs::rename(&unfinished, &path)?;
         read_only_mount(&path)

@@ -47,7 +47,7 @@ struct Gathered<'o> {
     meaningless: BTreeSet<String>,
     /// One for all documents: a file of ten thousand small ones is as hostile as one large one.
     budget: Budget,
-    /// How many diagnostics there were beyond those that are told.
+    /// How many diagnostics there were beyond those that are told, as far as was looked: at some point nobody looks on.
     untold: usize,
     /// Where an object was read first, by kind, namespace and name.
     seen: HashMap<(&'static str, String, String), String>,
@@ -70,7 +70,7 @@ impl<'o> Gathered<'o> {
 
     fn finish(mut self) -> Result<Loaded, Rejected> {
         if let (Some(last), true) = (self.diagnostics.last_mut(), self.untold > 0) {
-            last.text.push_str(&format!(" (and {} more after this one)", self.untold));
+            last.text.push_str(&format!(" (and at least {} more after this one)", self.untold));
         }
         if let Some(status) = self.status {
             return Err(Rejected { diagnostics: self.diagnostics, status, warnings: self.loaded.warnings });

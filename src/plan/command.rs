@@ -7,25 +7,27 @@ use super::text::Text;
 /// The arguments, or `None` when neither manifest nor image has any.
 ///
 /// A `command` drops the image's cmd; `args` alone follow the image's entrypoint. An entrypoint of one empty string counts
-/// as none. `expand` is applied to the manifest's words only.
-pub fn arguments(
+/// as none. `expand` is applied to the manifest's words only; what it refuses names the field.
+pub fn arguments<E: std::fmt::Display>(
     container: &Container,
     entrypoint: &[String],
     cmd: &[String],
-    expand: impl Fn(&str) -> Text,
-) -> Option<Vec<Text>> {
-    let given =
-        |words: &Option<Vec<String>>| -> Vec<Text> { words.iter().flatten().map(|word| expand(word)).collect() };
+    mut expand: impl FnMut(&str) -> Result<Text, E>,
+) -> Result<Option<Vec<Text>>, String> {
+    let mut given = |words: &Option<Vec<String>>, field: &str| -> Result<Vec<Text>, String> {
+        let numbered = words.iter().flatten().zip(0..);
+        numbered.map(|(word, at)| expand(word).map_err(|error| format!("{field}[{at}]: {error}"))).collect()
+    };
     let plain = |words: &[String]| -> Vec<Text> { words.iter().map(|word| Text::from(word.as_str())).collect() };
-    let command = given(&container.command);
-    let args = given(&container.args);
+    let command = given(&container.command, "command")?;
+    let args = given(&container.args, "args")?;
     let entrypoint = if matches!(entrypoint, [only] if only.is_empty()) { &[][..] } else { entrypoint };
     let words = match (command.is_empty(), args.is_empty()) {
         (true, true) => [plain(entrypoint), plain(cmd)].concat(),
         (true, false) => [plain(entrypoint), args].concat(),
         (false, _) => [command, args].concat(),
     };
-    (!words.is_empty()).then_some(words)
+    Ok((!words.is_empty()).then_some(words))
 }
 
 /// The directories of a `PATH`; an empty element means the working directory, and is left out as too surprising.
@@ -40,8 +42,9 @@ mod tests {
     fn run(command: &[&str], args: &[&str], entrypoint: &[&str], cmd: &[&str]) -> Option<String> {
         let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let container = Container { command: Some(list(command)), args: Some(list(args)), ..Container::default() };
-        arguments(&container, &list(entrypoint), &list(cmd), |word| Text::from(word.to_uppercase()))
-            .map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        let expand = |word: &str| Ok::<_, String>(Text::from(word.to_uppercase()));
+        let found = arguments(&container, &list(entrypoint), &list(cmd), expand);
+        found.unwrap_or_default().map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The environment of a container, in the kubelet's order: HOSTNAME and PATH, the image's, `envFrom`, `env`.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, EnvVarSource, Pod, Secret};
 
-use super::expansion::expand;
+use super::expansion::{Room, expand};
 use super::text::{Secrets, Text};
 use crate::manifest::quantity::{Format, Quantity};
 
@@ -50,6 +52,8 @@ pub struct Surroundings<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Variables {
     list: Vec<(String, Text)>,
+    /// Where in the list a name is: there may be tens of thousands.
+    places: BTreeMap<String, usize>,
     /// Names set by the manifest: what `$(NAME)` sees. The image's variables are not among them.
     manifest: std::collections::BTreeSet<String>,
     /// Names that execve(2) cannot carry and that were left out.
@@ -58,9 +62,12 @@ pub struct Variables {
 
 impl Variables {
     fn set(&mut self, name: &str, value: Text) {
-        match self.list.iter_mut().find(|(known, _)| known == name) {
+        match self.places.get(name).and_then(|place| self.list.get_mut(*place)) {
             Some((_, old)) => *old = value,
-            None => self.list.push((name.to_owned(), value)),
+            None => {
+                self.places.insert(name.to_owned(), self.list.len());
+                self.list.push((name.to_owned(), value));
+            }
         }
     }
 
@@ -89,7 +96,7 @@ impl Variables {
                     Text::secret(STARTED, &name)
                 }
             };
-            variables.list.push((name.into_owned(), text));
+            variables.set(&name, text);
         }
         variables
     }
@@ -102,13 +109,13 @@ impl Variables {
     /// Sets a variable that nobody has set.
     pub fn set_default(&mut self, name: &str, value: &str) {
         if self.get(name).is_none() {
-            self.list.push((name.to_owned(), Text::from(value)));
+            self.set(name, Text::from(value));
         }
     }
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&Text> {
-        self.list.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.places.get(name).and_then(|place| self.list.get(*place)).map(|(_, value)| value)
     }
 
     /// What `$(NAME)` in command, args and later values stands for.
@@ -178,26 +185,29 @@ pub fn build(
             }
         }
     }
+    let mut room = Room::default();
     for variable in container.env.iter().flatten() {
-        if let Some(value) = value_of(surroundings, container, variable, namespace, &variables, secrets)? {
+        let value = match (&variable.value_from, variable.value.as_deref().unwrap_or_default()) {
+            (Some(source), _) => value_from(surroundings, container, source, namespace, secrets)?,
+            (None, text) => {
+                let expanded = expand(text, |name| variables.for_expansion(name), secrets, &mut room);
+                Some(expanded.map_err(|error| format!("env {:?}: {error}", variable.name))?)
+            }
+        };
+        if let Some(value) = value {
             variables.set_from_manifest(&variable.name, value);
         }
     }
     Ok(variables)
 }
 
-fn value_of(
+fn value_from(
     surroundings: &Surroundings<'_>,
     container: &Container,
-    variable: &EnvVar,
+    source: &EnvVarSource,
     namespace: &str,
-    so_far: &Variables,
     secrets: &mut Secrets,
 ) -> Result<Option<Text>, String> {
-    let Some(source) = &variable.value_from else {
-        let text = variable.value.as_deref().unwrap_or_default();
-        return Ok(Some(expand(text, |name| so_far.for_expansion(name))));
-    };
     if let Some(key) = &source.config_map_key_ref {
         let optional = key.optional == Some(true);
         let Some(map) = surroundings.objects.config_map(&key.name) else {

@@ -87,6 +87,15 @@ impl Text {
         self.0.is_empty()
     }
 
+    /// How many bytes [`Text::reveal`] gives, at least one a piece: pieces themselves take memory.
+    pub fn length(&self, secrets: &Secrets) -> usize {
+        let of_piece = |piece: &Piece| match piece {
+            Piece::Plain(text) => text.len(),
+            Piece::Secret { name, key } => secrets.get(name, key).map_or(1, |value| value.len().max(1)),
+        };
+        self.0.iter().map(of_piece).sum()
+    }
+
     /// The bytes, with the values of Secrets in place; a value that is not known stays a reference.
     pub fn reveal(&self, secrets: &Secrets) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -21,7 +21,7 @@ use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::state::Snapshot;
 use crate::linux::cgroup::Cgroup;
-use crate::paths::Paths;
+use crate::paths::{Paths, way_out};
 
 /// `kept.json`: the last published state of one pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub struct Claim {
 #[derive(Debug, thiserror::Error)]
 pub enum KeptError {
     /// A file or directory.
-    #[error("could not {action} {}: {source}", path.display())]
+    #[error("could not {action} {}: {source}{}", path.display(), way_out(source))]
     File {
         /// `read`, `write`, `remove`, `lock`.
         action: &'static str,

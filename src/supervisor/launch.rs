@@ -23,7 +23,7 @@ use super::{clock, diagnostics};
 use crate::linux::cgroup::{Cgroup, Entrance};
 use crate::linux::container::SeccompDefault;
 use crate::linux::keeper;
-use crate::paths::Paths;
+use crate::paths::{Paths, way_out};
 use crate::pod::machine::Settings;
 
 /// What the user chose at `apply`; the same for the pod's whole life.
@@ -93,7 +93,7 @@ pub enum LaunchError {
         uid: String,
     },
     /// A file or directory could not be made.
-    #[error("could not {action} {}: {source}", path.display())]
+    #[error("could not {action} {}: {source}{}", path.display(), way_out(source))]
     File {
         /// `make`, `write`, `bind`.
         action: &'static str,

@@ -17,10 +17,11 @@ use crate::image::Image;
 use crate::plan::container::{Bind, CgroupView, Inputs};
 use crate::plan::credentials::{Credentials, Program};
 use crate::plan::environment::{self, Surroundings, Variables};
+use crate::plan::expansion::{Room, expand};
 use crate::plan::identity::{self, Identity};
 use crate::plan::paths::clean;
 use crate::plan::security::{self, Seccomp};
-use crate::plan::{Secrets, Text, resources};
+use crate::plan::{Secrets, Text, command, resources};
 use crate::pod::input::StartStage;
 
 /// The environment, and the values of Secrets in it.
@@ -154,9 +155,12 @@ pub(super) fn arguments(
     container: &Container,
     image: &Image,
     variables: &Variables,
+    secrets: &Secrets,
 ) -> Result<Vec<Text>, StartFailure> {
-    let expand = |word: &str| crate::plan::expansion::expand(word, |name| variables.for_expansion(name));
-    crate::plan::command::arguments(container, &image.config.entrypoint, &image.config.cmd, expand).ok_or_else(|| {
+    let mut room = Room::default();
+    let expand = |word: &str| expand(word, |name| variables.for_expansion(name), secrets, &mut room);
+    let words = command::arguments(container, &image.config.entrypoint, &image.config.cmd, expand);
+    words.map_err(|text| failure(StartStage::Create, text))?.ok_or_else(|| {
         failure(StartStage::Create, "no command specified: neither the manifest nor the image names one")
     })
 }

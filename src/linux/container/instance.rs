@@ -64,7 +64,7 @@ pub fn prepare_instance(
     let (variables, secrets) = variables(context, container, image)?;
     identity::check_non_root(context.pod, container, image.config.user.as_deref())
         .map_err(|text| failure(StartStage::Config, text))?;
-    let words = arguments(container, image, &variables)?;
+    let words = arguments(container, image, &variables, &secrets)?;
     let names = context.names().map_err(|message| failure(StartStage::Config, message))?;
     write_hosts(context, &names).map_err(create("the pod's /etc/hosts cannot be written"))?;
     write_file(&context.termination_log(&container.name, attempt), "", 0o666)

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use nix::mount::{MntFlags, umount2};
 
@@ -11,6 +12,7 @@ use super::super::cgroup::{Cgroup, Layout};
 use super::super::machine::Machine;
 use super::super::{device, rootfs};
 use super::{PodContext, StartFailure, create, failure};
+use crate::paths::way_out;
 use crate::plan::resources::{self, Limits};
 use crate::pod::input::StartStage;
 use crate::{network, volume};
@@ -48,7 +50,7 @@ pub fn prepare_surroundings(context: &PodContext<'_>) -> Result<Cgroup, PodFailu
     let limits = Limits { processes: context.pids_limit, ..resources::of_pod(context.pod) };
     cgroup.limit(&limits).map_err(create("the pod's cgroup refuses its limits"))?;
     device::restrict(context.pod, &cgroup).map_err(create("the pod's cgroup refuses its device rules"))?;
-    rootfs::make_directory(&context.root_at(), 0o700).map_err(create("the pod's directory cannot be made"))?;
+    make_directory(&context.root_at(), 0o700)?;
     prepare_volumes(context, volume::Which::All).map_err(PodFailure::Volumes)?;
     Ok(cgroup)
 }
@@ -62,11 +64,11 @@ pub fn prepare_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
     }
     if !context.spec().host_ipc() {
         let shm = context.shm();
-        rootfs::make_directory(&shm, 0o777).map_err(create("the pod's /dev/shm cannot be made"))?;
+        make_directory(&shm, 0o777)?;
         volume::tmpfs(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
     }
     // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).
-    rootfs::make_directory(&files, 0o755).map_err(create("the pod's directory cannot be made"))?;
+    make_directory(&files, 0o755)?;
     volume::tmpfs(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
     write_files(context)
 }
@@ -75,6 +77,13 @@ pub fn prepare_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
 pub fn renew_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
     prepare_files(context)?;
     write_files(context)
+}
+
+fn make_directory(path: &Path, mode: u32) -> Result<(), StartFailure> {
+    rootfs::make_directory(path, mode).map_err(|error| {
+        let text = format!("could not make {}: {error}{}", path.display(), way_out(&error));
+        failure(StartStage::Create, text)
+    })
 }
 
 /// Makes the pod's volumes, or brings those that show ConfigMaps and Secrets up to date. The errors are for FailedMount.

@@ -59,8 +59,8 @@ fn preview_container(
     image: &Image,
     stdio: OwnStdio,
 ) -> Result<Plan, StartFailure> {
-    let (variables, _) = variables(context, container, image)?;
-    let words = arguments(container, image, &variables)?;
+    let (variables, secrets) = variables(context, container, image)?;
+    let words = arguments(container, image, &variables, &secrets)?;
     let layers = program::Layers(&image.layers);
     let identity = resolve_identity(context, container, image, &layers)?;
     let working_directory = working_directory(container, image)?;

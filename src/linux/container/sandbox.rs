@@ -19,7 +19,7 @@ pub fn prepare_sandbox(context: &PodContext<'_>) -> Result<Prepared, StartFailur
     let plan = sandbox_plan(context, cgroup.hierarchies())?;
     cgroup.create_fresh().map_err(create("the sandbox's cgroup cannot be made"))?;
     let entrance = cgroup.entrance().map_err(create("the sandbox's cgroup cannot be opened"))?;
-    let pause = Program::Pause.open(&context.paths.state.join("programs"));
+    let pause = Program::Pause.open(&context.paths.programs(context.uid()));
     let held = vec![pause.map_err(create("the pause program cannot be made ready"))?];
     let null = || fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let mut descriptors = Vec::new();

@@ -13,9 +13,9 @@ pub fn examine() -> Vec<Finding> {
     if layout.is_empty() {
         return vec![Finding::missing(
             "cgroups",
-            "none are mounted",
+            layout.notices.first().map_or("none are mounted", String::as_str),
             "processes of a pod cannot be held together, limited or ended",
-            "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+            "mount -t cgroup2 cgroup2 /sys/fs/cgroup; in a container, start that with --privileged --cgroupns=private",
         )];
     }
     let mut findings = vec![Finding::good("cgroups", layout.describe())];

@@ -76,9 +76,8 @@ pub fn pods_can_run(findings: &[Finding]) -> bool {
 }
 
 /// Capabilities without which pods run, but with less.
-const WELCOME: [Need; 3] = [
+const WELCOME: [Need; 2] = [
     Need { capability: "SYS_RESOURCE", purpose: "limits of open files cannot be raised, nor oom_score_adj be lowered" },
-    Need { capability: "SYS_PTRACE", purpose: "a container that asks for it in its securityContext does not get it" },
     Need {
         capability: "NET_RAW",
         purpose: "ping and raw sockets do not work in containers that do without ping_group_range",

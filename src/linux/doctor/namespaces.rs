@@ -1,5 +1,6 @@
 //! Namespaces: each kind that a pod needs is made by a thread of its own, and is gone with it (unshare(2)).
 
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::Finding;
@@ -35,8 +36,26 @@ pub fn examine() -> Vec<Finding> {
     if !there.is_empty() {
         findings.push(Finding::good("namespaces", there.join(", ")));
     }
+    findings.extend(mounts());
     findings.push(user_namespaces());
     findings
+}
+
+/// A mount in a mount namespace of its own: AppArmor and SELinux may refuse it to a program that has every capability, as
+/// AppArmor's profile for Docker's containers does.
+fn mounts() -> Option<Finding> {
+    let tried = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNS).ok()?;
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).err()
+    });
+    let errno = tried.join().ok()??;
+    Some(Finding::missing(
+        "mounts",
+        errno.desc(),
+        "no pod can be started",
+        "in a container, start that with --security-opt apparmor=unconfined (or label=disable), or --privileged",
+    ))
 }
 
 /// unshare(2) of a user namespace is refused to a program with several threads, so what forbids it is read.

@@ -79,7 +79,7 @@ fn memory() -> Finding {
         Ok(()) => Finding::good("programs in memory", "can be executed"),
         Err(error) => Finding::lesser(
             "programs in memory",
-            error.to_string(),
+            format!("cannot be executed: {error}"),
             "podlet's tiny programs are executed from read-only mounts of files in the pod's run directory instead",
             "sysctl -w vm.memfd_noexec=1 or 0, where it is 2; nothing has to be done",
         ),
