@@ -22,17 +22,19 @@ pub fn examine() -> Vec<Finding> {
         true => Finding::good("kernel", version),
         false => Finding::missing("kernel", version, "podlet is made for Linux 5.14 and newer", "use a newer kernel"),
     }];
-    let mut there = Vec::new();
-    for (name, tried) in calls(Machine::get().capabilities.has("SYS_ADMIN")) {
+    let tried = calls(Machine::get().capabilities.has("SYS_ADMIN"));
+    let (all, there) = (tried.len(), tried.iter().filter(|(_, tried)| tried.is_ok()).count());
+    findings.push(Finding::good("system calls", format!("{there} of {all} that pods need")));
+    for (name, tried) in tried {
         match tried {
-            Ok(()) => there.push(name),
+            Ok(()) if name == "seccomp" => findings.push(Finding::good(name, "filters can be loaded")),
+            Ok(()) => {}
             Err(error) => {
                 let remedy = if name == "seccomp" { FILTERS } else { NEWER };
                 findings.push(Finding::missing(name, error.to_string(), NO_CALL, remedy));
             }
         }
     }
-    findings.push(Finding::good("system calls", there.join(", ")));
     findings.push(match exit_by_pidfd() {
         true => Finding::good("PIDFD_GET_INFO", "the end of a process is told by its descriptor"),
         false => Finding::lesser(
