@@ -66,7 +66,12 @@ fn what_is_no_pod_is_refused_and_nothing_is_made() {
     for (manifest, words) in [
         ("a: [b", "not YAML"),
         ("just text", "just text"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}", "Service"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}", "leave this document out"),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "make a Pod of its spec.template"),
+        ("apiVersion: apps/v1\nkind: Pod\nmetadata: {name: x}", "write `apiVersion: v1`"),
+        ("services: {web: {image: nginx}}", "Compose file"),
+        ("apiVersion: v1\nkind: Pod\nmetadata:\n\tname: x", "not with tabs"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Release.Name }}}", "template"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: 3}", "containers"),
         (&object("web", twice), "Duplicate value: \"a\""),
         (&object("Web_1", json!([{"name": "a", "image": "x"}])), "RFC 1123"),

@@ -1,6 +1,6 @@
 //! The words that name manifests, shared by `apply`, `up`, `plan` and `delete -f`, and what is said when a manifest is bad.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -48,9 +48,7 @@ impl FileWords {
             return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
         }
         match names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-            Some(missing) => {
-                Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())))
-            }
+            Some(missing) => Err(absent(missing)),
             None => Ok(names),
         }
     }
@@ -87,7 +85,7 @@ pub fn load(
     caller: &mut Caller<'_>,
 ) -> Result<Loaded, Failure> {
     if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-        return Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())));
+        return Err(absent(missing));
     }
     let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
     let options = Options { namespace: everywhere.namespace.clone(), allow_unsupported: allow_unsupported.to_vec() };
@@ -148,6 +146,14 @@ fn window(excerpt: &str, column: usize) -> (String, usize) {
     (format!("{before}{cut}{after}"), at - start + shift)
 }
 
+fn absent(path: &Path) -> Failure {
+    let path = path.display().to_string();
+    if path.starts_with("https://") || path.starts_with("http://") {
+        return Failure::Error(format!("podlet reads no URLs yet; type: curl -fsSL {path} | podlet apply -f -"));
+    }
+    Failure::Error(format!("the path {path:?} does not exist"))
+}
+
 /// Kinds, namespaces and names of the objects in manifests, for `delete -f`. What podlet does not carry out is no reason
 /// not to delete.
 pub fn names(
@@ -156,7 +162,7 @@ pub fn names(
     caller: &mut Caller<'_>,
 ) -> Result<Vec<(Kind, String, String)>, Failure> {
     if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-        return Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())));
+        return Err(absent(missing));
     }
     let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };

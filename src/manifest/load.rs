@@ -180,8 +180,9 @@ impl<'o> Gathered<'o> {
         let kind = root.get("kind").and_then(Node::as_str).and_then(Kind::named).or(expected);
         if let Some(kind) = kind {
             self.namespace(root, &mut judged);
-            if !self.server_only {
-                self.treat(source, root, kind, &mut judged);
+            match self.server_only {
+                true => self.foretell(source, root, kind),
+                false => self.treat(source, root, kind, &mut judged),
             }
         }
         self.unique(source, root, &mut judged);
@@ -209,11 +210,25 @@ impl<'o> Gathered<'o> {
         }
     }
 
+    /// A server would take what podlet itself will refuse; whoever tries it out should know.
+    fn foretell(&mut self, source: &Source, root: &Node, kind: Kind) {
+        let review = treatment::review(root, kind.rows(), &self.options.allow_unsupported);
+        if let [first, others @ ..] = review.refused.as_slice() {
+            let more = match others.len() + review.untold {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let (name, path, text) = (&source.name, &first.path, &first.text);
+            self.loaded.notices.push(format!("{name}: a server takes this, podlet will not: {path}: {text}{more}"));
+        }
+    }
+
     /// podlet's own treatment of what was written.
     fn treat(&mut self, source: &Source, root: &Node, kind: Kind, judged: &mut Verdict) {
         let review = treatment::review(root, kind.rows(), &self.options.allow_unsupported);
         self.meaningless.extend(review.meaningless);
         self.loaded.notices.extend(review.notices.into_iter().map(|text| format!("{}: {text}", source.name)));
+        self.untold += review.untold;
         if review.refused.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! podlet's own view of a document that the API accepts: what it cannot carry out is refused, what means nothing on
 //! one machine is noted. Read from the field table; called by `load` after validation, on what was written.
 
+use super::budget::MAX_FAULTS;
 use super::field::FieldPath;
 use super::fields::{Struct, Treatment, Type};
 use super::node::{Entry, Node, Position, Value};
@@ -19,8 +20,10 @@ pub struct Refusal {
 /// What podlet makes of a document.
 #[derive(Debug, Default)]
 pub struct Review {
-    /// Fields that stop the pod.
+    /// Fields that stop the pod, as many as are told.
     pub refused: Vec<Refusal>,
+    /// How many more there are.
+    pub untold: usize,
     /// Fields without meaning on one machine.
     pub meaningless: Vec<String>,
     /// Notices of their own.
@@ -126,6 +129,11 @@ impl Reviewer<'_> {
             && allowed.iter().any(is_meant)
         {
             self.review.notices.push(format!("{path} is passed over, as --allow-unsupported={name} says"));
+            return;
+        }
+        // A resource may have tens of thousands of names.
+        if self.review.refused.len() >= MAX_FAULTS {
+            self.review.untold += 1;
             return;
         }
         let value = match &entry.value.value {

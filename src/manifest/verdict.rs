@@ -322,12 +322,36 @@ fn kind_of(root: &Node, expected: Option<Kind>, body: &[u8]) -> Result<Kind, Box
             );
             let field = if named.is_some() { "apiVersion" } else { "kind" };
             let text = format!(
-                "no matches for kind {} in version {}: podlet reads Pod, ConfigMap, Secret and List of apiVersion v1",
+                "no matches for kind {} in version {}: podlet reads Pod, ConfigMap, Secret and List of apiVersion v1{}",
                 quote(kind),
-                quote(version)
+                quote(version),
+                instead_of(kind)
             );
             Err(Box::new(Verdict::refused(place(field), field, text, status::bad_request(message))))
         }
+    }
+}
+
+/// What to do with an object of Kubernetes that podlet does not know.
+fn instead_of(kind: &str) -> &'static str {
+    match kind {
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
+            "; make a Pod of its spec.template"
+        }
+        "CronJob" => "; make a Pod of its spec.jobTemplate.spec.template",
+        "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass" => {
+            "; use a hostPath or emptyDir volume, and leave this document out"
+        }
+        "Service"
+        | "Ingress"
+        | "Namespace"
+        | "ServiceAccount"
+        | "NetworkPolicy"
+        | "HorizontalPodAutoscaler"
+        | "PodDisruptionBudget" => "; it means nothing on one machine: leave this document out",
+        _ if Kind::named(kind).is_some() => "; write `apiVersion: v1`",
+        _ if kind.eq_ignore_ascii_case("Pod") => "; write `kind: Pod`",
+        _ => "",
     }
 }
 
@@ -343,12 +367,14 @@ fn unsaid(root: &Node, no_version: bool, no_kind: bool) -> Verdict {
     let words: Vec<_> = missing.iter().map(|(field, _)| format!("{field} not set")).collect();
     let message = format!("error validating data: [{}]", words.join(", "));
     let message = if words.len() == 1 { message.replace(['[', ']'], "") } else { message };
+    let is_compose = root.get("services").is_some();
+    let compose = if is_compose { " (this looks like a Compose file; podlet runs Pods of Kubernetes)" } else { "" };
     let findings = missing
         .into_iter()
         .map(|(field, example)| Finding {
             position: root.get(field).map_or(root.position, |node| node.position),
             path: field.into(),
-            text: format!("not set; write `{example}`"),
+            text: format!("not set; write `{example}`{compose}"),
         })
         .collect();
     Verdict { findings, status: Some(Box::new(status::bad_request(message))), ..Verdict::default() }
