@@ -58,11 +58,8 @@ impl FileWords {
     pub fn judge(&self, everywhere: &Everywhere, output: &str, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
         let names = self.names()?;
         let sources = manifest::read_sources(&names).map_err(|e| Failure::Error(e.to_string()))?;
-        let options = Options {
-            namespace: everywhere.namespace.clone(),
-            allow_unsupported: self.allow_unsupported.clone(),
-            ..Options::default()
-        };
+        let options =
+            Options { namespace: everywhere.namespace.clone(), allow_unsupported: self.allow_unsupported.clone() };
         match manifest::dry_run(&sources, &options) {
             Ok(loaded) if loaded.objects.is_empty() => Err(Failure::error("no objects passed to apply")),
             Ok(loaded) => {

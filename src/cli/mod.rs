@@ -118,7 +118,7 @@ fn require(work: Work, caller: &Caller<'_>) -> Result<(), Failure> {
 
 fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     line.everywhere.start_tracing();
-    if let Verb::Start(_) | Verb::Stop(_) | Verb::BugReport(_) = line.verb {
+    if let Verb::Start(_) = line.verb {
         require(Work::Pods, caller)?;
     }
     if let Verb::Get(_)
@@ -127,6 +127,8 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Exec(_)
     | Verb::Delete(_)
     | Verb::Events(_)
+    | Verb::Stop(_)
+    | Verb::BugReport(_)
     | Verb::Plan(_) = line.verb
     {
         require(Work::State, caller)?;

@@ -167,7 +167,8 @@ fn make_all(
     made: &Sender<Made>,
 ) {
     // What the other thread needs next, and is looked for once in a process.
-    (Layout::of_machine(), Machine::get());
+    Layout::of_machine();
+    Machine::get();
     let context = world.context(pod);
     // A failure is told by the container that needs them.
     let _ = container::prepare_files(&context);
