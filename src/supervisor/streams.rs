@@ -139,7 +139,10 @@ impl Copying {
     /// Starts copying both streams of an instance; [`Happening::LogEnded`] tells when all writers are gone. Must be called
     /// within the loop. The file is opened by the thread: what is wrong with it is told as with any write.
     pub fn start(held: Held, place: Place, happenings: &UnboundedSender<Happening>) -> io::Result<Copying> {
-        let books = Arc::new(Mutex::new(Books::open(held)?));
+        let books = Books::open(held)?;
+        // Looked at before the thread tells the log of it.
+        let inherited = dropped(&books);
+        let books = Arc::new(Mutex::new(books));
         let progress = Arc::new(Progress::default());
         let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (requests, asked) = mpsc::channel();
@@ -153,7 +156,7 @@ impl Copying {
         };
         std::thread::Builder::new().name("podlet-log".to_owned()).spawn(move || writer.run())?;
         let watched = (Arc::downgrade(&books), Arc::clone(&progress));
-        tokio::task::spawn_local(watch_over(watched, place.container, happenings.clone()));
+        tokio::task::spawn_local(watch_over(watched, inherited, place.container, happenings.clone()));
         Ok(Copying { books, progress, requests, bell })
     }
 
@@ -322,34 +325,36 @@ impl Writer {
     }
 }
 
-/// Looks after one log's thread, until the log is let go of.
+/// Looks after one log's thread, until the log is let go of. `inherited`: bytes that a predecessor has dropped and the log
+/// does not tell of yet; the container has waited long enough for that one.
 async fn watch_over(
     (books, progress): (Weak<Mutex<Books>>, Arc<Progress>),
+    inherited: u64,
     container: String,
     happenings: UnboundedSender<Happening>,
 ) {
-    // A predecessor was dropping already: the container has waited long enough.
-    let inherited = books.upgrade().is_some_and(|books| dropped(&lock(&books)) > 0);
-    let mut waited = if inherited { PATIENCE } else { Duration::ZERO };
+    let mut waited = if inherited > 0 { PATIENCE } else { Duration::ZERO };
+    let (mut done, mut lost) = (0, inherited);
     loop {
         progress.wake.notified().await;
-        let mut done = progress.done.load(Ordering::SeqCst);
-        let (mut told, mut lost, mut pause) = (Told::Nothing, 0, LOOK);
+        let (mut told, mut pause) = (Told::Nothing, LOOK);
         loop {
             tokio::time::sleep(pause).await;
             pause = LOOK;
             let Some(books) = books.upgrade() else { return };
             let container = container.clone();
             let now = progress.done.load(Ordering::SeqCst);
-            if now != std::mem::replace(&mut done, now) {
-                waited = Duration::ZERO;
-                match std::mem::replace(&mut told, Told::Nothing) {
-                    Told::Nothing => {}
-                    Told::Trouble => drop(happenings.send(Happening::LogRecovered { container, dropped: None })),
-                    Told::Dropping => {
-                        let dropped = Some(std::mem::take(&mut lost));
-                        let _ = happenings.send(Happening::LogRecovered { container, dropped });
-                    }
+            // A file that can be opened is not one that can be written: what was dropped must be told of in it.
+            let owes_gap = lost > 0 && dropped(&lock(&books)) > 0;
+            if now != done && !owes_gap {
+                (done, waited) = (now, Duration::ZERO);
+                let dropped = match (std::mem::replace(&mut told, Told::Nothing), std::mem::take(&mut lost)) {
+                    (Told::Nothing, 0) => None,
+                    (Told::Trouble, 0) => Some(None),
+                    (_, bytes) => Some(Some(bytes)),
+                };
+                if let Some(dropped) = dropped {
+                    let _ = happenings.send(Happening::LogRecovered { container, dropped });
                 }
             } else if progress.busy.load(Ordering::SeqCst) {
                 waited = waited.saturating_add(LOOK);
@@ -357,8 +362,6 @@ async fn watch_over(
                 if waited >= PATIENCE {
                     if told != Told::Dropping {
                         told = Told::Dropping;
-                        // What a predecessor has dropped.
-                        lost = dropped(&lock(&books));
                         let _ = happenings.send(Happening::LogDropping { container, message });
                     }
                     // Added up, since the books forget the bytes once the log tells of them: before its thread says so.

@@ -11,24 +11,28 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 
-fn start(name: &str) -> (Copying, PathBuf, [File; 2], UnboundedReceiver<Happening>) {
+fn place(name: &str) -> Place {
     let directory = std::env::temp_dir().join(format!("podlet-streams-{name}-{}", std::process::id()));
     super::super::files::remove_tree(&directory).unwrap();
     super::super::files::private_directory(&directory).unwrap();
-    // No log can be opened here.
-    std::os::unix::fs::symlink("nowhere", directory.join("0.log")).unwrap();
+    let rotation = Rotation::default();
+    Place { container: "a".to_owned(), attempt: 0, directory, name: "0.log".to_owned(), rotation }
+}
+
+fn held() -> (Held, [File; 2]) {
     let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let place = Place {
-        container: "a".to_owned(),
-        attempt: 0,
-        directory: directory.clone(),
-        name: "0.log".to_owned(),
-        rotation: Rotation::default(),
-    };
+    (Held::new([out, err]).unwrap(), [out_writer, err_writer].map(|writer: OwnedFd| File::from(writer)))
+}
+
+fn start(name: &str) -> (Copying, PathBuf, [File; 2], UnboundedReceiver<Happening>) {
+    let place = place(name);
+    let directory = place.directory.clone();
+    // No log can be opened here.
+    std::os::unix::fs::symlink("nowhere", directory.join("0.log")).unwrap();
+    let (held, writers) = held();
     let (happenings, happened) = unbounded_channel();
-    let copying = Copying::start(Held::new([out, err]).unwrap(), place, &happenings).unwrap();
-    let writers = [out_writer, err_writer].map(|writer: OwnedFd| File::from(writer));
+    let copying = Copying::start(held, place, &happenings).unwrap();
     (copying, directory, writers, happened)
 }
 
@@ -107,6 +111,31 @@ async fn a_disk_that_comes_back_in_time_loses_nothing() {
         assert!(std::fs::read_to_string(directory.join("0.log")).unwrap().ends_with(" stdout F kept\n"));
         drop((out, err));
         let Some(Happening::LogEnded { .. }) = happened.recv().await else { panic!("not ended") };
+        super::super::files::remove_tree(&directory).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_predecessor_dropped_is_told_by_who_writes_again() {
+    in_virtual_time(async || {
+        let place = place("inherited");
+        let directory = place.directory.clone();
+        let (held, [mut out, _err]) = held();
+        let twin = Held {
+            pipes: held.pipes.each_ref().map(|pipe| pipe.try_clone().unwrap()),
+            staging: held.staging.each_ref().map(|staging| staging.try_clone().unwrap()),
+            record: held.record.try_clone().unwrap(),
+        };
+        writeln!(out, "lost").unwrap();
+        assert_eq!(Books::open(twin).unwrap().drop_waiting(Stream::Stdout).unwrap(), 5);
+
+        let (happenings, mut happened) = unbounded_channel();
+        let copying = Copying::start(held, place, &happenings).unwrap();
+        let Some(Happening::LogRecovered { dropped: Some(5), .. }) = happened.recv().await else { panic!("not told") };
+        assert_eq!((copying.trouble(), copying.unwritten()), (None, 0));
+        let log = std::fs::read_to_string(directory.join("0.log")).unwrap();
+        assert!(log.contains(" F podlet: 5 bytes are missing here: "), "{log}");
         super::super::files::remove_tree(&directory).unwrap();
     })
     .await;
