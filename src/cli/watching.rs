@@ -104,15 +104,9 @@ impl Watch {
     }
 }
 
-/// Waits until one of them is readable (or has hung up); says whether one is. A signal ends the wait, too.
+/// Waits until one of them is readable (or has hung up); says whether one is.
 pub fn wait_readable(descriptors: &[BorrowedFd<'_>], patience: Duration) -> bool {
-    let mut polled: Vec<PollFd<'_>> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    match poll(&mut polled, timeout) {
-        Ok(ready) => ready > 0,
-        Err(Errno::EINTR) => true,
-        Err(_) => false,
-    }
+    poll_until(&mut readable(descriptors).collect::<Vec<_>>(), patience)
 }
 
 /// Waits for something to print, until one of them is readable or whoever reads stdout has gone: `podlet get pods -w | grep -m1
@@ -121,13 +115,65 @@ pub fn wait_for_news(descriptors: &[BorrowedFd<'_>], patience: Duration) -> Resu
     let stdout = std::io::stdout();
     // Nothing is asked of it; that its other end is closed, poll(2) says unasked.
     let mut polled = vec![PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    polled.extend(descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    // A signal ends the wait, too; what the descriptors say then means nothing.
-    let polled_well = poll(&mut polled, timeout).is_ok();
-    let mut ready = polled.iter().map(|fd| polled_well && fd.any() == Some(true));
+    polled.extend(readable(descriptors));
+    let any = poll_until(&mut polled, patience);
+    let mut ready = polled.iter().map(|fd| any && fd.any() == Some(true));
     if ready.next() == Some(true) {
         return Err(Failure::Output(std::io::ErrorKind::BrokenPipe.into()));
     }
     Ok(ready.collect())
+}
+
+fn readable<'fd>(descriptors: &[BorrowedFd<'fd>]) -> impl Iterator<Item = PollFd<'fd>> {
+    descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+}
+
+/// poll(2), gone on with after a signal: EINTR, which comes without any wait, too, says nothing of the descriptors. Who waits
+/// for a signal has a descriptor of it among them ([`super::signals::Told`]).
+fn poll_until(polled: &mut [PollFd<'_>], patience: Duration) -> bool {
+    // None: beyond the clock's end.
+    let deadline = Instant::now().checked_add(patience);
+    loop {
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        match poll(polled, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Err(Errno::EINTR) => {}
+            found => return found.is_ok_and(|ready| ready > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use nix::sys::pthread::{pthread_kill, pthread_self};
+    use nix::sys::signal::Signal;
+
+    use super::super::signals::Told;
+    use super::*;
+
+    #[test]
+    fn a_signal_does_not_make_readable_what_is_not() {
+        let told = Told::new(Signal::SIGUSR2 as i32).unwrap();
+        let (nothing, _writer) = std::io::pipe().unwrap();
+        let (waiter, over) = (pthread_self(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    pthread_kill(waiter, Signal::SIGUSR2).unwrap();
+                }
+            });
+            let (mut heard, mut wrong) = (0, 0);
+            while heard < 10_000 {
+                wrong += usize::from(wait_readable(&[nothing.as_fd()], Duration::ZERO));
+                wrong += usize::from(wait_for_news(&[nothing.as_fd()], Duration::ZERO).unwrap() != [false]);
+                heard += told.take();
+            }
+            // What the signal itself is told by, is readable.
+            let is_told = wait_readable(&[nothing.as_fd(), told.as_fd()], Duration::MAX);
+            // Before any assertion: the thread is waited for.
+            over.store(true, Ordering::Relaxed);
+            assert_eq!((wrong, is_told), (0, true));
+        });
+    }
 }
