@@ -144,6 +144,7 @@ fn poll_until(polled: &mut [PollFd<'_>], patience: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use nix::sys::pthread::{pthread_kill, pthread_self};
