@@ -145,12 +145,12 @@ fn root_is_no_non_root_user() {
     podlet.finish();
 }
 
-#[test]
-fn a_state_directory_that_cannot_be_written_to() {
+/// Refuses a pod on one of podlet's directories that is full or read-only, says which and the way out, and leaves nothing.
+fn is_refused_without_room(directory: &str, variable: &str) {
     let podlet = Podlet::new();
-    let state = podlet.root.join("state");
-    let place = state.to_str().unwrap();
-    fs::create_dir(&state).unwrap();
+    let path = podlet.root.join(directory);
+    let place = path.to_str().unwrap();
+    fs::create_dir(&path).unwrap();
     for (options, words) in [
         // One page, which the file takes.
         ("size=4k", "No space left on device"),
@@ -160,42 +160,27 @@ fn a_state_directory_that_cannot_be_written_to() {
     ] {
         mount(&["-t", "tmpfs", "-o", options, "tmpfs", place]);
         if options != "ro" {
-            fs::write(state.join("full"), vec![0; 4096]).unwrap();
+            fs::write(path.join("full"), vec![0; 4096]).unwrap();
         }
         let said = refused(&podlet, &pod("web", "Never", json!({})));
-        assert!(said.contains(words) && said.contains(place) && said.contains("PODLET_STATE_DIR"), "{options}: {said}");
-        let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(said.contains(words) && said.contains(place) && said.contains(variable), "{options}: {said}");
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| name == "full"), "{options}: {left:?}");
-        unmount(&state);
+        unmount(&path);
         assert_eq!(podlet.succeed(&["get", "pods", "-o", "name"]), "");
+        assert_eq!(files_below(&podlet.root), Vec::<String>::new());
     }
     podlet.finish();
 }
 
 #[test]
+fn a_state_directory_that_cannot_be_written_to() {
+    is_refused_without_room("state", "PODLET_STATE_DIR");
+}
+
+#[test]
 fn a_run_directory_that_cannot_be_written_to() {
-    let podlet = Podlet::new();
-    let run = podlet.root.join("run");
-    let place = run.to_str().unwrap();
-    fs::create_dir(&run).unwrap();
-    for (options, words) in [
-        ("size=4k", "No space left on device"),
-        ("nr_inodes=2", "No space left on device"),
-        ("ro", "Read-only file system"),
-    ] {
-        mount(&["-t", "tmpfs", "-o", options, "tmpfs", place]);
-        if options != "ro" {
-            fs::write(run.join("full"), vec![0; 4096]).unwrap();
-        }
-        let said = refused(&podlet, &pod("web", "Never", json!({})));
-        assert!(said.contains(words) && said.contains(place) && said.contains("PODLET_RUN_DIR"), "{options}: {said}");
-        let left: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert!(left.iter().all(|name| name == "full"), "{options}: {left:?}");
-        unmount(&run);
-        assert_eq!(podlet.succeed(&["get", "pods", "-o", "name"]), "");
-        assert_eq!(files_below(&podlet.root), Vec::<String>::new());
-    }
-    podlet.finish();
+    is_refused_without_room("run", "PODLET_RUN_DIR");
 }
 
 /// A pod whose directories cannot be made runs as soon as they can.
@@ -222,11 +207,10 @@ fn a_state_directory_that_is_full_to_the_last_inode() {
 /// A script in namespaces of its own, after `prepare` has taken something from the machine there. Its `podlet` is this
 /// test's; answers its exit code and all that it printed.
 fn on_a_machine_without(podlet: &Podlet, prepare: &str, script: &str) -> (Option<i32>, String) {
-    let of_podlet = podlet.command(&[]);
     let mut command = Command::new("unshare");
     let words = ["--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"];
     command.args(words).arg(format!("set -e; exec 2>&1; podlet() {{ {PROGRAM} \"$@\"; }}; {prepare}; {script}"));
-    command.envs(of_podlet.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.envs(podlet.environment());
     let output = command.stdin(Stdio::null()).output().unwrap();
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
@@ -286,11 +270,7 @@ fn without_rights_one_line_says_what_to_type() {
     fs::copy(PROGRAM, &program).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).arg("apply").arg(&manifest);
-    for (variable, directory) in [("PODLET_RUN_DIR", "run"), ("PODLET_STATE_DIR", "state"), ("PODLET_LOG_DIR", "logs")]
-    {
-        command.env(variable, podlet.root.join(directory));
-    }
-    let output = command.output().unwrap();
+    let output = command.envs(podlet.environment()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.lines().count() == 1 && said.contains("sudo "), "{said}");

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use common::podlet::{Podlet, container, text, until};
+use common::podlet::{PROGRAM, Podlet, container, text, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -82,12 +82,13 @@ fn no_verb_complains_of_a_closed_pipe() {
     podlet.finish();
 }
 
-/// A shell starts what it puts in the background with SIGINT ignored, and these tests may be there.
-fn hears_ctrl_c(command: &Command) -> Command {
-    let mut heard = Command::new("env");
-    heard.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
-    heard.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    heard
+/// podlet, with a SIGINT that ends it: a shell starts what it puts in the background with SIGINT ignored, and these tests may
+/// be there.
+fn interruptible(podlet: &Podlet, words: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(PROGRAM).args(words);
+    command.stdin(Stdio::null()).envs(podlet.environment());
+    command
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn what_goes_on_ends_with_its_reader_or_by_ctrl_c() {
         drop(stdout);
         assert_eq!(ended(&mut child, words).code(), Some(0), "podlet {}", words.join(" "));
 
-        let mut child = hears_ctrl_c(&podlet.command(words)).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = interruptible(&podlet, words).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         stdout.read_exact(&mut [0; 5]).unwrap();
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();

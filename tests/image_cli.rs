@@ -129,10 +129,8 @@ fn an_ordinary_user_gets_one_line() {
     .unwrap();
     let (program, manifest) = (program.display().to_string(), manifest.display().to_string());
     for words in [vec!["apply", &manifest], vec!["image", "import", "/etc/hostname", "localhost/a:1"]] {
-        let mut command = podlet.command(&[]);
-        let environment: Vec<_> = command.get_envs().map(|(n, v)| (n.to_owned(), v.unwrap().to_owned())).collect();
-        command = std::process::Command::new(&program);
-        let output = command.args(&words).envs(environment).uid(65534).gid(65534).output().unwrap();
+        let mut command = std::process::Command::new(&program);
+        let output = command.args(&words).envs(podlet.environment()).uid(65534).gid(65534).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let said = text(&output.stderr);
         assert_eq!(said.lines().count(), 1, "{said}");

@@ -86,9 +86,8 @@ fn an_ordinary_user_is_told_whose_pods_cannot_be_shown() {
     let program = podlet.root.join("podlet");
     fs::copy(common::podlet::PROGRAM, &program).unwrap();
     for words in [&["get", "pods"][..], &["logs", "runs"], &["system", "df"]] {
-        let ours = podlet.command(words);
-        let environment = ours.get_envs().filter_map(|(name, value)| Some((name, value?)));
-        let output = Command::new(&program).args(words).envs(environment).uid(65534).gid(65534).output().unwrap();
+        let mut command = Command::new(&program);
+        let output = command.args(words).envs(podlet.environment()).uid(65534).gid(65534).output().unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1));
         let begin =

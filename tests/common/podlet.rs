@@ -49,13 +49,14 @@ impl Podlet {
     /// `podlet WORDS…` with this test's directories, to be run or spawned.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(words).stdin(Stdio::null());
-        for (variable, directory) in
-            [("PODLET_RUN_DIR", "run"), ("PODLET_STATE_DIR", "state"), ("PODLET_LOG_DIR", "logs")]
-        {
-            command.env(variable, self.root.join(directory));
-        }
+        command.args(words).stdin(Stdio::null()).envs(self.environment());
         command
+    }
+
+    /// What sends a podlet to this one's places.
+    pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        [("PODLET_RUN_DIR", "run"), ("PODLET_STATE_DIR", "state"), ("PODLET_LOG_DIR", "logs")]
+            .map(|(variable, directory)| (variable, self.root.join(directory)))
     }
 
     /// Runs it, whatever comes of it.
