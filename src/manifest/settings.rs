@@ -77,9 +77,7 @@ pub fn read(source: &Source) -> Result<Settings, Vec<Diagnostic>> {
         found.push((position, String::new(), "another document begins here; a settings file has one".to_owned()));
     }
     for twice in &parsed.duplicates {
-        let key = twice.key.trim_matches('"');
-        let path = if twice.path.is_empty() { key.to_owned() } else { format!("{}.{key}", twice.path) };
-        let text = format!("set a second time; it was set first at line {}", twice.first.line);
+        let (path, text) = twice.finding();
         found.push((twice.key_position, path, text));
     }
     for (field, expected) in [("kind", KIND), ("apiVersion", API_VERSION)] {

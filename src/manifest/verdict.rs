@@ -137,9 +137,7 @@ pub fn of_tree(
     };
     let mut verdict = Verdict::default();
     for duplicate in &parsed.duplicates {
-        let path = if duplicate.path.is_empty() { String::new() } else { format!("{}.", duplicate.path) };
-        let text = format!("set a second time; it was set first at line {}", duplicate.first.line);
-        let path = format!("{path}{}", duplicate.key.trim_matches('"'));
+        let (path, text) = duplicate.finding();
         verdict.findings.push(Finding { position: duplicate.key_position, path, text });
     }
     for fault in &decoded.faults {

@@ -39,6 +39,15 @@ pub struct Duplicate {
     pub first: Position,
 }
 
+impl Duplicate {
+    /// The field's path, and what is to be said of it.
+    pub fn finding(&self) -> (String, String) {
+        let key = self.key.trim_matches('"');
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        (path, format!("set a second time; it was set first at line {}", self.first.line))
+    }
+}
+
 /// A document's tree and what strictness holds against it.
 #[derive(Debug)]
 pub struct Parsed {

@@ -115,21 +115,26 @@ impl Client {
 
     /// The pod and its events now.
     pub fn state(&self) -> Result<(Pod, Vec<Event>), ClientError> {
-        self.send(&Request::Get, &[])?;
-        match self.receive_within(PATIENCE)? {
+        match self.answer_to(&Request::Get)? {
             Answer::State { pod, events } => Ok((*pod, events)),
-            Answer::Refused { message } => Err(ClientError::Refused(message)),
             other => Err(self.unexpected(other.name().to_owned())),
         }
     }
 
     /// Asks for something that is only accepted or refused: [`Request::Delete`], [`Request::Apply`].
     pub fn ask(&self, request: &Request) -> Result<(), ClientError> {
+        match self.answer_to(request)? {
+            Answer::Accepted => Ok(()),
+            other => Err(self.unexpected(other.name().to_owned())),
+        }
+    }
+
+    /// Asks for something that is answered at once; a refusal is an error.
+    pub(super) fn answer_to(&self, request: &Request) -> Result<Answer, ClientError> {
         self.send(request, &[])?;
         match self.receive_within(PATIENCE)? {
-            Answer::Accepted => Ok(()),
             Answer::Refused { message } => Err(ClientError::Refused(message)),
-            other => Err(self.unexpected(other.name().to_owned())),
+            answer => Ok(answer),
         }
     }
 

@@ -12,7 +12,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, ClientError, PATIENCE};
+use super::client::{Client, ClientError};
 use super::control::{Answer, Request};
 use crate::paths::Paths;
 
@@ -36,10 +36,8 @@ pub enum Step {
 /// The first process of a running container, as the host sees it. By the time that it is used it may have ended.
 pub fn first_process(paths: &Paths, uid: &str, container: &str) -> Result<i32, ClientError> {
     let client = Client::connect(paths, uid)?;
-    client.send(&Request::Process { container: container.to_owned() }, &[])?;
-    match client.receive_within(PATIENCE)? {
+    match client.answer_to(&Request::Process { container: container.to_owned() })? {
         Answer::Process { pid } => Ok(pid),
-        Answer::Refused { message } => Err(ClientError::Refused(message)),
         other => Err(client.unexpected(other.name().to_owned())),
     }
 }

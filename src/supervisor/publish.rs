@@ -127,9 +127,8 @@ impl super::run::Supervisor {
         if self.over == Some(Over::Removed) {
             return true;
         }
-        let ended = reason == Reason::Ended;
+        let (ended, stopped) = (reason == Reason::Ended, reason == Reason::Stopped);
         let pod = self.shown();
-        let stopped = reason == Reason::Stopped;
         let durable = must_survive(&pod, reason != Reason::Changed);
         let durability =
             if self.publication.durable == Some(durable) { Durability::Process } else { Durability::Power };
@@ -153,7 +152,8 @@ impl super::run::Supervisor {
         }
     }
 
-    /// The pod is torn down and stays as an object, over or to be set going again: its last status is kept, its run directory goes, this process ends.
+    /// The pod is torn down and stays as an object, over or to be set going again: its last status is kept, its run
+    /// directory goes, this process ends.
     pub(super) fn end_if_over(&mut self) {
         let removal = self.state.pending.iter().any(|asked| asked.action == Action::Remove);
         if self.over.is_some() || removal || !self.state.machine.is_torn_down() || !self.queue.is_empty() {

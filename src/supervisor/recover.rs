@@ -206,24 +206,13 @@ fn fold_segment(
         Ok(segment) => segment,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Killed between the snapshot and the segment after it.
-            let Some(mut snapshot) = snapshot else { return Ok(None) };
-            let rebooted = snapshot.header.boot_id != boot_id;
-            if rebooted {
-                snapshot.state.machine.take_settings(orders.choices.settings.clone());
-                let (journal, snapshot_length) = begin_segment(orders, number + 1, &snapshot.state)?;
-                let (state, segment) = (snapshot.state, number + 1);
-                return Ok(Some(Found { state, journal, segment, snapshot_length, rebooted, undecided: true }));
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            if snapshot.header.boot_id != boot_id {
+                return begin_anew(orders, number + 1, snapshot.state, true, true).map(Some);
             }
-            let journal = Journal::create(&path, &state::header())?;
-            let undecided = true;
-            return Ok(Some(Found {
-                state: snapshot.state,
-                journal,
-                segment: number,
-                snapshot_length,
-                rebooted,
-                undecided,
-            }));
+            let (state, journal) = (snapshot.state, Journal::create(&path, &state::header())?);
+            let (rebooted, undecided) = (false, true);
+            return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
         }
         Err(error) => return Err(error),
     };
@@ -273,10 +262,6 @@ fn fold_segment(
     let Some(state) = state else { return Ok(None) };
     // A segment without a record may follow what another version wrote, by a supervisor that came no further.
     let undecided = segment.records.is_empty();
-    if segment.tail == Tail::Clean && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
-        let journal = Journal::reopen(&path, segment.good)?;
-        return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
-    }
     match segment.tail {
         Tail::Torn => tracing::info!("the journal's last line was cut off while it was written"),
         Tail::Damaged => {
@@ -286,44 +271,31 @@ fn fold_segment(
         }
         Tail::Clean => {}
     }
-    if segment.tail == Tail::Torn && same && !disagreed && unread == 0 && segment.header.is_some() && !rebooted {
+    let understood = same && !disagreed && unread == 0 && segment.header.is_some();
+    if segment.tail != Tail::Damaged && understood && !rebooted {
         let journal = Journal::reopen(&path, segment.good)?;
         return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
     }
-    let mut state = state;
+    begin_anew(orders, number + 1, state, rebooted, !same || disagreed || unread > 0).map(Some)
+}
+
+/// From here on a new segment of this version over a snapshot of what was found; after a reboot with the settings of now.
+fn begin_anew(orders: &Orders, segment: u64, mut state: State, rebooted: bool, undecided: bool) -> io::Result<Found> {
     if rebooted {
         state.machine.take_settings(orders.choices.settings.clone());
     }
-    // From here on a new segment of this version over a snapshot of what was found.
-    let (journal, snapshot_length) = begin_segment(orders, number + 1, &state)?;
-    Ok(Some(Found {
-        state,
-        journal,
-        segment: number + 1,
-        snapshot_length,
-        rebooted,
-        undecided: !same || disagreed || unread > 0,
-    }))
+    let (journal, snapshot_length) = begin_segment(orders, segment, &state)?;
+    Ok(Found { state, journal, segment, snapshot_length, rebooted, undecided })
 }
 
 /// Nothing was journalled yet in this run directory: a new pod is admitted, one that ran before the machine was started anew
 /// goes on from what was kept.
 fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
     let kept = kept::read(&orders.paths, &orders.uid).map_err(io::Error::other)?;
-    if let Some(mut snapshot) = kept.and_then(|kept| kept.resume) {
-        snapshot.state.machine.take_settings(orders.choices.settings.clone());
-        let rebooted = snapshot.header.boot_id != boot_id;
-        let (journal, snapshot_length) = begin_segment(orders, 1, &snapshot.state)?;
+    if let Some(snapshot) = kept.and_then(|kept| kept.resume) {
         // Kept in this boot, but its run directory was removed: its processes cannot be told from others'. As after a reboot.
-        tracing::info!(rebooted, "going on from kept state");
-        return Ok(Found {
-            state: snapshot.state,
-            journal,
-            segment: 1,
-            snapshot_length,
-            rebooted: true,
-            undecided: false,
-        });
+        tracing::info!(rebooted = snapshot.header.boot_id != boot_id, "going on from kept state");
+        return begin_anew(orders, 1, snapshot.state, true, false);
     }
     let mut journal = Journal::create(&orders.paths.journal(&orders.uid, 0), &state::header())?;
     let (state, record) = State::admit(manifest(orders)?, orders.choices.settings.clone(), clock::now());
