@@ -17,7 +17,7 @@ use super::files::FileWords;
 use super::notices::Notices;
 use super::print::wire;
 use super::resource::Kind;
-use super::{Caller, Failure, config, duration, print, require, stored};
+use super::{Caller, Failure, check_output, config, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
@@ -122,11 +122,7 @@ impl Applied {
 /// Applies.
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
-    if !matches!(output, "" | "json" | "yaml" | "name") {
-        return Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,name,yaml"
-        )));
-    }
+    check_output(output, &["json", "name", "yaml"])?;
     if words.dry_run == Some(DryRun::Server) {
         let loaded = words.files.judge(everywhere, output, caller)?;
         return rehearsal::on_the_server(&loaded.objects, words.replace, output, caller);

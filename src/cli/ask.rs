@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::Failure;
 use super::print::wire;
-use super::resource::Kind;
+use super::resource::{Kind, pod_name};
 use super::select::Selector;
 use crate::paths::Paths;
-use crate::supervisor::kept::{self, KeptError, Seen};
+use crate::supervisor::kept::{self, Claim, KeptError, Seen};
 
 use super::stored;
 
@@ -113,22 +113,42 @@ pub fn pod(paths: &Paths, namespace: &str, name: &str) -> Result<Seen, Failure> 
 
 /// The pod of this name, if there is one.
 pub fn find_pod(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Seen>, Failure> {
-    if !is_name(namespace) || !is_name(name) {
-        return Ok(None);
-    }
-    match kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))? {
-        Some(uid) => kept::see(paths, &uid).map_err(|e| kept_failure(&e)),
+    match find_claim(paths, namespace, name)? {
+        Some(claim) => kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e)),
         None => Ok(None),
     }
 }
 
-/// All pods of a namespace, or of all, in the order of namespace and name.
-pub fn pods(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Seen>, Failure> {
+/// Who has this name, if anybody has.
+pub fn find_claim(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Claim>, Failure> {
+    if !is_name(namespace) || !is_name(name) {
+        return Ok(None);
+    }
+    let uid = kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))?;
+    Ok(uid.map(|uid| Claim { namespace: namespace.to_owned(), name: name.to_owned(), uid }))
+}
+
+/// The pods that the words of a verb for pods name (`web`, `pod/web`), all of which must be there.
+pub fn named(paths: &Paths, namespace: &str, words: &[String]) -> Result<Vec<Claim>, Failure> {
+    let claim = |word: &String| {
+        let name = pod_name(word)?;
+        find_claim(paths, namespace, &name)?.ok_or_else(|| Failure::not_found("pods", &name))
+    };
+    words.iter().map(claim).collect()
+}
+
+/// All names that pods have, of a namespace or of all.
+pub fn claims(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Claim>, Failure> {
     if namespace.is_some_and(|n| !is_name(n)) {
         return Ok(Vec::new());
     }
+    kept::list(paths, namespace).map_err(|e| kept_failure(&e))
+}
+
+/// All pods of a namespace, or of all, in the order of namespace and name.
+pub fn pods(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Seen>, Failure> {
     let mut pods = Vec::new();
-    for claim in kept::list(paths, namespace).map_err(|e| kept_failure(&e))? {
+    for claim in claims(paths, namespace)? {
         // One that has gone since the list was made is not there.
         pods.extend(kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))?);
     }

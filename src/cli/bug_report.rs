@@ -14,9 +14,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use super::ask::kept_failure;
 use super::everywhere::Everywhere;
-use super::{Caller, Failure, version};
+use super::{Caller, Failure, ask, version};
 use crate::config::{Config, Error, Overrides, Place};
 use crate::linux::doctor;
 use crate::supervisor::kept::{self, Claim};
@@ -80,15 +79,13 @@ impl Report {
 
 /// Gathers, takes out what must not be seen, and writes.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let mut claims = kept::list(&caller.paths, everywhere.namespace.as_deref()).map_err(|e| kept_failure(&e))?;
-    if !words.pods.is_empty() {
-        let namespace = everywhere.namespace();
-        let bare: Vec<&str> = words.pods.iter().map(|word| word.strip_prefix("pod/").unwrap_or(word)).collect();
-        claims.retain(|claim| claim.namespace == namespace && bare.contains(&claim.name.as_str()));
-        if let Some(missing) = bare.iter().find(|name| claims.iter().all(|claim| claim.name != **name)) {
-            return Err(Failure::not_found("pods", missing));
-        }
-    }
+    let mut claims = if words.pods.is_empty() {
+        ask::claims(&caller.paths, everywhere.namespace.as_deref())?
+    } else {
+        ask::named(&caller.paths, everywhere.namespace(), &words.pods)?
+    };
+    claims.sort();
+    claims.dedup();
     let mut report = Report { files: Vec::new(), missing: Vec::new() };
     machine(&mut report, caller);
     for claim in &claims {

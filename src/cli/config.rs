@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::everywhere::Everywhere;
 use super::files::render;
 use super::print::table::{self, Shape, Table, columns};
-use super::{Caller, Failure, print};
+use super::{Caller, Failure, check_output, print};
 use crate::config::{Config, Error, Overrides, Place, Row};
 use crate::linux::container::SeccompDefault;
 use crate::manifest::settings::{API_VERSION, KIND};
@@ -70,11 +70,7 @@ pub fn load(
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let Words::View(words) = words;
     let output = words.output.as_deref().unwrap_or_default();
-    if !matches!(output, "" | "yaml" | "json") {
-        return Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,yaml"
-        )));
-    }
+    check_output(output, &["json", "yaml"])?;
     let config = load(words.seccomp_default, everywhere, caller)?;
     config.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
     let rows = config.rows();

@@ -10,7 +10,7 @@ use super::everywhere::Everywhere;
 use super::resource::{self, Kind, Wanted};
 use super::select::Selector;
 use super::{Caller, Failure, ask, duration, ending, stored};
-use crate::supervisor::kept::{self, Claim};
+use crate::supervisor::kept::Claim;
 
 /// The words of `delete`.
 #[derive(Args, Debug)]
@@ -215,9 +215,7 @@ fn delete(
         }
         Kind::Event => Err(Failure::error("events are kept with their pod and go with it")),
         Kind::Pod => {
-            let found = kept::find(&caller.paths, namespace, name).map_err(|e| ask::kept_failure(&e))?;
-            let Some(uid) = found else { return Ok(None) };
-            let claim = Claim { namespace: namespace.to_owned(), name: name.to_owned(), uid };
+            let Some(claim) = ask::find_claim(&caller.paths, namespace, name)? else { return Ok(None) };
             ending::ask(&caller.paths, &claim, way)?;
             Ok(Some(claim))
         }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Caller, Failure, print};
+use super::{Caller, Failure, check_output, print};
 use crate::linux::doctor::{Finding, Verdict, examine, pods_can_run};
 
 /// The words of `doctor`.
@@ -23,11 +23,7 @@ pub struct Words {
 /// Looks and says.
 pub fn run(words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
-    if !matches!(output, "" | "json") {
-        return Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json"
-        )));
-    }
+    check_output(output, &["json"])?;
     let findings = examine(&caller.paths);
     let can_run = pods_can_run(&findings);
     if output == "json" {

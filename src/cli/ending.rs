@@ -27,22 +27,12 @@ const LOOKS: u32 = 5;
 
 /// Asks for the pod's end. What has ended already, or did not survive a reboot, is removed here and now.
 pub fn ask(paths: &Paths, claim: &Claim, way: Way) -> Result<(), Failure> {
-    let mut looks = 0;
-    loop {
-        match request(paths, claim, way) {
-            Ok(()) => return Ok(()),
-            Err(ClientError::NotRunning | ClientError::HungUp) if looks < LOOKS => looks += 1,
-            Err(error) => return Err(server(error.to_string())),
-        }
-        let Some(seen) = kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))? else { return Ok(()) };
-        match seen.standing {
-            Standing::Live => {}
-            Standing::Ended | Standing::Stopped => return remove(paths, claim),
-            // Somebody has to find out what is left of it and clear that away: a supervisor can. The pod may end by that.
-            Standing::Rebooted | Standing::Unattended => {
-                launch::relaunch(paths, &claim.uid, &choices::usual()).map_err(|error| server(error.to_string()))?;
-            }
-        }
+    let request = Request::Delete { grace_seconds: way.grace_seconds, force: way.force };
+    // Somebody has to find out what is left of it and clear that away: a supervisor can. The pod may end by that.
+    let needed = |standing| matches!(standing, Standing::Rebooted | Standing::Unattended);
+    match put(paths, claim, &request, needed).map_err(server)? {
+        Asked::Accepted | Asked::Gone => Ok(()),
+        Asked::Nobody => remove(paths, claim),
     }
 }
 
@@ -50,9 +40,41 @@ fn server(message: String) -> Failure {
     Failure::Server { reason: "InternalError", message }
 }
 
-fn request(paths: &Paths, claim: &Claim, way: Way) -> Result<(), ClientError> {
-    let request = Request::Delete { grace_seconds: way.grace_seconds, force: way.force };
-    Client::connect(paths, &claim.uid)?.ask(&request)
+/// What became of a request for a pod's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Its supervisor has it in hand.
+    Accepted,
+    /// There is no such pod any more.
+    Gone,
+    /// Nothing of it runs, and nobody is needed to find that out.
+    Nobody,
+}
+
+/// Puts a request to the pod's supervisor; where none attends to the pod and `needed` says that one must, one is started.
+pub fn put(
+    paths: &Paths,
+    claim: &Claim,
+    request: &Request,
+    needed: impl Fn(Standing) -> bool,
+) -> Result<Asked, String> {
+    let mut looks = 0;
+    loop {
+        match Client::connect(paths, &claim.uid).and_then(|client| client.ask(request)) {
+            Ok(()) => return Ok(Asked::Accepted),
+            // It has just ended, or its supervisor was killed and is started again.
+            Err(ClientError::NotRunning | ClientError::HungUp) if looks < LOOKS => looks += 1,
+            Err(error) => return Err(error.to_string()),
+        }
+        match kept::see(paths, &claim.uid).map_err(|error| error.to_string())?.map(|seen| seen.standing) {
+            None => return Ok(Asked::Gone),
+            Some(Standing::Live) => {}
+            Some(standing) if needed(standing) => {
+                launch::relaunch(paths, &claim.uid, &choices::usual()).map_err(|error| error.to_string())?;
+            }
+            Some(_) => return Ok(Asked::Nobody),
+        }
+    }
 }
 
 fn remove(paths: &Paths, claim: &Claim) -> Result<(), Failure> {
@@ -62,17 +84,22 @@ fn remove(paths: &Paths, claim: &Claim) -> Result<(), Failure> {
 
 /// Waits until nothing of the pod is left; false when that was not so before the deadline.
 pub fn wait_gone(paths: &Paths, claim: &Claim, deadline: Option<Instant>) -> Result<bool, Failure> {
+    match wait_still(paths, claim, deadline)? {
+        None => return Ok(false),
+        // Asked to go, and ended before it could be removed by its supervisor.
+        Some(Sight::Still(_)) => remove(paths, claim)?,
+        Some(_) => {}
+    }
+    Ok(true)
+}
+
+/// Waits until nothing of the pod runs and says how it stands then; nothing when that was not so before the deadline.
+pub fn wait_still(paths: &Paths, claim: &Claim, deadline: Option<Instant>) -> Result<Option<Sight>, Failure> {
     let mut watch = Watch::start(paths, &claim.uid);
     loop {
         match watch.next_before(deadline)? {
-            None => return Ok(false),
-            Some(Sight::Gone) => return Ok(true),
-            // Asked to go, and ended before it could be removed by its supervisor.
-            Some(Sight::Still(_)) => {
-                remove(paths, claim)?;
-                return Ok(true);
-            }
             Some(Sight::State(..)) => {}
+            end => return Ok(end),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::lookout::{Lookout, News, Scope};
 use super::print::columns::Widths;
 use super::print::event_row;
 use super::resource::{self, Kind, Wanted};
-use super::{Caller, Failure, ask, print};
+use super::{Caller, Failure, ask, check_output, print};
 
 /// The words of `events`.
 #[derive(Args, Debug)]
@@ -75,19 +75,13 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
                 caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?;
             }
         }
-        other => check_output(other)?,
+        other => return Err(Failure::no_printer(other, &FORMATS)),
     }
     Ok(0)
 }
 
-fn check_output(word: &str) -> Result<(), Failure> {
-    match word {
-        "" | "json" | "yaml" | "name" => Ok(()),
-        other => Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,name,yaml"
-        ))),
-    }
-}
+/// Beside the table.
+const FORMATS: [&str; 3] = ["json", "name", "yaml"];
 
 /// Which events are meant.
 struct Choice {
@@ -127,7 +121,7 @@ impl Choice {
 
 fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
-    check_output(output)?;
+    check_output(output, &FORMATS)?;
     let scope = Scope { namespace: namespace.map(str::to_owned), name: None };
     let mut lookout = Lookout::start(&caller.paths, scope)?;
     let mut shown: BTreeMap<(String, String), Event> = BTreeMap::new();

@@ -38,6 +38,14 @@ impl Failure {
         Failure::Server { reason: "BadRequest", message: message.into() }
     }
 
+    /// kubectl's words for an output format that a verb does not have.
+    pub fn no_printer(output: &str, allowed: &[&str]) -> Failure {
+        Failure::Error(format!(
+            "unable to match a printer suitable for the output format {output:?}, allowed formats are: {}",
+            allowed.join(",")
+        ))
+    }
+
     /// What goes to stderr, without the last newline; none when nothing is left to be said.
     pub fn text(&self) -> Option<String> {
         match self {
@@ -58,6 +66,11 @@ impl Failure {
             _ => 1,
         }
     }
+}
+
+/// Refuses an output format that is not among these; none is always allowed.
+pub fn check_output(output: &str, allowed: &[&str]) -> Result<(), Failure> {
+    if output.is_empty() || allowed.contains(&output) { Ok(()) } else { Err(Failure::no_printer(output, allowed)) }
 }
 
 /// Only output fails with a bare I/O error in verbs; whatever else can fail says what it was about.

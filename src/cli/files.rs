@@ -1,6 +1,6 @@
 //! The words that name manifests, shared by `apply`, `up`, `plan` and `delete -f`, and what is said when a manifest is bad.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -47,10 +47,7 @@ impl FileWords {
         if names.is_empty() {
             return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
         }
-        match names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-            Some(missing) => Err(absent(missing)),
-            None => Ok(names),
-        }
+        all_there(&names).map(|()| names)
     }
 
     /// The API server's verdict alone, for `apply --dry-run=server`: what podlet itself does not carry out is let pass. What
@@ -86,9 +83,7 @@ pub fn load(
     status: bool,
     caller: &mut Caller<'_>,
 ) -> Result<Loaded, Failure> {
-    if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-        return Err(absent(missing));
-    }
+    all_there(names)?;
     let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
     let options = Options { namespace: everywhere.namespace.clone(), allow_unsupported: allow_unsupported.to_vec() };
     match manifest::load(&sources, &options) {
@@ -148,12 +143,13 @@ fn window(excerpt: &str, column: usize) -> (String, usize) {
     (format!("{before}{cut}{after}"), at - start + shift)
 }
 
-fn absent(path: &Path) -> Failure {
-    let path = path.display().to_string();
+fn all_there(names: &[PathBuf]) -> Result<(), Failure> {
+    let Some(missing) = names.iter().find(|name| name.as_os_str() != "-" && !name.exists()) else { return Ok(()) };
+    let path = missing.display().to_string();
     if path.starts_with("https://") || path.starts_with("http://") {
-        return Failure::Error(format!("podlet reads no URLs yet; type: curl -fsSL {path} | podlet apply -f -"));
+        return Err(Failure::Error(format!("podlet reads no URLs yet; type: curl -fsSL {path} | podlet apply -f -")));
     }
-    Failure::Error(format!("the path {path:?} does not exist"))
+    Err(Failure::Error(format!("the path {path:?} does not exist")))
 }
 
 /// Kinds, namespaces and names of the objects in manifests, for `delete -f`. What podlet does not carry out is no reason
@@ -163,9 +159,7 @@ pub fn names(
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<(Kind, String, String)>, Failure> {
-    if let Some(missing) = names.iter().find(|n| n.as_os_str() != "-" && !n.exists()) {
-        return Err(absent(missing));
-    }
+    all_there(names)?;
     let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
     let loaded = match manifest::dry_run(&sources, &options) {

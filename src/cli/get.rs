@@ -16,6 +16,19 @@ use super::resource::{self, Kind, Wanted};
 use super::select::{self, Selector};
 use super::{Caller, Failure, print};
 
+/// Beside the table.
+const FORMATS: [&str; 9] = [
+    "custom-columns",
+    "custom-columns-file",
+    "json",
+    "jsonpath",
+    "jsonpath-as-json",
+    "jsonpath-file",
+    "name",
+    "wide",
+    "yaml",
+];
+
 /// The words of `get`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -124,12 +137,7 @@ impl Output {
             "json" => Output::Json,
             "yaml" => Output::Yaml,
             "name" => Output::Name,
-            other => {
-                return Err(Failure::Error(format!(
-                    "unable to match a printer suitable for the output format {other:?}, allowed formats are: \
-                     custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml"
-                )));
-            }
+            other => return Err(Failure::no_printer(other, &FORMATS)),
         })
     }
 }

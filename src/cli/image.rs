@@ -48,17 +48,6 @@ pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     }
 }
 
-/// json, yaml or name, or nothing.
-fn check_output(output: &str, allowed: &[&str]) -> Result<(), Failure> {
-    if output.is_empty() || allowed.contains(&output) {
-        return Ok(());
-    }
-    Err(Failure::Error(format!(
-        "unable to match a printer suitable for the output format {output:?}, allowed formats are: {}",
-        allowed.join(",")
-    )))
-}
-
 /// The records that a word means: those of a name, else all names of the image with that ID or the beginning of one.
 fn records_of(word: &str, store: &Store) -> Result<Vec<Record>, Failure> {
     let all = store.list().map_err(|error| Failure::Error(error.to_string()))?;

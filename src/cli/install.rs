@@ -125,13 +125,7 @@ pub fn install(words: &Install, caller: &mut Caller<'_>) -> Result<u8, Failure> 
 
 /// Writes one file whole: beside its place and renamed, so that a program that runs from it goes on.
 fn write(file: &Planned, record: &mut Record) -> Result<(), Failure> {
-    let directory = file.path.parent().unwrap_or(Path::new("/"));
-    let mut missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
-    missing.reverse();
-    for path in missing {
-        fs::create_dir(path).map_err(|error| failed("make", path, &error))?;
-        record.directories.insert(path.to_owned());
-    }
+    record.make_directory_of(&file.path).map_err(|(path, error)| failed("make", &path, &error))?;
     record.files.insert(file.path.clone(), file.digest());
     // Before the file: what an interrupted install has written is known to uninstall.
     record.write().map_err(|error| failed("write", Path::new(record::PLACE), &error))?;

@@ -49,7 +49,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 pub use caller::{Caller, Clock};
-pub use failure::Failure;
+pub use failure::{Failure, check_output};
 
 use crate::duration;
 use crate::linux::privilege::{self, Work};

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::everywhere::Everywhere;
 use super::files::FileWords;
 use super::resource::Kind;
-use super::{Caller, Failure, config, print, stored};
+use super::{Caller, Failure, check_output, config, print, stored};
 use crate::config::Config;
 use crate::image::{Image, ImageError, Store};
 use crate::linux::cgroup::Layout;
@@ -53,11 +53,7 @@ struct Planned<'a> {
 /// Shows plans.
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
-    if !matches!(output, "" | "json") {
-        return Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {output:?}, allowed formats are: json"
-        )));
-    }
+    check_output(output, &["json"])?;
     let loaded = words.files.load(everywhere, output == "json", caller)?;
     let mut pods: Vec<Pod> = Vec::new();
     for object in &loaded.objects {

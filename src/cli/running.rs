@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::ask::kept_failure;
 use super::choices::{self, ChoiceWords};
+use super::ending::{self, Asked};
 use super::everywhere::Everywhere;
-use super::watching::{Sight, Watch};
-use super::{Caller, Failure, config, duration};
+use super::{Caller, Failure, ask, config, duration};
 use crate::config::Config;
 use crate::paths::Paths;
-use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Claim, Standing};
 use crate::supervisor::launch;
@@ -68,22 +66,8 @@ pub struct Which {
 impl Which {
     fn claims(&self, verb: &str, everywhere: &Everywhere, paths: &Paths) -> Result<Vec<Claim>, Failure> {
         match (self.all, self.names.is_empty()) {
-            (true, true) => kept::list(paths, everywhere.namespace.as_deref()).map_err(|e| kept_failure(&e)),
-            (false, false) => {
-                let mut claims = Vec::new();
-                for word in &self.names {
-                    let name = ["pod/", "pods/", "po/"].iter().find_map(|kind| word.strip_prefix(kind)).unwrap_or(word);
-                    let namespace = everywhere.namespace();
-                    let uid = if super::ask::is_name(name) {
-                        kept::find(paths, namespace, name).map_err(|e| kept_failure(&e))?
-                    } else {
-                        None
-                    };
-                    let uid = uid.ok_or_else(|| Failure::not_found("pods", name))?;
-                    claims.push(Claim { namespace: namespace.to_owned(), name: name.to_owned(), uid });
-                }
-                Ok(claims)
-            }
+            (true, true) => ask::claims(paths, everywhere.namespace.as_deref()),
+            (false, false) => ask::named(paths, everywhere.namespace(), &self.names),
             _ => Err(Failure::Error(format!("expected '{verb} POD …' or '{verb} --all'"))),
         }
     }
@@ -143,7 +127,7 @@ pub fn stop(words: &Stop, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     for (most_seconds, claims) in groups(claims, &config, &caller.paths) {
         let mut asked = Vec::new();
         for claim in claims {
-            match ask(&claim, most_seconds, &caller.paths) {
+            match ask_to_stop(&claim, most_seconds, &caller.paths) {
                 Ok(true) => asked.push(claim),
                 Ok(false) if words.which.all => {}
                 Ok(false) => caller.print(&format!("{} unchanged\n", title(&claim)))?,
@@ -154,7 +138,7 @@ pub fn stop(words: &Stop, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             }
         }
         for claim in asked {
-            if wait(&claim, deadline, &caller.paths)? {
+            if ending::wait_still(&caller.paths, &claim, deadline)?.is_some() {
                 caller.print(&format!("{} stopped\n", title(&claim)))?;
                 caller.out.flush()?;
             } else {
@@ -191,36 +175,8 @@ fn groups(claims: Vec<Claim>, config: &Config, paths: &Paths) -> Vec<(Option<i64
 }
 
 /// Asks for the stop; false when nothing of the pod runs.
-fn ask(claim: &Claim, most_seconds: Option<i64>, paths: &Paths) -> Result<bool, String> {
-    const LOOKS: u32 = 5;
-    let mut looks = 0;
-    loop {
-        let asked = Client::connect(paths, &claim.uid).and_then(|client| client.ask(&Request::Stop { most_seconds }));
-        match asked {
-            Ok(()) => return Ok(true),
-            // It has just ended, or its supervisor was killed and is started again.
-            Err(ClientError::NotRunning | ClientError::HungUp) if looks < LOOKS => looks += 1,
-            Err(error) => return Err(error.to_string()),
-        }
-        match kept::see(paths, &claim.uid).map_err(|error| error.to_string())?.map(|seen| seen.standing) {
-            Some(Standing::Live) => {}
-            None | Some(Standing::Ended | Standing::Stopped | Standing::Rebooted) => return Ok(false),
-            // Something of it may live on; a supervisor finds out what, and can stop it.
-            Some(Standing::Unattended) => {
-                launch::relaunch(paths, &claim.uid, &choices::usual()).map_err(|error| error.to_string())?;
-            }
-        }
-    }
-}
-
-/// Waits until nothing of the pod runs; false when that was not so before the deadline.
-fn wait(claim: &Claim, deadline: Option<Instant>, paths: &Paths) -> Result<bool, Failure> {
-    let mut watch = Watch::start(paths, &claim.uid);
-    loop {
-        match watch.next_before(deadline)? {
-            None => return Ok(false),
-            Some(Sight::Gone | Sight::Still(_)) => return Ok(true),
-            Some(Sight::State(..)) => {}
-        }
-    }
+fn ask_to_stop(claim: &Claim, most_seconds: Option<i64>, paths: &Paths) -> Result<bool, String> {
+    // Something of it may live on; a supervisor finds out what, and can stop it.
+    let needed = |standing| standing == Standing::Unattended;
+    ending::put(paths, claim, &Request::Stop { most_seconds }, needed).map(|asked| asked == Asked::Accepted)
 }

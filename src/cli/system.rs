@@ -14,7 +14,7 @@ use super::ending::{self, Way};
 use super::image::listing::size;
 use super::image::removal;
 use super::print::table::{self, Shape, Table, columns};
-use super::{Caller, Failure, print, require};
+use super::{Caller, Failure, check_output, print, require};
 use crate::image::{Record, Store};
 use crate::linux::privilege::Work;
 use crate::supervisor::kept::{self, Claim, Standing};
@@ -76,15 +76,6 @@ struct Line {
     reclaimable: u64,
 }
 
-fn output(word: Option<&str>) -> Result<&str, Failure> {
-    match word.unwrap_or_default() {
-        word @ ("" | "json" | "yaml") => Ok(word),
-        other => Err(Failure::Error(format!(
-            "unable to match a printer suitable for the output format {other:?}, allowed formats are: json,yaml"
-        ))),
-    }
-}
-
 fn show(value: &Value, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
     if output == "yaml" {
         print::yaml(value, caller.out)?
@@ -123,7 +114,8 @@ fn unused(store: &Store, caller: &Caller<'_>) -> Result<Vec<Record>, Failure> {
 }
 
 fn df(words: &Df, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = output(words.output.as_deref())?;
+    let output = words.output.as_deref().unwrap_or_default();
+    check_output(output, &["json", "yaml"])?;
     let paths = caller.paths.clone();
     let claims = kept::list(&paths, None).map_err(|e| kept_failure(&e))?;
     let over = over(&claims, caller)?;
@@ -160,7 +152,8 @@ fn df(words: &Df, caller: &mut Caller<'_>) -> Result<u8, Failure> {
 }
 
 fn prune(words: &Prune, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = output(words.output.as_deref())?;
+    let output = words.output.as_deref().unwrap_or_default();
+    check_output(output, &["json", "yaml"])?;
     let paths = caller.paths.clone();
     let claims = kept::list(&paths, None).map_err(|e| kept_failure(&e))?;
     let remains = remains::find(&paths, &claims);

@@ -2,6 +2,7 @@
 //! turns up.
 
 use k8s_openapi::api::core::v1::Secret;
+use memchr::memmem;
 use serde_json::Value;
 
 use super::super::resource::Kind;
@@ -59,26 +60,22 @@ impl Secrets {
     /// The bytes without them.
     pub fn redact(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         for needle in &self.needles {
-            if find(&bytes, needle).is_none() {
+            let places: Vec<usize> = memmem::find_iter(&bytes, needle).collect();
+            if places.is_empty() {
                 continue;
             }
             let mut out = Vec::with_capacity(bytes.len());
-            let mut rest: &[u8] = &bytes;
-            while let Some(at) = find(rest, needle) {
-                let (before, after) = rest.split_at(at);
-                out.extend_from_slice(before);
+            let mut done = 0;
+            for place in places {
+                out.extend_from_slice(bytes.get(done..place).unwrap_or_default());
                 out.extend_from_slice(REPLACED.as_bytes());
-                rest = after.get(needle.len()..).unwrap_or_default();
+                done = place + needle.len();
             }
-            out.extend_from_slice(rest);
+            out.extend_from_slice(bytes.get(done..).unwrap_or_default());
             bytes = out;
         }
         bytes
     }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 fn quoted(text: &str) -> String {

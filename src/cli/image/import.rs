@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::super::check_output;
 use super::super::{Caller, Failure, print};
-use super::check_output;
 use crate::image::{Limits, Overrides, Store};
 
 /// The words of `image import`.

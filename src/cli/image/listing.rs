@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::super::check_output;
 use super::super::print::table::{Row, Shape, Table, columns};
 use super::super::{Caller, Failure, print};
-use super::{check_output, records_of};
+use super::records_of;
 use crate::image::{ImageError, Record, Store};
 
 /// The words of `image ls`.

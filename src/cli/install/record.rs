@@ -39,16 +39,22 @@ impl Record {
         fs::read(path).is_ok_and(|bytes| super::files::digest(&bytes) == *digest)
     }
 
-    /// Writes it, making its directory.
-    pub fn write(&mut self) -> io::Result<()> {
-        let place = Path::new(PLACE);
-        let directory = place.parent().unwrap_or(Path::new("/"));
+    /// Makes the directory of a file that is to be written, and remembers what was made for it.
+    pub fn make_directory_of(&mut self, file: &Path) -> Result<(), (PathBuf, io::Error)> {
+        let directory = file.parent().unwrap_or(Path::new("/"));
         let mut missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
         missing.reverse();
         for path in missing {
-            fs::create_dir(path)?;
+            fs::create_dir(path).map_err(|error| (path.to_owned(), error))?;
             self.directories.insert(path.to_owned());
         }
+        Ok(())
+    }
+
+    /// Writes it, making its directory.
+    pub fn write(&mut self) -> io::Result<()> {
+        let place = Path::new(PLACE);
+        self.make_directory_of(place).map_err(|(_, error)| error)?;
         let beside = place.with_extension("new");
         fs::write(&beside, serde_json::to_vec_pretty(self).map_err(io::Error::from)?)?;
         fs::rename(&beside, place)

@@ -3,10 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::super::ask::{find_pod, kept_failure};
-use super::super::{Caller, Failure};
+use super::super::{Caller, Failure, ask};
 use super::Words;
-use crate::supervisor::kept;
 
 /// Prints it: the older part first, all of it or its last lines.
 pub fn print(name: &str, namespace: &str, words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
@@ -24,11 +22,8 @@ pub fn print(name: &str, namespace: &str, words: &Words, caller: &mut Caller<'_>
     if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
         return Err(Failure::Error(format!("{flag} cannot go with --supervisor, which takes --tail alone")));
     }
-    if find_pod(&caller.paths, namespace, name)?.is_none() {
-        return Err(Failure::not_found("pods", name));
-    }
-    let uid = kept::find(&caller.paths, namespace, name).map_err(|e| kept_failure(&e))?;
-    let uid = uid.ok_or_else(|| Failure::not_found("pods", name))?;
+    let claim = ask::find_claim(&caller.paths, namespace, name)?;
+    let uid = claim.ok_or_else(|| Failure::not_found("pods", name))?.uid;
     // A pod that is over has it in kept state.
     let live = caller.paths.supervisor_log(&uid);
     let places = [caller.paths.kept_supervisor_log(&uid), live.with_extension("log.1"), live];
