@@ -85,6 +85,67 @@ fn what_is_no_pod_is_refused_and_nothing_is_made() {
     podlet.finish();
 }
 
+/// What has not the right form, what is unknown, what is set twice, what podlet refuses and what a server finds wrong are
+/// told together, each once, and nothing that only follows from another.
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    const WRONG: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: Web}
+spec:
+  restartPolicy: Sometimes
+  containers:
+  - name: app
+    image: a
+    imagePullPolcy: Always
+    env: [{name: MODE, value: yes}, {name: '', value: x}]
+    ports: [{containerPort: 70000}]
+    resources: {limits: {memory: 12Q}}
+    command: [a]
+    command: [b]
+    volumeMounts: [{name: data, mountPath: /data, subPath: off}, {name: data, mountPath: ''}]
+    readinessProbe: {tcpSocket: {port: 80}}
+  - {name: app, image: [b]}
+  - {name: 3, image: ''}
+  volumes: [{name: yes, emptyDir: {}}]
+";
+    let podlet = Podlet::new();
+    let said = refused(&podlet, WRONG);
+    let told = said.lines().filter_map(|line| line.strip_prefix("<stdin>:")).map(|line| {
+        let (place, text) = line.split_once(' ').unwrap();
+        let end = text.match_indices(": ").nth(1).map_or(text.len(), |(at, _)| at);
+        format!("{place} {}", &text[..end])
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "4:12: metadata.name: Invalid value",
+            "6:3: spec.restartPolicy: Unsupported value",
+            "10:5: spec.containers[0].imagePullPolcy: unknown field (did you mean \"imagePullPolicy\"?)",
+            "11:31: spec.containers[0].env[0].value: expected a string, found the boolean true; yes, no, on, off, y, n, \
+             true and false are booleans in Kubernetes' YAML",
+            "11:38: spec.containers[0].env[1].name: Required value",
+            "12:14: spec.containers[0].ports[0].containerPort: Invalid value",
+            "13:34: spec.containers[0].resources.limits[memory]: expected a quantity such as 500m or 64Mi, found the \
+             string \"12Q\"",
+            "15:5: spec.containers[0].command: set a second time; it was set first at line 14",
+            "16:60: spec.containers[0].volumeMounts[0].subPath: expected a string, found the boolean false; yes, no, on, \
+             off, y, n, true and false are booleans in Kubernetes' YAML",
+            "16:79: spec.containers[0].volumeMounts[1].mountPath: Required value",
+            "17:5: spec.containers[0].readinessProbe: readinessProbe is not carried out by podlet yet; \
+             --allow-unsupported=readinessProbe runs the pod without it",
+            "18:6: spec.containers[1].name: Duplicate value",
+            "18:24: spec.containers[1].image: expected a string, found a list",
+            "19:12: spec.containers[2].name: expected a string, found the number 3; quote it",
+            "19:15: spec.containers[2].image: Required value",
+            "20:20: spec.volumes[0].name: expected a string, found the boolean true; yes, no, on, off, y, n, true and \
+             false are booleans in Kubernetes' YAML",
+        ]
+    );
+    podlet.finish();
+}
+
 #[test]
 fn images_that_are_not_there() {
     let podlet = Podlet::new();

@@ -229,14 +229,17 @@ impl<'o> Gathered<'o> {
         self.meaningless.extend(review.meaningless);
         self.loaded.notices.extend(review.notices.into_iter().map(|text| format!("{}: {text}", source.name)));
         self.untold += review.untold;
-        if review.refused.is_empty() {
+        let mut refused = review.refused;
+        // What has not even the right form is told of once.
+        refused.retain(|refusal| judged.findings.iter().all(|finding| finding.path != refusal.path));
+        if refused.is_empty() {
             return;
         }
         let errors: Vec<_> =
-            review.refused.iter().map(|refusal| FieldError::forbidden(&refusal.path, refusal.text.clone())).collect();
+            refused.iter().map(|refusal| FieldError::forbidden(&refusal.path, refusal.text.clone())).collect();
         let name = root.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Node::as_str).unwrap_or("");
         judged.status.get_or_insert_with(|| verdict::refusal(kind, name, &errors));
-        judged.findings.extend(review.refused.into_iter().map(|refusal| Finding {
+        judged.findings.extend(refused.into_iter().map(|refusal| Finding {
             position: refusal.position,
             path: refusal.path,
             text: refusal.text,

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::budget::Budget;
 use super::decode::{self, Decoded, Gravity};
 use super::document::{self, Document};
-use super::field::{FieldError, quote};
+use super::field::{ErrorKind, FieldError, quote};
 use super::fields::{self, Struct};
 use super::node::{Locator, Node, Position, Value};
 use super::yaml::{self, Parsed, Problem};
@@ -148,17 +148,16 @@ pub fn of_tree(
         let message = format!("{0} in version \"v1\" cannot be handled as a {0}: {words}", kind.name());
         verdict.status = Some(Box::new(status::bad_request(message)));
     }
-    // What stands in the wrong form has no value yet: to validate it would tell of things that are not wrong.
-    if decoded.faults.iter().all(|fault| fault.gravity == Gravity::Strict) {
-        judge(kind, decoded, root, namespace, &mut verdict);
-    }
+    judge(kind, decoded, root, namespace, &mut verdict);
     verdict.findings.sort_by_key(|finding| finding.position);
     verdict
 }
 
 /// Defaults and validates what has the right form.
 fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &mut Verdict) {
-    let json = decoded.json;
+    let Decoded { json, faults } = decoded;
+    let formless: Vec<&str> =
+        faults.iter().filter(|fault| fault.gravity != Gravity::Strict).map(|fault| fault.path.as_str()).collect();
     let outcome = match kind {
         Kind::Pod => typed(json).map(|mut pod: Pod| {
             prepare(&mut pod.metadata, namespace);
@@ -186,6 +185,7 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
     };
     let (object, errors, warnings) = match outcome {
         Ok(outcome) => outcome,
+        Err(_) if !formless.is_empty() => return,
         Err(text) => {
             // The field table and the typed object disagree: a fault of podlet's own, told rather than hidden.
             verdict.findings.push(Finding { position: root.position, path: String::new(), text: text.clone() });
@@ -194,7 +194,7 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
         }
     };
     let mut places = Locator::new(root);
-    verdict.findings.extend(errors.iter().map(|error| Finding {
+    verdict.findings.extend(errors.iter().filter(|error| !follows(error, &formless)).map(|error| Finding {
         position: places.locate(&error.path),
         path: error.path.clone(),
         text: error.body(),
@@ -209,6 +209,20 @@ fn judge(kind: Kind, decoded: Decoded, root: &Node, namespace: &str, verdict: &m
         let name = object.metadata().name.as_deref().unwrap_or("");
         verdict.status = Some(Box::new(status::invalid(kind.name(), name, &errors)));
     }
+}
+
+/// Whether an error may come of a value that has not the right form, which is left out of the object: it is about that
+/// value, about what holds it, about something in it or, since places in a list have moved, about another item. A volume
+/// that is left out is not there for its mounts.
+fn follows(error: &FieldError, formless: &[&str]) -> bool {
+    let within = |path: &str, place: &str| {
+        path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    formless.iter().any(|path| {
+        let list = path.strip_suffix(']').and_then(|path| path.rsplit_once('[')).map_or(*path, |(list, _)| list);
+        let volume = within(path, "spec.volumes") && error.kind == ErrorKind::NotFound;
+        path.is_empty() || within(&error.path, list) || within(path, &error.path) || volume
+    })
 }
 
 fn typed<T: serde::de::DeserializeOwned>(json: Json) -> Result<T, String> {
