@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::podlet::{PROGRAM, Podlet, container, text, until};
@@ -163,8 +163,13 @@ fn a_pod_lives_by_the_settings() {
     assert!((15..=23).contains(&processes), "{processes} processes");
 
     let directory = podlet.root.join(format!("logs/pods/default_settings_{uid}/talks"));
-    let newest = || fs::read_to_string(directory.join("0.log")).unwrap_or_default();
-    until("the last line is written", || newest().contains(" 00019999 ") || newest().contains(" 00020000 "));
+    // It may be the last of a file that is full: then 0.log is a new one, and empty.
+    let last = |path: &Path| {
+        let lines = fs::read_to_string(path).unwrap_or_default();
+        lines.contains(" 00019999 ") || lines.contains(" 00020000 ")
+    };
+    let files = || fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    until("the last line is written", || files().any(|path| last(&path)));
     // Nothing is written any more; the oldest may still be about to go.
     until("three files are left", || fs::read_dir(&directory).unwrap().count() == 3);
     podlet.finish();

@@ -41,7 +41,7 @@ pub struct Words {
     #[command(flatten)]
     pub files: FileWords,
     /// Prints the objects: json, yaml or name.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|name|yaml")]
     pub output: Option<String>,
     /// Changes nothing: client prints what would be done; server also defaults and validates as the API server does.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]

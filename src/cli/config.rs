@@ -30,7 +30,7 @@ Settings are read from /etc/podlet/config.yaml (PODLET_CONFIG names another file
 keeps those with which it was set going until the machine is started anew.")]
 pub struct View {
     /// yaml or json.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
     /// As at apply and up.
     #[arg(long, value_name = "PROFILE", value_parser = seccomp_default)]

@@ -66,7 +66,7 @@ pub struct Words {
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<String>,
     /// name prints names only.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "name")]
     pub output: Option<String>,
 }
 

@@ -16,7 +16,7 @@ Examples:
 Exit code: 0 when pods can run here, else 1.")]
 pub struct Words {
     /// json.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json")]
     pub output: Option<String>,
 }
 

@@ -39,7 +39,7 @@ pub struct Words {
     #[arg(long)]
     pub no_headers: bool,
     /// json or yaml.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|name|yaml")]
     pub output: Option<String>,
 }
 

@@ -17,7 +17,7 @@ use super::select::{self, Selector};
 use super::{Caller, Failure, print};
 
 /// Beside the table.
-const FORMATS: [&str; 9] = [
+pub const FORMATS: [&str; 9] = [
     "custom-columns",
     "custom-columns-file",
     "json",

@@ -63,6 +63,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the verb that the process's words name.
 pub fn main() -> ExitCode {
+    if completion::answer() {
+        return ExitCode::SUCCESS;
+    }
     let mut out = io::BufWriter::new(io::stdout());
     let mut err = io::stderr();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());

@@ -33,7 +33,7 @@ pub struct Words {
     #[command(flatten)]
     pub files: FileWords,
     /// json.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json")]
     pub output: Option<String>,
     /// The steps without their system calls.
     #[arg(long)]

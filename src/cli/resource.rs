@@ -47,7 +47,7 @@ impl Kind {
     }
 
     /// Names, short names and names with their group, in any case, as kubectl takes them.
-    fn from_word(word: &str) -> Result<Kind, Failure> {
+    pub fn from_word(word: &str) -> Result<Kind, Failure> {
         let (name, group) = word.split_once('.').unwrap_or((word, ""));
         let known = match name.to_ascii_lowercase().as_str() {
             "po" | "pod" | "pods" => Some(Kind::Pod),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
+use super::ask::is_name;
 use super::resource::Kind;
 use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError, PATIENCE};
@@ -37,6 +38,16 @@ pub fn list<T: DeserializeOwned>(paths: &Paths, kind: Kind, namespace: Option<&s
         }
     }
     Ok(all)
+}
+
+/// The names of a namespace's objects of one kind.
+pub fn names(paths: &Paths, kind: Kind, namespace: &str) -> Result<Vec<String>, Failure> {
+    if !is_name(namespace) {
+        return Ok(Vec::new());
+    }
+    let files = entries(&paths.objects(kind.plural()).join(namespace))?;
+    let name = |file: &PathBuf| Some(file.file_name()?.to_str()?.strip_suffix(".json")?.to_owned());
+    Ok(files.iter().filter_map(name).collect())
 }
 
 /// One, if it is stored.

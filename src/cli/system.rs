@@ -37,7 +37,7 @@ Examples:
   podlet system df -o json       in bytes")]
 pub struct Df {
     /// json or yaml.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub struct Prune {
     #[arg(long)]
     pub dry_run: bool,
     /// json or yaml.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
 }
 

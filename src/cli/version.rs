@@ -16,7 +16,7 @@ Examples:
   podlet version -o json")]
 pub struct Words {
     /// json or yaml.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
     /// podlet has no server; taken and passed over for kubectl's sake.
     #[arg(long, hide = true)]

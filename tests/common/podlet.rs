@@ -155,7 +155,7 @@ impl Drop for Podlet {
         // A failed test must not leave a pod to the next one. Its directories stay when asked for, to be looked at.
         if self.guard.is_some() {
             self.tell_of_supervisors();
-            let _ = self.command(&["delete", "pod", "--all", "--force"]).output();
+            let _ = self.command(&["delete", "pod", "--all", "-A", "--force"]).output();
             if std::env::var_os("PODLET_TEST_KEEP").is_none() {
                 let _ = fs::remove_dir_all(&self.root);
             }

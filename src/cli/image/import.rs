@@ -36,7 +36,7 @@ pub struct Words {
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
     /// Prints the stored record: json, yaml or name.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|name|yaml")]
     output: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use crate::image::{ImageError, Record, Store};
 #[derive(Args, Debug)]
 pub struct Ls {
     /// wide, json, yaml or name.
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "json|name|wide|yaml")]
     output: Option<String>,
     /// Without the line of headings.
     #[arg(long)]
@@ -27,7 +27,7 @@ pub struct Inspect {
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
     /// json or yaml.
-    #[arg(short, long, value_name = "FORMAT", default_value = "json")]
+    #[arg(short, long, value_name = "json|yaml", default_value = "json")]
     output: String,
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use clap_complete::{Shell, generate};
 use sha2::{Digest, Sha256};
 
+use super::super::completion;
 use super::super::line::Line;
 
 /// The program's place.
@@ -130,12 +130,11 @@ fn has_update_rc() -> bool {
 pub fn planned(program: Vec<u8>, init: Init) -> Vec<Planned> {
     let mut files = vec![Planned { path: PROGRAM.into(), bytes: program, mode: 0o755 }];
     for (shell, path) in [
-        (Shell::Bash, "/usr/local/share/bash-completion/completions/podlet"),
-        (Shell::Zsh, "/usr/local/share/zsh/site-functions/_podlet"),
-        (Shell::Fish, "/usr/local/share/fish/vendor_completions.d/podlet.fish"),
+        ("bash", "/usr/local/share/bash-completion/completions/podlet"),
+        ("zsh", "/usr/local/share/zsh/site-functions/_podlet"),
+        ("fish", "/usr/local/share/fish/vendor_completions.d/podlet.fish"),
     ] {
-        let mut bytes = Vec::new();
-        generate(shell, &mut Line::command(), "podlet", &mut bytes);
+        let bytes = completion::script(shell, PROGRAM);
         files.push(Planned { path: path.into(), bytes, mode: 0o644 });
     }
     let mut command = Line::command();
