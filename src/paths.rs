@@ -105,6 +105,11 @@ impl Paths {
         self.pod_run(uid).join("control.sock")
     }
 
+    /// There, and locked, while a pod's supervisor sleeps.
+    pub fn asleep(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("asleep")
+    }
+
     /// Kept state of one pod.
     pub fn pod_state(&self, uid: &str) -> PathBuf {
         self.state.join("pods").join(uid)

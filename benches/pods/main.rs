@@ -13,6 +13,7 @@
 mod bare;
 mod figures;
 mod logs;
+mod many;
 mod memory;
 mod peers;
 mod plan_alone;
@@ -51,7 +52,8 @@ fn main() {
     exec(&subject, &mut table);
     delete(&subject, &mut table);
     restarts(&subject, &mut table);
-    let memory = if table.wants("memory") { memory_rows(&subject) } else { Vec::new() };
+    let mut memory = if table.wants("memory") { memory_rows(&subject) } else { Vec::new() };
+    memory.extend(many::measure(&subject, &mut table));
     let log_runs = table.runs.min(10);
     let logs = if table.wants("logs") { logs::measure(&subject, log_runs) } else { Vec::new() };
     let peers = peers::measure(&subject, &actor_root, &table);

@@ -11,6 +11,8 @@ pub struct Resident {
     pub pss: u64,
     /// What is its alone.
     pub private: u64,
+    /// Its page tables, which are its alone, too.
+    pub tables: u64,
 }
 
 /// The processes of each pod whose supervisor has `root` among its words: the keeper's twin, the keeper, the supervisor, and
@@ -55,8 +57,9 @@ pub fn rows(one: &[Vec<Resident>], many: &[Vec<Resident>]) -> Vec<String> {
     supervisors.sort_by_key(|process| process.pss);
     if let (Some(least), Some(most)) = (supervisors.first(), supervisors.last()) {
         rows.push(format!(
-            "| supervisor, one of {} | {}\u{2013}{} | {}\u{2013}{} |",
+            "| supervisor, one of {}, and {} kB of page tables | {}\u{2013}{} | {}\u{2013}{} |",
             many.len(),
+            most.tables,
             least.pss,
             most.pss,
             least.private,
@@ -78,13 +81,52 @@ fn all() -> Vec<i32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn resident(pid: i32) -> Resident {
+/// The keeper's twin, the keeper and pause of each pod below `root`, whether or not a supervisor is awake: by the keeper's log,
+/// which is open in its pod's run directory.
+pub fn keepers(root: &Path) -> Vec<Vec<i32>> {
+    let all = all();
+    let here = |pid: i32| fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|log| log.starts_with(root));
+    let keepers: Vec<i32> = all.iter().copied().filter(|pid| name(*pid) == "keeper" && here(*pid)).collect();
+    let family = |keeper: &i32| {
+        let pauses = all.iter().copied().filter(|pid| parent(*pid) == *keeper && name(*pid) == "pause");
+        [parent(*keeper), *keeper].into_iter().chain(pauses).collect()
+    };
+    keepers.iter().map(family).collect()
+}
+
+/// The first processes of containers of the pods below `root`, whether or not a supervisor is awake.
+pub fn containers_anywhere(root: &Path) -> Vec<i32> {
+    let keepers: Vec<i32> = keepers(root).into_iter().filter_map(|family| family.get(1).copied()).collect();
+    all().into_iter().filter(|pid| keepers.contains(&parent(*pid)) && name(*pid) == "actor").collect()
+}
+
+/// The CPU time of a process's one thread so far in seconds, to the nanosecond (proc_pid_schedstat).
+pub fn run_time(pid: i32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
+/// How often a process has been switched to.
+pub fn switches(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    text.split_whitespace().nth(2).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// Of one process.
+pub fn resident(pid: i32) -> Resident {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let sum = |wanted: &[&str]| {
         let values = rollup.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key)));
         values.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
     };
-    Resident { name: name(pid), pss: sum(&["Pss:"]), private: sum(&["Private_Clean:", "Private_Dirty:"]) }
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tables = status.lines().find_map(|line| line.strip_prefix("VmPTE:")?.split_whitespace().next()?.parse().ok());
+    Resident {
+        name: name(pid),
+        pss: sum(&["Pss:"]),
+        private: sum(&["Private_Clean:", "Private_Dirty:"]),
+        tables: tables.unwrap_or(0),
+    }
 }
 
 fn name(pid: i32) -> String {

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;
 /// Changed whenever the page's or a packet's layout does. A newer supervisor speaks its older keeper's.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Descriptor of the page, in keeper and supervisor.
 pub const PAGE_DESCRIPTOR: i32 = 3;
@@ -37,10 +37,13 @@ pub const ARGUMENTS_COUNT: usize = 24;
 /// The exit code of a child that could not place its descriptors or execute its program.
 pub const NOT_EXECUTED_EXIT: i32 = 110;
 /// The exit code of a supervisor whose pod is over: keeper and twin end, once they have no child left. After any other end
-/// the keeper starts another, with a back-off. Between the two there is room for a third kind of end, *asleep*: what the
-/// supervisor gave the keeper to hold is watched for input until a time, and the next one started without a back-off. No code
-/// has that meaning yet, and a supervisor never sleeps; whoever adds it gives it a number here and raises [`VERSION`].
+/// the keeper starts another, with a back-off unless it is [`ASLEEP_EXIT`].
 pub const OVER_EXIT: i32 = 0;
+/// The exit code of a supervisor that sleeps: the keeper starts the next one when the descriptor that it holds as [`ALARM`]
+/// is readable, and at once if there is none. The alarm is an epoll set of the supervisor's making, in which are the queue
+/// of reports, the control socket, log pipes and a timer. All of them are looked at as they are, whenever that is, so what
+/// happens between the making of the set and the supervisor's end is not missed.
+pub const ASLEEP_EXIT: i32 = 3;
 /// The shortest wait before a supervisor is started again, nanoseconds; doubled at each failure.
 pub const BACKOFF_MIN: u64 = 20_000_000;
 /// The longest. A supervisor that ran longer begins anew at the shortest.
@@ -52,6 +55,11 @@ pub const NAME_WORDS: usize = 15;
 pub type Name = [u64; NAME_WORDS];
 /// `start/`, a container's name of 63 bytes and a count fit well.
 pub const NAME_MAX: usize = NAME_WORDS * 8;
+
+/// The tag of what a sleeping supervisor is woken by.
+pub const ALARM_TAG: &str = "alarm";
+/// The same as a name.
+pub const ALARM: Name = [u64::from_ne_bytes(*b"alarm\0\0\0"), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A name in the page.
 #[repr(C)]

@@ -64,7 +64,7 @@ calls! {
     /// A descriptor that is readable while a signal of the set is pending in whoever looks at it.
     signalfd4(fd: i32, set: &u64, size: usize, flags: i32) = [289, 74];
     /// Waits for descriptors.
-    ppoll(fds: &mut [PollFd; 2], count: usize, timeout: &[u64; 2], mask: usize) = [271, 73];
+    ppoll(fds: &mut [PollFd; 3], count: usize, timeout: &[u64; 2], mask: usize) = [271, 73];
     /// PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_GET_NO_NEW_PRIVS.
     prctl(option: i32, argument: usize, b: usize, c: usize, d: usize) = [157, 167];
     /// The name that ps shows; a program run from a memfd would be called after that.

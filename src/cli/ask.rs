@@ -145,14 +145,40 @@ pub fn claims(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Claim>, Fail
     kept::list(paths, namespace).map_err(|e| kept_failure(&e))
 }
 
-/// All pods of a namespace, or of all, in the order of namespace and name.
-pub fn pods(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Seen>, Failure> {
+/// Looks that are under way at once: most of one is waiting for the supervisor that answers.
+const LOOKS: usize = 8;
+/// Fewer pods than this are not worth a thread.
+const FEW: usize = 4;
+
+/// All pods of a namespace, or of all, in the order of namespace and name, each as `into` makes it.
+fn all_pods<T: Send>(
+    paths: &Paths,
+    namespace: Option<&str>,
+    into: impl Fn(Seen) -> T + Sync,
+) -> Result<Vec<T>, Failure> {
+    let claims = claims(paths, namespace)?;
+    // One that has gone since the list was made is not there.
+    let look = |claim: &Claim| Ok(kept::see(paths, &claim.uid)?.map(&into));
+    let look_at = |claims: &[Claim]| claims.iter().map(look).collect::<Result<Vec<Option<T>>, KeptError>>();
+    let share = claims.len().div_ceil(LOOKS).max(FEW);
+    let looks: Vec<Result<Vec<Option<T>>, KeptError>> = std::thread::scope(|scope| {
+        let mut shares = claims.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares.map(|claims| scope.spawn(|| look_at(claims))).collect();
+        let first = [look_at(first)].into_iter();
+        // A thread that panics ends the whole program.
+        first.chain(others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new())))).collect()
+    });
     let mut pods = Vec::new();
-    for claim in claims(paths, namespace)? {
-        // One that has gone since the list was made is not there.
-        pods.extend(kept::see(paths, &claim.uid).map_err(|e| kept_failure(&e))?);
+    for seen in looks {
+        pods.extend(seen.map_err(|error| kept_failure(&error))?.into_iter().flatten());
     }
     Ok(pods)
+}
+
+/// All pods of a namespace, or of all, in the order of namespace and name.
+pub fn pods(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Seen>, Failure> {
+    all_pods(paths, namespace, |seen| seen)
 }
 
 /// All events of a namespace, or of all, in the order of namespace and name.
@@ -165,7 +191,7 @@ pub fn events(paths: &Paths, namespace: Option<&str>) -> Result<Vec<Event>, Fail
 /// The objects of one kind that a selector chooses.
 pub fn list(paths: &Paths, kind: Kind, namespace: Option<&str>, selector: &Selector) -> Result<Vec<Object>, Failure> {
     let mut objects: Vec<Object> = match kind {
-        Kind::Pod => pods(paths, namespace)?.into_iter().map(Object::pod).collect(),
+        Kind::Pod => all_pods(paths, namespace, Object::pod)?,
         Kind::Event => events(paths, namespace)?.into_iter().map(Object::event).collect(),
         Kind::ConfigMap => stored::list(paths, kind, namespace)?.into_iter().map(Object::config_map).collect(),
         Kind::Secret => stored::list(paths, kind, namespace)?.into_iter().map(Object::secret).collect(),

@@ -1,11 +1,13 @@
 //! What a user may choose for a pod's whole life, and what the machine is called: gathered once, at `apply` and `up`.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::everywhere::Everywhere;
 use crate::config::Config;
+use crate::duration;
 use crate::pod::machine::Settings;
 use crate::supervisor::fault;
 use crate::supervisor::launch::Choices;
@@ -25,6 +27,36 @@ pub struct ChoiceWords {
     /// A run longer than this clears it (600 s).
     #[arg(long, hide = true, value_name = "MILLISECONDS")]
     crash_backoff_reset: Option<u64>,
+    /// After so long without anything to do the pod's supervisor ends, until the next event (5s); never: it stays.
+    /// PODLET_SLEEP_AFTER says the same.
+    #[arg(long, value_name = "DURATION", value_parser = SleepAfter::parse)]
+    sleep_after: Option<SleepAfter>,
+}
+
+/// What `--sleep-after` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SleepAfter {
+    Never,
+    Quiet(Duration),
+}
+
+impl SleepAfter {
+    /// When nobody says anything.
+    const USUAL: SleepAfter = SleepAfter::Quiet(Duration::from_secs(5));
+
+    fn parse(text: &str) -> Result<SleepAfter, String> {
+        match text {
+            "never" => Ok(SleepAfter::Never),
+            _ => duration::parse(text).map(SleepAfter::Quiet).map_err(|error| format!("{error}, or never")),
+        }
+    }
+
+    fn milliseconds(self) -> Option<u64> {
+        match self {
+            SleepAfter::Never => None,
+            SleepAfter::Quiet(after) => Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
 }
 
 impl ChoiceWords {
@@ -54,7 +86,13 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         fault_point: words.fault_point.clone(),
         rotation: config.rotation(),
         pod_pids_limit: config.pod_pids_limit(),
+        sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }
+}
+
+/// What cannot be read says nothing, as with `PODLET_LOG`.
+fn sleep_after_by_environment() -> Option<SleepAfter> {
+    SleepAfter::parse(std::env::var("PODLET_SLEEP_AFTER").ok()?.trim()).ok()
 }
 
 /// For a pod that is only brought back to be ended: no fault in the settings may stand in the way of that.

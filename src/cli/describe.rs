@@ -8,6 +8,7 @@ use super::print::describe;
 use super::resource::{self, Wanted};
 use super::select::{self, Selector};
 use super::{Caller, Failure};
+use crate::supervisor::is_asleep;
 
 /// The words of `describe`.
 #[derive(Args, Debug)]
@@ -84,7 +85,15 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
 
 fn text(object: &Object, events: bool, caller: &Caller<'_>) -> String {
     match &object.typed {
-        Typed::Pod(seen) => describe::pod(&seen.pod, events.then_some(&seen.events), caller.now()),
+        Typed::Pod(seen) => {
+            let mut pod = seen.pod.clone();
+            // Said here alone: it is nothing of the pod's, and may be otherwise at the next look.
+            if pod.metadata.uid.as_deref().is_some_and(|uid| is_asleep(&caller.paths, uid)) {
+                let annotations = pod.metadata.annotations.get_or_insert_default();
+                annotations.insert("podlet.dev/supervisor".to_owned(), "asleep until something happens".to_owned());
+            }
+            describe::pod(&pod, events.then_some(&seen.events), caller.now())
+        }
         Typed::ConfigMap(map) => describe::config_map(map, events),
         Typed::Secret(secret) => describe::secret(secret),
         Typed::Event(event) => describe::event(event),

@@ -223,6 +223,17 @@ impl Keeper {
         self.held.borrow().iter().map(|(tag, fd)| Ok((tag.clone(), fd.try_clone()?))).collect()
     }
 
+    /// Whether something is held under a tag.
+    pub fn holds(&self, tag: &str) -> bool {
+        self.held.borrow().contains_key(tag)
+    }
+
+    /// What is held under a tag.
+    pub fn held_as(&self, tag: &str) -> io::Result<OwnedFd> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("the keeper does not hold {tag:?}"));
+        self.held.borrow().get(tag).ok_or_else(missing)?.try_clone()
+    }
+
     /// Live children by id and pid, from the page that keeper and twin share. A child whose second process is not there yet
     /// has the first one's pid.
     pub fn children(&self) -> Vec<(String, i32)> {

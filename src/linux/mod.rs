@@ -7,6 +7,7 @@ pub mod container;
 pub mod descriptors;
 pub mod device;
 pub mod doctor;
+pub mod heap;
 pub mod keeper;
 pub mod kernel;
 pub mod lower;

@@ -256,6 +256,7 @@ impl Supervisor {
                 hung_up.session().signal(&self.pod_processes(), signal);
             }
         }
+        self.hanging_up += 1;
         let happenings = self.happenings.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(HANG_UP_GRACE).await;
@@ -265,6 +266,7 @@ impl Supervisor {
 
     /// What has not gone by itself is killed.
     pub(super) fn kill_session(&mut self, hung_up: &HungUp) {
+        self.hanging_up -= 1;
         hung_up.session().kill(|| self.pod_processes());
     }
 

@@ -71,6 +71,12 @@ named! {
         Answered = "answered",
         /// A new snapshot has its name; the segment after it does not exist.
         Snapshotted = "snapshotted",
+        /// The keeper holds what is to wake the next supervisor; this one has not ended.
+        Alarmed = "alarmed",
+        /// The pod is marked as asleep, too.
+        Marked = "marked",
+        /// A supervisor that was woken has taken the mark away, and nothing else is done.
+        Unmarked = "unmarked",
         /// The pod's cgroups, mounts and volumes are gone; the machine does not know.
         TornDown = "torn-down",
         /// The final status is kept; the supervisor has not ended.

@@ -19,6 +19,7 @@ use super::client::{Client, ClientError};
 use super::clock;
 use super::fault::{self, Point};
 use super::files::{self, Durability};
+use super::sleep;
 use super::state::Snapshot;
 use crate::linux::cgroup::Cgroup;
 use crate::paths::{Paths, way_out};
@@ -52,7 +53,7 @@ pub const KEPT_VERSION: u32 = 1;
 /// Who vouches for what is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The pod's supervisor answered.
+    /// The pod's supervisor answered, or sleeps.
     Live,
     /// The pod is in its final phase; nothing of it runs.
     Ended,
@@ -193,9 +194,15 @@ pub fn manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| KeptError::Content { path, reason: error.to_string() })
 }
 
-/// A pod as it can be seen now: its supervisor is asked; where none answers, kept state is read, and what it cannot
-/// vouch for is shown as unknown. `None`: no such pod (it may have gone just now).
+/// A pod as it can be seen now: its supervisor is asked, unless that sleeps and has left all that is to be said; where none
+/// answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
+/// now).
 pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
+    if sleep::is_asleep(paths, uid)
+        && let Ok(Some(kept)) = read(paths, uid)
+    {
+        return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
+    }
     match Client::connect(paths, uid).and_then(|client| client.state()) {
         Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
         // A supervisor that hung up has just ended, or dies and is started again; kept state tells which.

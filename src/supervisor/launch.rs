@@ -45,6 +45,9 @@ pub struct Choices {
     /// The most processes and threads that it may have.
     #[serde(default)]
     pub pod_pids_limit: Option<u64>,
+    /// After how many milliseconds in which nothing happens its supervisor falls asleep; never when absent.
+    #[serde(default)]
+    pub sleep_after: Option<u64>,
 }
 
 /// What a supervisor is started with: `orders.json` in the run directory. Its environment is empty.

@@ -29,6 +29,7 @@ mod reports;
 mod requests;
 mod run;
 mod server;
+mod sleep;
 mod state;
 mod status_pipe;
 mod streams;
@@ -38,4 +39,5 @@ mod world;
 
 pub use publish::NOTICES;
 pub use run::supervise;
+pub use sleep::is_asleep;
 pub use world::KeptObjects;

@@ -35,8 +35,24 @@ pub enum Reason {
 pub struct Publication {
     /// A writing is due.
     due: bool,
+    /// A hash of what was written last.
+    written: Option<u64>,
+    /// That is how the pod is.
+    current: bool,
     /// What a reboot must know, as it stands on the disk: synced only when this changes.
     durable: Option<u64>,
+}
+
+impl Publication {
+    /// Goes on from what a predecessor has written; `current` when nothing can have changed since.
+    pub fn of_predecessor(written: &[u8], current: bool) -> Publication {
+        Publication { written: Some(hash(written)), current, ..Publication::default() }
+    }
+
+    /// Whether what is written is how the pod is.
+    pub fn is_current(&self) -> bool {
+        self.current
+    }
 }
 
 /// The annotation that holds what a user should know of how the pod runs on this machine, a line each. `apply` prints it.
@@ -108,6 +124,7 @@ impl super::run::Supervisor {
 
     /// Something changed: those who watch hear it now, the file is written soon.
     pub(super) fn publish_change(&mut self) {
+        self.publication.current = false;
         if self.connections.any_watches() {
             let state = self.shown_state();
             self.connections.tell_watchers(&state);
@@ -136,13 +153,19 @@ impl super::run::Supervisor {
         let events = self.state.machine.events();
         let kept = Kept { version: KEPT_VERSION, boot_id: clock::boot_id(), ended, stopped, pod, events, resume };
         let path = self.world.paths().pod_kept(self.world.uid());
-        let written = serde_json::to_vec(&kept)
-            .map_err(std::io::Error::from)
-            .and_then(|bytes| files::replace(&path, &bytes, durability));
-        match written {
-            Ok(()) => {
+        let written = serde_json::to_vec(&kept).map_err(std::io::Error::from).and_then(|bytes| {
+            let written = hash(&bytes);
+            // Woken for something that changed nothing: so it stands there already.
+            if self.publication.written != Some(written) {
+                files::replace(&path, &bytes, durability)?;
                 fault::at(Point::Kept);
-                self.publication.durable = Some(durable);
+            }
+            Ok(written)
+        });
+        match written {
+            Ok(written) => {
+                let (written, durable) = (Some(written), Some(durable));
+                self.publication = Publication { due: false, written, current: true, durable };
                 true
             }
             Err(error) => {
@@ -177,6 +200,13 @@ impl super::run::Supervisor {
         }
         self.over = Some(Over::Ended);
     }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 /// A hash of what a reboot must know: deletion, phase, restart counts, the end.

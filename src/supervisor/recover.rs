@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use nix::fcntl::{Flock, FlockArg};
@@ -24,6 +25,7 @@ use super::poison::Poisons;
 use super::publish::Publication;
 use super::run::{Happening, Starting, Supervisor, watch_signals};
 use super::server::{self, Connections};
+use super::sleep::{self, Habit};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
@@ -59,12 +61,15 @@ struct Found {
 pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> io::Result<Supervisor> {
     lock(&orders.paths.pod_run(&orders.uid))?;
     let keeper = Keeper::inherited()?;
+    let slept = sleep::wake_up(&orders.paths, &orders.uid, &keeper)?;
     let mut held: HashMap<String, OwnedFd> = keeper.held()?.into_iter().collect();
     let found = find(&orders)?;
     let pod = found.state.machine.pod();
     let world = Arc::new(World::new(orders, &pod)?);
     let control = held.remove(CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
     let poisons = Poisons::read(&world.paths().panics(world.uid()));
+    let published = std::fs::read(world.paths().pod_kept(world.uid())).unwrap_or_default();
+    let sleep_after = world.orders.choices.sleep_after.map(Duration::from_millis);
     let mut supervisor = Supervisor {
         poisons,
         state: found.state,
@@ -84,8 +89,11 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         connections: Connections::default(),
         execs: HashMap::new(),
         happenings,
-        changed: true,
-        publication: Publication::default(),
+        // Who sleeps has published all.
+        changed: slept.is_none(),
+        publication: Publication::of_predecessor(&published, slept.is_some()),
+        hanging_up: 0,
+        habit: Habit::new(sleep_after, slept),
         notices: BTreeSet::new(),
         over: None,
         pod: Arc::new(pod),
@@ -97,7 +105,9 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     }
     server::listen(control, &supervisor.happenings)?;
     watch_signals(&supervisor.happenings)?;
-    if supervisor.keeper.starts() > 1 {
+    if let Some(slept) = slept {
+        tracing::info!(?slept, "awake");
+    } else if supervisor.keeper.starts() > 1 {
         tracing::info!(starts = supervisor.keeper.starts(), last = ?supervisor.keeper.last_end(), "taking over");
     }
     supervisor.read_notices();
@@ -357,9 +367,13 @@ fn put_into_history(orders: &Orders, number: u64) -> io::Result<()> {
 impl Supervisor {
     /// Begins a new segment when this one has grown well beyond its snapshot.
     pub(super) fn rotate_journal(&mut self) {
-        if self.journal.length() <= SEGMENT_MINIMUM.max(SNAPSHOT_FACTOR * self.snapshot_length) {
-            return;
+        if self.journal.length() > SEGMENT_MINIMUM.max(SNAPSHOT_FACTOR * self.snapshot_length) {
+            self.begin_next_segment();
         }
+    }
+
+    /// A snapshot of what is known now, and a segment that goes on behind it.
+    pub(super) fn begin_next_segment(&mut self) {
         match begin_segment(&self.world.orders, self.segment + 1, &self.state) {
             Ok((journal, snapshot_length)) => {
                 self.journal = journal;

@@ -26,6 +26,7 @@ impl Place {
             fault_point: None,
             rotation: Rotation::default(),
             pod_pids_limit: None,
+            sleep_after: None,
         };
         let orders =
             Orders { version: 1, boot_id: clock::boot_id(), paths, uid: "u-1".into(), launch: String::new(), choices };

@@ -22,6 +22,7 @@ use super::journal::Journal;
 use super::launch::Orders;
 use super::poison::{self, Poisons};
 use super::server::Connections;
+use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
 use super::status_pipe::{Outcome, StatusPipe};
 use super::streams::Copying;
@@ -31,7 +32,7 @@ use crate::image::Image;
 use crate::linux::cgroup::Layout;
 use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
-use crate::linux::watch;
+use crate::linux::{heap, watch};
 use crate::pod::effect::EffectId;
 use crate::pod::input::{Fact, Input};
 use crate::pod::time::{BootTime, Moment};
@@ -161,10 +162,16 @@ pub struct Supervisor {
     /// The machine was told something since those who watch were told.
     pub(super) changed: bool,
     pub(super) publication: publish::Publication,
+    /// Execs whose clients are gone, and which have not had their time to end.
+    pub(super) hanging_up: u32,
+    pub(super) habit: Habit,
     /// What a user should know of how the pod runs here, a line each.
     pub(super) notices: BTreeSet<String>,
     pub(super) over: Option<Over>,
 }
+
+/// How long nothing happens until what was needed for it is given back: a start takes ten times what a supervisor lives on.
+const TIDY: Duration = Duration::from_secs(2);
 
 /// The exit code after which the keeper ends, too.
 pub(super) const WELL: u8 = pause::message::OVER_EXIT as u8;
@@ -185,6 +192,7 @@ pub fn supervise(run_directory: &Path) -> u8 {
             return BADLY;
         }
     };
+    heap::share();
     diagnostics::begin(&orders);
     if orders.choices.pod_pids_limit.is_some() {
         Layout::limit_processes();
@@ -225,6 +233,8 @@ impl Supervisor {
         let alarm = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let rings = watch::input(alarm.as_fd().try_clone_to_owned()?)?;
         let mut alarm_at = None;
+        let mut bedtime = self.habit.bedtime();
+        let mut tidying = Some(tokio::time::Instant::now() + TIDY);
         loop {
             self.settle().await;
             if let Some(over) = self.over {
@@ -256,7 +266,21 @@ impl Supervisor {
                         self.tell(Fact::Tick, now, None, None).await;
                     }
                 }
+                () = until(tidying) => {
+                    heap::give_back();
+                    tidying = None;
+                    continue;
+                }
+                () = until(bedtime) => {
+                    if happened.is_empty() {
+                        self.fall_asleep();
+                    }
+                    bedtime = self.habit.another_try();
+                    continue;
+                }
             }
+            bedtime = self.habit.bedtime();
+            tidying = Some(tokio::time::Instant::now() + TIDY);
         }
     }
 
@@ -378,8 +402,16 @@ impl Supervisor {
     }
 }
 
+/// For ever, if there is no such time.
+async fn until(time: Option<tokio::time::Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Sets or stops the alarm. An instant that has passed rings at once.
-fn set_alarm(alarm: &TimerFd, wake: Option<BootTime>) -> std::io::Result<()> {
+pub(super) fn set_alarm(alarm: &TimerFd, wake: Option<BootTime>) -> std::io::Result<()> {
     let Some(wake) = wake else { return Ok(alarm.unset()?) };
     // A time of zero would stop the timer (timerfd_settime(2)).
     let at = Duration::from_nanos(wake.0.max(1));

@@ -118,6 +118,11 @@ impl Connections {
         }
     }
 
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Whether anybody hears of changes.
     pub fn any_watches(&self) -> bool {
         self.open.values().any(|connection| connection.watches)

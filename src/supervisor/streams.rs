@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -195,6 +195,13 @@ impl Copying {
     /// Whether the disk has had its time, and what comes is being dropped.
     pub fn is_given_up(&self) -> bool {
         lock(&self.books).is_dropping()
+    }
+
+    /// The books, if nothing has come for a while and nothing is under way: as long as the caller has them, the log's thread
+    /// takes nothing from its pipes.
+    pub fn keep_still(&self) -> Option<MutexGuard<'_, Books>> {
+        let books = lock(&self.books);
+        (self.progress.trouble().is_none() && books.is_at_rest()).then_some(books)
     }
 
     /// Bytes that the container has written and the log has not, dropped ones included.

@@ -255,6 +255,51 @@ fn a_killed_supervisor_loses_nothing() {
 }
 
 #[test]
+fn a_sleeping_supervisor_is_woken_by_its_alarm_alone_and_without_a_back_off() {
+    for victim in ["nobody", "keeper", "guard"] {
+        let mut pod = Pod::start("asleep");
+        // Without an alarm there is nothing to wait for.
+        pod.falls_asleep();
+        pod.next_supervisor();
+        let (alarm, mut bell) = io::pipe().unwrap();
+        pod.hold("alarm", alarm.as_fd());
+        let before = pod.info();
+        pod.falls_asleep();
+        let (keeper, guard) = before.pids;
+        let awake = match victim {
+            "keeper" => guard,
+            _ => keeper,
+        };
+        match victim {
+            "nobody" => {}
+            _ => puppet::kill_and_wait(if victim == "keeper" { keeper } else { guard }),
+        }
+        // Whoever is the keeper has nothing left to do, and no supervisor.
+        puppet::wait_asleep(awake, "keeper");
+        assert_eq!(fs::read_to_string(format!("/proc/{awake}/task/{awake}/children")).unwrap(), "");
+        bell.write_all(b"!").unwrap();
+        pod.next_supervisor();
+        let after = pod.info();
+        assert_eq!(
+            (after.starts, after.failures, after.last_end),
+            (before.starts + 1, 0, Some((libc::CLD_EXITED, pause::message::ASLEEP_EXIT))),
+            "{victim}"
+        );
+        // The alarm that is still held rings at once.
+        pod.falls_asleep();
+        pod.next_supervisor();
+        // One that dies is started though no alarm rings.
+        pod.release("alarm");
+        let (silent, _bell) = io::pipe().unwrap();
+        pod.hold("alarm", silent.as_fd());
+        pod.kill_supervisor();
+        pod.next_supervisor();
+        assert_eq!(pod.info().failures, 1, "{victim}");
+        pod.end();
+    }
+}
+
+#[test]
 fn a_killed_keeper_or_guard_loses_nothing() {
     for victim in ["keeper", "guard"] {
         let mut pod = Pod::start(victim);

@@ -393,6 +393,16 @@ impl Pod {
         text
     }
 
+    /// The supervisor ends as one does that sleeps, and is reaped.
+    pub fn falls_asleep(&mut self) {
+        let gone = pidfd_of(self.supervisor).unwrap();
+        say(self.control.as_fd(), &format!("exit {}", pause::message::ASLEEP_EXIT), &[]).unwrap();
+        wait_readable(&gone);
+        while std::path::Path::new(&format!("/proc/{}", self.supervisor)).exists() {
+            std::thread::yield_now();
+        }
+    }
+
     pub fn supervisor_exits(&mut self) {
         say(self.control.as_fd(), "exit 0", &[]).unwrap();
     }

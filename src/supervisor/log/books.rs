@@ -123,6 +123,18 @@ impl Books {
         self.slot().streams.iter().all(|state| state.ended && state.n == 0 && state.dropping == 0)
     }
 
+    /// Whether nothing is under way, what was taken from the pipes is in the log but for the start of a line, and what was
+    /// needed to be quick is given back ([`Books::rest`]).
+    pub fn is_at_rest(&self) -> bool {
+        let rests = |which: &Stream| {
+            let state = self.state(*which);
+            let done = (state.n, state.gap, state.dropping, state.wrap) == (0, 0, 0, 0);
+            let tidy = state.consumed == 0 || self.position(*which).is_ok_and(|position| position > state.consumed);
+            done && tidy && self.batch(*which) <= BATCH
+        };
+        self.slot().stamp == 0 && !self.ended() && Stream::BOTH.iter().all(rests)
+    }
+
     /// Whether a stream has ended; what it said may still be on its way.
     pub fn stream_ended(&self, which: Stream) -> bool {
         self.state(which).ended

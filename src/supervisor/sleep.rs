@@ -1,0 +1,226 @@
+//! A quiet pod needs no supervisor. When nothing is under way and nobody is connected, the supervisor gives the keeper an
+//! *alarm* and ends; the keeper starts the next one when the alarm rings: a client connects, a container writes or ends, or
+//! the machine's next deadline has come. A wake is a recovery like any other.
+//!
+//! The alarm is an epoll set (`pause::message::ASLEEP_EXIT`). What is in it is looked at level-triggered and by descriptors
+//! that the keeper holds too, so an event between its making and this process's end rings it as soon as it is looked at.
+//! The logs are kept still meanwhile ([`super::streams::Copying::keep_still`]): else a log's thread could take bytes from a pipe that nobody
+//! would then write before the next wake.
+//!
+//! While it sleeps, `kept.json` is what is seen of the pod: the file `asleep` in the run directory says so, as long as the
+//! keeper holds it locked. Without the lock it means nothing: a supervisor was killed over it, or keeper and twin were.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+use pause::message::{ALARM_TAG, ASLEEP_EXIT};
+use tokio::time::Instant;
+
+use super::cri::Stream;
+use super::fault::{self, Point};
+use super::recover::CONTROL_TAG;
+use super::run::{Supervisor, set_alarm};
+use super::{clock, files};
+use crate::linux::keeper::Keeper;
+use crate::paths::Paths;
+use crate::pod::time::BootTime;
+
+/// The timer in the alarm, held for the alarm's sake: an epoll set holds nothing by itself.
+const TIMER_TAG: &str = "alarm/timer";
+/// The file that says that the supervisor sleeps, with its lock.
+const MARK_TAG: &str = "alarm/mark";
+
+/// For what comes so soon a supervisor stays awake.
+const SOON: Duration = Duration::from_secs(5);
+/// A sleep that was shorter was not worth its wake …
+const NAP: Duration = Duration::from_secs(60);
+/// … and the next one is put off so many times as long.
+const AFTER_NAP: u32 = 12;
+/// A journal longer than this is put behind a snapshot before a sleep, so that the wake need not fold it.
+const LONG_JOURNAL: u64 = 16 * 1024;
+
+/// One that could not fall asleep tries it no sooner again.
+const ANOTHER_TRY: Duration = Duration::from_millis(200);
+
+/// When a supervisor falls asleep.
+#[derive(Clone, Copy, Debug)]
+pub struct Habit {
+    /// After so long without anything happening; `None`: never.
+    after: Option<Duration>,
+}
+
+impl Habit {
+    /// Of a supervisor that begins now. `chosen` is what `apply` was told; `slept` is how long the sleep was that it was woken
+    /// from, if it was.
+    pub fn new(chosen: Option<Duration>, slept: Option<Duration>) -> Habit {
+        let factor = if slept.is_some_and(|slept| slept < NAP) { AFTER_NAP } else { 1 };
+        Habit { after: chosen.map(|after| after.saturating_mul(factor)) }
+    }
+
+    /// Something has happened just now.
+    pub fn bedtime(self) -> Option<Instant> {
+        self.after.and_then(|after| Instant::now().checked_add(after))
+    }
+
+    /// It could not fall asleep: something is under way that tells of its end by no happening.
+    pub fn another_try(self) -> Option<Instant> {
+        self.after.and_then(|after| Instant::now().checked_add(after.max(ANOTHER_TRY)))
+    }
+}
+
+/// A supervisor begins: the alarm is taken from the keeper, the pod is not marked as asleep any more. Answers how long its
+/// predecessor has slept, if it did. Nothing may be answered or decided before.
+pub fn wake_up(paths: &Paths, uid: &str, keeper: &Keeper) -> io::Result<Option<Duration>> {
+    let mark = paths.asleep(uid);
+    let since = std::fs::read_to_string(&mark).ok().map(|text| text.trim().parse().unwrap_or_default());
+    if since.is_some() {
+        files::remove_file(&mark)?;
+        fault::at(Point::Unmarked);
+    }
+    for tag in [MARK_TAG, ALARM_TAG, TIMER_TAG] {
+        if keeper.holds(tag) {
+            let _ = keeper.release(tag);
+        }
+    }
+    let woken = keeper.last_end() == Some((libc::CLD_EXITED, ASLEEP_EXIT));
+    let slept = since.map(|since| Duration::from_nanos(clock::now().boot.0.saturating_sub(since)));
+    Ok(slept.filter(|_| woken))
+}
+
+/// Whether the pod's supervisor sleeps, so that what it has published is how the pod is. Wakes nobody.
+pub fn is_asleep(paths: &Paths, uid: &str) -> bool {
+    // The lock is only looked at: were it taken, another one who looks would see it.
+    File::open(paths.asleep(uid)).is_ok_and(|mark| is_locked(mark.as_fd()))
+}
+
+/// What is asked of and told about a lock of a whole file (fcntl(2), open file description locks).
+fn whole_file() -> libc::flock {
+    libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+fn is_locked(file: BorrowedFd<'_>) -> bool {
+    let mut lock = whole_file();
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as i16
+}
+
+/// Makes the mark and locks it, for as long as somebody has this descriptor open.
+fn mark(path: &Path) -> io::Result<OwnedFd> {
+    let mut file = File::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    write!(file, "{}", clock::now().boot.0)?;
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file()))?;
+    Ok(file.into())
+}
+
+/// What wakes the next supervisor.
+struct Alarm {
+    set: Epoll,
+    timer: Option<TimerFd>,
+}
+
+impl Alarm {
+    fn new(deadline: Option<BootTime>) -> io::Result<Alarm> {
+        let alarm =
+            Alarm { set: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?, timer: deadline.map(timer).transpose()? };
+        if let Some(timer) = &alarm.timer {
+            alarm.rings_with(timer.as_fd())?;
+        }
+        Ok(alarm)
+    }
+
+    fn rings_with(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        // The number means nothing: which it was is found out by whoever is woken.
+        Ok(self.set.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, 0))?)
+    }
+
+    fn rings_now(&self) -> bool {
+        let mut events = [EpollEvent::empty()];
+        loop {
+            match self.set.wait(&mut events, EpollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                found => return found != Ok(0),
+            }
+        }
+    }
+}
+
+fn timer(deadline: BootTime) -> io::Result<TimerFd> {
+    let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+    set_alarm(&timer, Some(deadline))?;
+    Ok(timer)
+}
+
+impl Supervisor {
+    /// Nothing is under way that needs this process, as far as can be seen without looking at logs and descriptors.
+    fn is_idle(&self) -> bool {
+        let soon = clock::now().boot.0.saturating_add(u64::try_from(SOON.as_nanos()).unwrap_or(u64::MAX));
+        let work = self.state.pending.is_empty()
+            && self.queue.is_empty()
+            && self.starting.is_empty()
+            && self.ahead.is_none()
+            && self.remains.is_empty();
+        let guests = self.connections.is_empty() && self.execs.is_empty() && self.hanging_up == 0;
+        let shown = !self.changed && self.publication.is_current();
+        let looked_after = !self.keeper_lost && self.adopted.is_empty();
+        work && guests && shown && looked_after && self.state.machine.wake().is_none_or(|wake| wake.0 > soon)
+    }
+
+    /// Falls asleep, if the pod is quiet: then this does not come back. What stands in the way of it is none of the pod's
+    /// trouble; it is tried again.
+    pub(super) fn fall_asleep(&mut self) {
+        if !self.is_idle() || self.logs.values().any(|log| log.keep_still().is_none()) {
+            return;
+        }
+        if self.journal.length() > LONG_JOURNAL {
+            self.begin_next_segment();
+        }
+        if let Err(error) = self.hand_over() {
+            tracing::warn!("could not fall asleep: {error}");
+            let _ = files::remove_file(&self.world.paths().asleep(self.world.uid()));
+            for tag in [MARK_TAG, ALARM_TAG, TIMER_TAG] {
+                let _ = self.keeper.release(tag);
+            }
+        }
+    }
+
+    /// Comes back if something has happened meanwhile.
+    fn hand_over(&self) -> io::Result<()> {
+        // Until this process has ended no log's thread takes anything from its pipes.
+        let mut still = Vec::new();
+        for log in self.logs.values() {
+            match log.keep_still() {
+                Some(books) => still.push(books),
+                None => return Ok(()),
+            }
+        }
+        let deadline = self.state.machine.wake();
+        let alarm = Alarm::new(deadline)?;
+        alarm.rings_with(self.keeper.socket())?;
+        alarm.rings_with(self.keeper.held_as(CONTROL_TAG)?.as_fd())?;
+        for books in &still {
+            for which in Stream::BOTH.into_iter().filter(|which| !books.stream_ended(*which)) {
+                alarm.rings_with(books.pipe(which))?;
+            }
+        }
+        if alarm.rings_now() {
+            return Ok(());
+        }
+        if let Some(timer) = &alarm.timer {
+            self.keeper.hold(TIMER_TAG, timer.as_fd())?;
+        }
+        self.keeper.hold(ALARM_TAG, alarm.set.0.as_fd())?;
+        fault::at(Point::Alarmed);
+        self.keeper.hold(MARK_TAG, mark(&self.world.paths().asleep(self.world.uid()))?.as_fd())?;
+        fault::at(Point::Marked);
+        tracing::info!(deadline = deadline.map(|at| at.0), "asleep");
+        std::process::exit(ASLEEP_EXIT)
+    }
+}
