@@ -149,7 +149,7 @@ fn looks(subject: &Subject, table: &mut Table) {
         return;
     }
     for (row, word) in [(AWAKE, "--sleep-after=never"), (ASLEEP, "--sleep-after=0")] {
-        if !table.wants(row) && !(row == ASLEEP && table.wants(SHOWN)) {
+        if !(table.wants(row) || row == ASLEEP && table.wants(SHOWN)) {
             continue;
         }
         set_going(subject, ALIVE, word);
