@@ -24,6 +24,13 @@ const VARIABLE: &str = "PODLET_COMPLETE";
 /// The shells that there is a script for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
+/// zsh loads a file of its `fpath` at the first TAB, as the function that is to answer it.
+const AUTOLOADED: &str = "\
+if [[ $funcstack[1] == _podlet ]]; then
+    _clap_dynamic_completer_podlet \"$@\"
+fi
+";
+
 /// The words of `completion`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -59,6 +66,9 @@ pub fn script(shell: &str, program: &str) -> Vec<u8> {
     if let Some(shell) = Shells::builtins().completer(shell) {
         // Into memory: nothing can fail, and half a script is none.
         let _ = shell.write_registration(VARIABLE, "podlet", "podlet", program, &mut script);
+    }
+    if shell == "zsh" {
+        script.extend_from_slice(AUTOLOADED.as_bytes());
     }
     script
 }
