@@ -1,14 +1,13 @@
 //! `podlet delete`: ends pods and removes objects.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::ending::Way;
 use super::everywhere::Everywhere;
-use super::resource::{self, Kind, Wanted};
-use super::select::Selector;
+use super::resource::Kind;
+use super::targets::{Target, TargetWords, Targets};
 use super::{Caller, Failure, ask, duration, ending, stored};
 use crate::supervisor::kept::Claim;
 
@@ -22,21 +21,9 @@ Examples:
   podlet delete pod web --now              with one second of grace
   podlet delete pod web --force --grace-period=0     at once")]
 pub struct Words {
-    /// TYPE NAME … or TYPE/NAME ….
-    #[arg(value_name = "TYPE[/NAME]")]
-    pub resources: Vec<String>,
-    /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
-    /// All of the type.
-    #[arg(long)]
-    pub all: bool,
-    /// In every namespace; with --all or a selector.
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// Those with these labels.
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
+    /// What is deleted.
+    #[command(flatten)]
+    pub targets: TargetWords,
     /// Seconds between SIGTERM and SIGKILL; the pod's own when absent or negative.
     #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
     pub grace_period: i64,
@@ -82,7 +69,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         );
     }
     let mut claims = Vec::new();
-    for (kind, namespace, name) in &objects {
+    for Target { kind, namespace, name } in &objects {
         if dry_run.is_empty() {
             claims.extend(delete(*kind, namespace, name, way, caller)?);
         }
@@ -143,55 +130,27 @@ fn dry_run(words: &Words) -> Result<&'static str, Failure> {
     }
 }
 
-type Chosen = (Kind, String, String);
-
 /// What is meant, and what of it is not there.
 fn chosen(
     words: &Words,
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
-) -> Result<(Vec<Chosen>, Vec<Failure>), Failure> {
-    let namespace = everywhere.namespace().to_owned();
-    let (mut objects, mut missing) = (Vec::new(), Vec::new());
-    let wanted = if words.filenames.is_empty() {
-        if words.resources.is_empty() {
-            return Err(Failure::error(
-                "You must provide one or more resources by argument or filename.\nExample resource specifications \
-                 include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
-            ));
+) -> Result<(Vec<Target>, Vec<Failure>), Failure> {
+    let named = match words.targets.find("delete", everywhere, caller)? {
+        Targets::Named(named) => named,
+        Targets::Found(found) => {
+            if found.is_empty() {
+                caller.print("No resources found\n")?;
+            }
+            return Ok((found, Vec::new()));
         }
-        match resource::parse(&words.resources, "delete")? {
-            Wanted::Named(_) if words.all || words.selector.is_some() => {
-                return Err(Failure::error("name cannot be provided when a selector is specified"));
-            }
-            Wanted::Named(_) if words.all_namespaces => {
-                return Err(Failure::error("a resource cannot be retrieved by name across all namespaces"));
-            }
-            Wanted::All(_) if !words.all && words.selector.is_none() => {
-                return Err(Failure::error("resource(s) were provided, but no name was specified"));
-            }
-            Wanted::All(kinds) => {
-                for kind in kinds {
-                    let selector = Selector::parse(kind, words.selector.as_deref(), None)?;
-                    let within = (!words.all_namespaces).then_some(namespace.as_str());
-                    let found = ask::list(&caller.paths, kind, within, &selector)?;
-                    objects.extend(found.iter().map(|o| (kind, o.namespace().to_owned(), o.name().to_owned())));
-                }
-                if objects.is_empty() {
-                    caller.print("No resources found\n")?;
-                }
-                return Ok((objects, missing));
-            }
-            Wanted::Named(names) => names.into_iter().map(|(kind, name)| (kind, namespace.clone(), name)).collect(),
-        }
-    } else {
-        super::files::names(&words.filenames, everywhere, caller)?
     };
-    for (kind, namespace, name) in wanted {
-        if ask::find(&caller.paths, kind, &namespace, &name)?.is_some() {
-            objects.push((kind, namespace, name));
+    let (mut objects, mut missing) = (Vec::new(), Vec::new());
+    for target in named {
+        if ask::find(&caller.paths, target.kind, &target.namespace, &target.name)?.is_some() {
+            objects.push(target);
         } else if !words.ignore_not_found {
-            missing.push(Failure::not_found(kind.plural(), &name));
+            missing.push(Failure::not_found(target.kind.plural(), &target.name));
         }
     }
     Ok((objects, missing))

@@ -8,7 +8,7 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs, plan,
-    running, system, up, version,
+    running, system, up, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -59,6 +59,8 @@ pub enum Verb {
     Stop(running::Stop),
     /// List events.
     Events(events::Words),
+    /// Wait until objects are as wished, or until it is known that they never will be.
+    Wait(wait::Words),
     /// Show what would be done, system call by system call.
     Plan(plan::Words),
     /// Say what this machine can and cannot do, and what to do about it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::ask::{is_name, kept_failure};
 use super::directories::Directories;
-use super::watching::{Sight, Watch, wait_for_news};
+use super::watching::{Sight, Watch, left, wait_for_news};
 use crate::paths::Paths;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};
 
@@ -69,6 +69,11 @@ impl Lookout {
 
     /// What has happened since; in the first call what is there, which may be nothing. Later calls wait for something.
     pub fn next(&mut self) -> Result<Vec<News>, Failure> {
+        self.next_before(None).map(Option::unwrap_or_default)
+    }
+
+    /// The same, until the deadline: none when nothing has happened by then.
+    pub fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Vec<News>>, Failure> {
         let first = self.pods.is_empty() && self.rescan;
         loop {
             let mut news = Vec::new();
@@ -78,9 +83,12 @@ impl Lookout {
             self.look(&mut news)?;
             let settled = !self.pods.values().any(|pod| pod.shown.is_none());
             if !news.is_empty() || first && settled {
-                return Ok(news);
+                return Ok(Some(news));
             }
-            self.wait()?;
+            if left(deadline).is_zero() {
+                return Ok(None);
+            }
+            self.wait(left(deadline))?;
         }
     }
 
@@ -165,7 +173,7 @@ impl Lookout {
     }
 
     /// Waits until somebody has something to say, and marks who.
-    fn wait(&mut self) -> Result<(), Failure> {
+    fn wait(&mut self, patience: Duration) -> Result<(), Failure> {
         if self.rescan || self.pods.values().any(|pod| pod.look) {
             return Ok(());
         }
@@ -178,7 +186,7 @@ impl Lookout {
             }
         }
         let unborn = self.pods.values().any(|pod| pod.shown.is_none());
-        let ready = wait_for_news(&descriptors, if unborn { BIRTH_LOOK } else { Duration::MAX })?;
+        let ready = wait_for_news(&descriptors, if unborn { BIRTH_LOOK.min(patience) } else { patience })?;
         let ready = ready.into_iter().skip(1);
         for (uid, _) in uids.iter().zip(ready).filter(|(_, ready)| *ready) {
             if let Some(pod) = self.pods.get_mut(uid) {

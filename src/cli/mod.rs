@@ -9,6 +9,7 @@ mod apply;
 mod ask;
 mod bug_report;
 mod caller;
+mod changes;
 mod choices;
 mod completion;
 mod config;
@@ -30,6 +31,7 @@ mod live_line;
 mod logs;
 mod lookout;
 mod notices;
+mod outlook;
 mod plan;
 pub mod print;
 mod resource;
@@ -39,9 +41,11 @@ mod signals;
 mod stored;
 mod supervise;
 mod system;
+mod targets;
 mod up;
 mod usage;
 mod version;
+mod wait;
 mod watching;
 
 use std::ffi::OsString;
@@ -130,6 +134,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Exec(_)
     | Verb::Delete(_)
     | Verb::Events(_)
+    | Verb::Wait(_)
     | Verb::Stop(_)
     | Verb::BugReport(_)
     | Verb::Plan(_) = line.verb
@@ -146,6 +151,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Exec(words) => exec::run(&words, everywhere, caller),
         Verb::Delete(words) => delete::run(&words, everywhere, caller),
         Verb::Events(words) => events::run(&words, everywhere, caller),
+        Verb::Wait(words) => wait::run(&words, everywhere, caller),
         Verb::Plan(words) => plan::run(words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),

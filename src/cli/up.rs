@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use nix::sys::signal::Signal;
 
-use super::apply::{self, Applied, wait};
+use super::apply::{self, Applied};
 use super::choices::{ChoiceWords, choices};
 use super::ending::{self, Way};
 use super::everywhere::Everywhere;
@@ -19,6 +19,7 @@ use super::logs::follow::{Followed, Follower};
 use super::logs::in_order_of_start;
 use super::logs::lines::{Lines, Shape, Share};
 use super::notices::Notices;
+use super::outlook;
 use super::signals::Told;
 use super::{Caller, Failure, ask, config};
 
@@ -170,7 +171,7 @@ fn code(follower: &Follower, ending: Ending) -> u8 {
         .pods
         .iter()
         .find(|pod| pod.pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Succeeded"));
-    failed.map_or(0, |pod| wait::exit_code(&pod.pod))
+    failed.map_or(0, |pod| outlook::exit_code(&pod.pod))
 }
 
 /// A colour a container, over and over; none where nobody sees them.

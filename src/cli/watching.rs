@@ -104,6 +104,11 @@ impl Watch {
     }
 }
 
+/// How long it is until then; without a deadline for ever.
+pub fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
 /// Waits until one of them is readable (or has hung up); says whether one is.
 pub fn wait_readable(descriptors: &[BorrowedFd<'_>], patience: Duration) -> bool {
     poll_until(&mut readable(descriptors).collect::<Vec<_>>(), patience)
@@ -134,8 +139,7 @@ fn poll_until(polled: &mut [PollFd<'_>], patience: Duration) -> bool {
     // None: beyond the clock's end.
     let deadline = Instant::now().checked_add(patience);
     loop {
-        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        match poll(polled, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+        match poll(polled, PollTimeout::try_from(left(deadline)).unwrap_or(PollTimeout::MAX)) {
             Err(Errno::EINTR) => {}
             found => return found.is_ok_and(|ready| ready > 0),
         }

@@ -1,33 +1,13 @@
-//! `get -w`: prints again after each change. Pods are told of by their supervisors, state after state; of stored objects
-//! the files are watched; events are those of the pods.
-
-use std::collections::BTreeMap;
-use std::os::fd::AsFd;
-use std::time::Duration;
+//! `get -w`: prints again after each change.
 
 use super::super::ask::{self, Object};
-use super::super::directories::Directories;
+use super::super::changes::Changes;
 use super::super::everywhere::Everywhere;
-use super::super::lookout::{Lookout, News, Scope};
 use super::super::print::columns::Widths;
 use super::super::resource::{Kind, Wanted};
 use super::super::select::{self, Selector};
-use super::super::watching::wait_for_news;
 use super::super::{Caller, Failure, print};
 use super::{Output, Words};
-
-/// An object as it is now, or, when it has been removed, as it was.
-struct Change {
-    object: Object,
-    gone: bool,
-}
-
-/// Where changes come from.
-enum Source {
-    Pods(Lookout, BTreeMap<String, Object>),
-    Events(Lookout, BTreeMap<String, Object>),
-    Stored { directories: Directories, shown: BTreeMap<String, Object>, begun: bool },
-}
 
 /// Prints what is there, then what changes, until Ctrl-C; one object that was named, until it is removed.
 pub fn run(words: &Words, wanted: &Wanted, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
@@ -46,11 +26,11 @@ pub fn run(words: &Words, wanted: &Wanted, everywhere: &Everywhere, caller: &mut
         }
     }
     let selector = Selector::parse(kind, words.selector.as_deref(), words.field_selector.as_deref())?;
-    let mut source = Source::of(kind, namespace, name, caller)?;
+    let mut source = Changes::of(kind, namespace, name, &caller.paths)?;
     let mut printer = Printer { words, output, kind, earlier: Widths::new(), headed: words.no_headers, documents: 0 };
     let mut first = true;
     loop {
-        let mut changes = source.next(kind, namespace, caller)?;
+        let mut changes = source.next()?;
         changes.retain(|change| {
             name.is_none_or(|name| change.object.name() == name)
                 && selector.matches(&change.object.labels, &change.object.wire)
@@ -87,100 +67,6 @@ fn one(wanted: &Wanted) -> Result<(Kind, Option<&str>), Failure> {
             ))),
         },
     }
-}
-
-impl Source {
-    fn of(kind: Kind, namespace: Option<&str>, name: Option<&str>, caller: &Caller<'_>) -> Result<Source, Failure> {
-        let scope =
-            |name: Option<&str>| Scope { namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) };
-        Ok(match kind {
-            Kind::Pod => Source::Pods(Lookout::start(&caller.paths, scope(name))?, BTreeMap::new()),
-            Kind::Event => Source::Events(Lookout::start(&caller.paths, scope(None))?, BTreeMap::new()),
-            Kind::ConfigMap | Kind::Secret => {
-                Source::Stored { directories: Directories::new()?, shown: BTreeMap::new(), begun: false }
-            }
-        })
-    }
-
-    fn next(&mut self, kind: Kind, namespace: Option<&str>, caller: &Caller<'_>) -> Result<Vec<Change>, Failure> {
-        match self {
-            Source::Pods(lookout, shown) => {
-                let mut changes = Vec::new();
-                for news in lookout.next()? {
-                    match news {
-                        // That only its events have changed is nothing of the pod's own.
-                        News::Changed(seen) => {
-                            let object = Object::pod(*seen);
-                            changes.extend(compare(shown, [(key(&object), object)].into_iter(), Removed::Stay));
-                        }
-                        News::Gone(seen) => {
-                            let object = Object::pod(*seen);
-                            shown.remove(&key(&object));
-                            changes.push(Change { object, gone: true });
-                        }
-                    }
-                }
-                Ok(changes)
-            }
-            Source::Events(lookout, shown) => {
-                let mut changes = Vec::new();
-                for news in lookout.next()? {
-                    // A removed pod's events go with it and are not told one by one.
-                    if let News::Changed(seen) = news {
-                        let events = seen.events.into_iter().map(Object::event).map(|object| (key(&object), object));
-                        changes.extend(compare(shown, events, Removed::Stay));
-                    }
-                }
-                Ok(changes)
-            }
-            Source::Stored { directories, shown, begun } => loop {
-                let root = caller.paths.objects(kind.plural());
-                directories.watch(&root)?;
-                for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
-                    directories.watch(&entry.path())?;
-                }
-                let objects = ask::list(&caller.paths, kind, namespace, &Selector::default())?;
-                let changes = compare(shown, objects.into_iter().map(|object| (key(&object), object)), Removed::Go);
-                if !std::mem::replace(begun, true) || !changes.is_empty() {
-                    return Ok(changes);
-                }
-                wait_for_news(&[directories.as_fd()], Duration::MAX)?;
-                directories.drain();
-            },
-        }
-    }
-}
-
-/// Whether what is not in the newer list has been removed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Removed {
-    Go,
-    Stay,
-}
-
-fn key(object: &Object) -> String {
-    format!("{}/{}", object.namespace(), object.name())
-}
-
-fn compare(
-    shown: &mut BTreeMap<String, Object>,
-    now: impl Iterator<Item = (String, Object)>,
-    removed: Removed,
-) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut there = Vec::new();
-    for (key, object) in now {
-        there.push(key.clone());
-        if shown.get(&key).is_none_or(|before| before.wire != object.wire) {
-            shown.insert(key, object.clone());
-            changes.push(Change { object, gone: false });
-        }
-    }
-    if removed == Removed::Go {
-        let gone: Vec<String> = shown.keys().filter(|key| !there.contains(key)).cloned().collect();
-        changes.extend(gone.iter().filter_map(|key| shown.remove(key)).map(|object| Change { object, gone: true }));
-    }
-    changes
 }
 
 struct Printer<'a> {
