@@ -247,3 +247,21 @@ fn a_start_that_is_taken_over_and_fails_says_what_failed() {
     }
     podlet.finish();
 }
+
+/// Set going a few at a time, told in the order of the file; those that are there already among them.
+#[test]
+fn many_pods_of_one_file_are_told_in_its_order() {
+    let podlet = Podlet::new();
+    let pod = |number: usize| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: many-{number}}}\nspec:\n  containers:\n  - name: main\n    \
+             image: podlet.local/actor\n    args: [sleep, forever]\n"
+        )
+    };
+    podlet.apply(&pod(3));
+    let file = (0..12).map(pod).collect::<Vec<_>>().join("---\n");
+    let said = |number: usize| format!("pod/many-{number} {}\n", if number == 3 { "unchanged" } else { "created" });
+    assert_eq!(podlet.apply(&file), (0..12).map(said).collect::<String>());
+    assert_eq!(podlet.succeed(&["get", "pods", "-o", "name"]).lines().count(), 12);
+    podlet.finish();
+}

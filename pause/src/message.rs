@@ -7,6 +7,8 @@
 
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 
+use crate::sys::constant::CLD_EXITED;
+
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;
 /// Changed whenever the page's or a packet's layout does. A newer supervisor speaks its older keeper's.
@@ -236,9 +238,29 @@ pub struct Page {
 }
 
 impl Page {
+    /// Whether the last supervisor fell asleep.
+    pub fn asleep(&self) -> bool {
+        self.ended_code.load(SeqCst) == CLD_EXITED && self.ended_status.load(SeqCst) == ASLEEP_EXIT
+    }
+
+    /// The descriptor by which a sleeping one is to be woken; -1 when the next one is not to wait.
+    pub fn alarm(&self) -> i32 {
+        let is = |held: &&Held| held.descriptor.load(SeqCst) != 0 && held.name.is(&ALARM);
+        let alarm = self.held().find(|held| self.asleep() && is(held));
+        alarm.map_or(-1, |held| held.descriptor.load(SeqCst))
+    }
+
     /// Children that are or were in use.
     pub fn children(&self) -> impl Iterator<Item = &Child> {
         self.children.iter().take(self.children_used.load(SeqCst) as usize)
+    }
+
+    /// Frees the place of a child whose end is reported. True: it is done, whether or not there was one.
+    pub fn forget(&self, name: &Name) -> bool {
+        let over = |child: &&Child| child.state.load(SeqCst) == ENDED && child.first.load(SeqCst) == 0;
+        let child = self.children().find(|child| over(child) && child.name.is(name));
+        child.into_iter().for_each(|child| child.state.store(FREE, SeqCst));
+        true
     }
 
     /// A place for one more.

@@ -4,6 +4,7 @@
 mod change;
 mod pod;
 mod rehearsal;
+mod together;
 pub mod wait;
 
 use clap::{Args, ValueEnum};
@@ -23,6 +24,7 @@ use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update};
 use crate::supervisor::kept::Claim;
 use crate::supervisor::launch::Choices;
+use together::Launches;
 
 /// The words of `apply`.
 #[derive(Args, Debug)]
@@ -164,34 +166,45 @@ pub fn all(
     for object in objects {
         stored.push(keep(object, replace, caller)?);
     }
-    for (object, stored) in objects.iter().zip(stored) {
-        let (outcome, value) = match (object, stored) {
-            (_, Some(stored)) => stored,
-            (Object::ConfigMap(_) | Object::Secret(_), None) => continue,
-            (Object::Pod(pod), None) => {
-                let (outcome, published) = pod::apply(pod, replace, choices, caller)?;
-                let text = |field: &Option<String>| field.clone().unwrap_or_default();
-                let metadata = &published.metadata;
-                let (name, namespace, uid) = (text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
-                match outcome {
-                    // It was told when the pod was made.
-                    Outcome::Unchanged => drop(notices.new_ones(&published)),
-                    _ => notices.tell(&published, caller),
+    let paths = caller.paths.clone();
+    std::thread::scope(|scope| {
+        let mut launches = Launches::begin(scope, objects, choices, &paths);
+        for (object, stored) in objects.iter().zip(stored) {
+            let (outcome, value) = match (object, stored) {
+                (_, Some(stored)) => stored,
+                (Object::ConfigMap(_) | Object::Secret(_), None) => continue,
+                (Object::Pod(pod), None) => {
+                    let applied = pod::apply(pod, launches.next(), replace, choices, caller);
+                    let (outcome, published) = applied.inspect_err(|_| {
+                        // Nothing that was done is left unsaid.
+                        for name in launches.finish() {
+                            caller.notice(&format!("pod/{name} created"));
+                        }
+                    })?;
+                    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                    let metadata = &published.metadata;
+                    let (name, namespace, uid) = (text(&metadata.name), text(&metadata.namespace), text(&metadata.uid));
+                    match outcome {
+                        // It was told when the pod was made.
+                        Outcome::Unchanged => drop(notices.new_ones(&published)),
+                        _ => notices.tell(&published, caller),
+                    }
+                    pods.push(Applied { name, namespace, uid });
+                    (outcome, wire::pod(&published))
                 }
-                pods.push(Applied { name, namespace, uid });
-                (outcome, wire::pod(&published))
+            };
+            let name = object.metadata().name.as_deref().unwrap_or_default();
+            let full_name = format!("{}/{name}", object.kind().to_lowercase());
+            match output {
+                "" => caller.print(&format!("{full_name} {}\n", outcome.word()))?,
+                "name" => caller.print(&format!("{full_name}\n"))?,
+                _ => shown.push(value),
             }
-        };
-        let name = object.metadata().name.as_deref().unwrap_or_default();
-        let full_name = format!("{}/{name}", object.kind().to_lowercase());
-        match output {
-            "" => caller.print(&format!("{full_name} {}\n", outcome.word()))?,
-            "name" => caller.print(&format!("{full_name}\n"))?,
-            _ => shown.push(value),
+            // Each line is there as soon as it is so.
+            caller.out.flush()?;
         }
-        // Each line is there before the next object is begun.
-        caller.out.flush()?;
-    }
+        Ok::<(), Failure>(())
+    })?;
     show(shown, output, caller)?;
     Ok(pods)
 }

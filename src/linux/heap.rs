@@ -1,4 +1,4 @@
-//! The C library's heap, of which a process that lives long should keep no more than it needs.
+//! Heap and stack, of which a process that lives long should keep no more than it needs.
 
 /// One heap for all threads. Without this glibc gives each thread that allocates an arena of its own (mallopt(3)), whose pages
 /// stay with the process. Before the first thread begins.
@@ -10,11 +10,26 @@ pub fn share() {
     }
 }
 
-/// Gives the kernel back what nobody uses, in the midst of the heap, too (malloc_trim(3)).
+/// Gives the kernel back what nobody uses: in the midst of the heap, too (malloc_trim(3)), and the stack beneath here, which was
+/// deep once. Only for a process's first thread, whose stack has nothing beneath it.
 pub fn give_back() {
     // SAFETY: takes no memory that is in use.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);
     }
+    give_back_stack();
+}
+
+#[inline(never)]
+fn give_back_stack() {
+    /// So deep the stack is looked for. The kernel keeps a mebibyte beneath a stack free of everything else
+    /// (`stack_guard_gap` in the kernel's parameters).
+    const DEPTH: usize = 512 << 10;
+    const PAGE: usize = 4096;
+    let here = 0u8;
+    // Well beneath what this function and the call use.
+    let end = (&raw const here as usize & !(PAGE - 1)) - PAGE;
+    // SAFETY: nothing there is read again before it is written. What is no stack is passed over with ENOMEM.
+    unsafe { libc::madvise((end - DEPTH) as *mut libc::c_void, DEPTH, libc::MADV_DONTNEED) };
 }

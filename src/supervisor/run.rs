@@ -214,8 +214,9 @@ pub fn supervise(run_directory: &Path) -> u8 {
     let tasks = tokio::task::LocalSet::new();
     let over = tasks.block_on(&runtime, async {
         let (happenings, happened) = unbounded_channel();
-        let mut supervisor = recover::recover(orders, happenings).await?;
-        supervisor.serve(happened).await
+        // Each on the heap: what one needs once would stay on the stack for the whole life.
+        let mut supervisor = Box::pin(recover::recover(orders, happenings)).await?;
+        Box::pin(supervisor.serve(happened)).await
     });
     match over {
         Ok(Over::Ended | Over::Removed) => WELL,

@@ -90,23 +90,21 @@ impl Keeper {
             self.blocked = false;
             self.exits();
             self.requests();
-            let mut wait = [u64::MAX >> 1, 0];
-            let mut alarm = -1;
+            let (mut wait, mut alarm) = ([u64::MAX >> 1, 0], -1);
             if page.over.load(SeqCst) == 1 {
                 if waitid(P_ALL, 0, &mut Siginfo::default(), WEXITED | WNOHANG | WNOWAIT, 0) < 0 {
                     return;
                 }
             } else if page.supervisor.load(SeqCst) == 0 {
                 let left = page.restart_at.load(SeqCst).saturating_sub(now(CLOCK_BOOTTIME));
-                if left != 0 {
-                    wait = [left / 1_000_000_000, left % 1_000_000_000];
-                } else {
-                    alarm = self.alarm();
-                    if alarm < 0 {
-                        self.start_supervisor();
-                        continue;
-                    }
+                alarm = if left == 0 { page.alarm() } else { -1 };
+                if left == 0 && alarm < 0 {
+                    self.start_supervisor();
+                    continue;
                 }
+                // One that sleeps is waited for by its alarm alone.
+                let left = if alarm < 0 { left } else { u64::MAX };
+                wait = [left / 1_000_000_000, left % 1_000_000_000];
             }
             let socket = PollFd(KEEPER_SOCKET, if self.blocked { POLLOUT } else { POLLIN }, 0);
             // A negative number is passed over.
@@ -114,22 +112,8 @@ impl Keeper {
             rest();
             ppoll(&mut polled, 3, &wait, 0);
             read(self.signals, &mut [0; 16], 128);
-            if let [_, _, PollFd(_, _, 1..)] = polled {
-                self.start_supervisor();
-            }
+            polled.last().filter(|alarm| alarm.2 != 0).into_iter().for_each(|_| self.start_supervisor());
         }
-    }
-
-    /// Whether the last supervisor fell asleep.
-    fn asleep(&self) -> bool {
-        self.page.ended_code.load(SeqCst) == CLD_EXITED && self.page.ended_status.load(SeqCst) == ASLEEP_EXIT
-    }
-
-    /// What the next one is to be woken by; -1 when it is not to wait.
-    fn alarm(&self) -> i32 {
-        let is = |held: &&Held| held.descriptor.load(SeqCst) != 0 && held.name.is(&ALARM);
-        let held = self.page.held().find(|held| self.asleep() && is(held));
-        held.map_or(-1, |held| held.descriptor.load(SeqCst))
     }
 
     /// Looks whether the supervisor has ended, by its number: its end must be seen behind any number of waiting ones.
@@ -142,10 +126,10 @@ impl Keeper {
         page.ended_code.store(info.code, SeqCst);
         page.ended_status.store(info.status, SeqCst);
         page.over.store((info.code == CLD_EXITED && info.status == OVER_EXIT) as u32, SeqCst);
-        let (ran, asleep) = (now(CLOCK_BOOTTIME) - page.started_at.load(SeqCst), self.asleep());
+        let (ran, asleep) = (now(CLOCK_BOOTTIME) - page.started_at.load(SeqCst), page.asleep());
         let failures = if asleep || ran > BACKOFF_MAX { 0 } else { page.failures.load(SeqCst) };
         page.failures.store(failures + !asleep as u32, SeqCst);
-        let back_off = if asleep { 0 } else { (BACKOFF_MIN << failures.min(9)).min(BACKOFF_MAX) };
+        let back_off = (BACKOFF_MIN << failures.min(9)).min(BACKOFF_MAX) * !asleep as u64;
         page.restart_at.store(now(CLOCK_BOOTTIME) + back_off, SeqCst);
         page.supervisor.store(0, SeqCst);
     }
@@ -254,7 +238,7 @@ impl Keeper {
                     Err(errno) => self.failed(SPAWN_FAILED, &request.name, errno),
                     Ok(child) => child.pid.load(SeqCst) == 0 || self.answer(child),
                 },
-                (FORGET, _) => self.forget(&request.name),
+                (FORGET, _) => self.page.forget(&request.name),
                 (HOLD, fds) => self.hold(&request.name, fds),
                 (RELEASE, _) => self.release(&request.name),
                 _ => true,
@@ -302,13 +286,6 @@ impl Keeper {
             return Err(-made as i32);
         }
         Ok(child)
-    }
-
-    fn forget(&mut self, name: &Name) -> bool {
-        let over = |child: &&Child| child.state.load(SeqCst) == ENDED && child.first.load(SeqCst) == 0;
-        let child = self.page.children().find(|child| over(child) && child.name.is(name));
-        child.into_iter().for_each(|child| child.state.store(FREE, SeqCst));
-        true
     }
 
     fn release(&mut self, name: &Name) -> bool {

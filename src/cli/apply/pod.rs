@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};
-use crate::supervisor::launch::{self, Choices, LaunchError};
+use crate::supervisor::launch::{self, Choices, LaunchError, Launched};
 use crate::supervisor::trace;
 
 /// How often the pod under a name may turn out to be another one before this gives up.
@@ -28,8 +28,18 @@ pub fn manifest(paths: &Paths, namespace: &str, name: &str) -> Result<Option<Pod
     }
 }
 
-/// Applies one pod; answers what became of it and the pod as published.
-pub fn apply(pod: &Pod, replace: bool, choices: &Choices, caller: &mut Caller<'_>) -> Result<(Outcome, Pod), Failure> {
+/// Applies one pod, which may have been set going already; answers what became of it and the pod as published.
+pub fn apply(
+    pod: &Pod,
+    begun: Option<Result<Launched, LaunchError>>,
+    replace: bool,
+    choices: &Choices,
+    caller: &mut Caller<'_>,
+) -> Result<(Outcome, Pod), Failure> {
+    if let Some(launched) = begun {
+        let launched = launched.map_err(|error| server("InternalError", error.to_string()))?;
+        return Ok((Outcome::Created, launched.pod));
+    }
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let mut replaced = false;
