@@ -1,11 +1,13 @@
 //! Carries out one action after the other.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::noise::Noise;
 use crate::script::Action;
 use crate::{complain, load, say, serve, show, system};
 
@@ -62,6 +64,19 @@ pub fn perform(action: Action) -> Result<Outcome, String> {
         }
         Action::Log(log) if log.count.is_some() => load::log(&log),
         Action::Log(log) => return background(move || load::log(&log)),
+        Action::Noise { bytes, seed, one_line, stdout, stderr } => {
+            let write = |stream: BorrowedFd<'_>, seed| {
+                // Not through the standard library's buffer, which waits for the ends of lines.
+                let stream = stream.try_clone_to_owned().map_err(|error| format!("could not open an output: {error}"));
+                let noise = Noise::new(seed, bytes, one_line);
+                stream.map(|stream| thread::spawn(move || load::write_all(noise, &mut File::from(stream))))
+            };
+            let out = stdout.then(|| write(std::io::stdout().as_fd(), seed)).transpose()?;
+            let err = stderr.then(|| write(std::io::stderr().as_fd(), seed.wrapping_add(1))).transpose()?;
+            for stream in [out, err].into_iter().flatten() {
+                let _ = stream.join();
+            }
+        }
         Action::Heartbeat { file, every, id } => {
             let heart = load::Heartbeat::open(&file, every, id)?;
             return background(move || heart.beat());

@@ -93,6 +93,15 @@ fn log_in_blocks(log: &Log, output: &mut dyn Write) {
     }
 }
 
+/// Writes all of it as fast as it is taken.
+pub fn write_all(pieces: impl Iterator<Item = Vec<u8>>, output: &mut File) {
+    for piece in pieces {
+        if output.write_all(&piece).is_err() {
+            std::process::exit(1);
+        }
+    }
+}
+
 /// Appends a line at each beat: who, which, when. Two instances at once, or a pause, can be seen afterwards.
 pub struct Heartbeat {
     file: File,

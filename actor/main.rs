@@ -9,6 +9,7 @@
 mod act;
 mod grpc;
 mod load;
+mod noise;
 mod script;
 mod serve;
 mod show;

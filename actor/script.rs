@@ -39,6 +39,13 @@ pub enum Action {
         orphans: bool,
     },
     Log(Log),
+    Noise {
+        bytes: u64,
+        seed: u64,
+        one_line: bool,
+        stdout: bool,
+        stderr: bool,
+    },
     Heartbeat {
         file: String,
         every: Duration,
@@ -232,6 +239,19 @@ fn action(words: &[String]) -> Result<Action, String> {
             binary: words.yes("binary")?,
             block: words.option("block").map_or(Ok(0), |block| size(block).map(|block| block as usize))?,
         }),
+        "noise" => {
+            let stream = words.option("stream");
+            if let Some(other) = stream.filter(|stream| !matches!(*stream, "stdout" | "stderr")) {
+                return Err(format!("stream={other}: expected stdout or stderr"));
+            }
+            Action::Noise {
+                bytes: size(words.next("a size")?)?,
+                seed: words.option("seed").map_or(Ok(1), number)?,
+                one_line: words.yes("line")?,
+                stdout: stream != Some("stderr"),
+                stderr: stream != Some("stdout"),
+            }
+        }
         "heartbeat" => Action::Heartbeat {
             file: words.next("a file")?.to_owned(),
             every: words.duration("every")?.unwrap_or(Duration::from_millis(100)),

@@ -1,6 +1,6 @@
 //! Long sweeps over real pods: the supervisor killed at every point of its protocols, killed at random many times, a
-//! thousand restarts after which nothing has piled up, and the waits of all rules up to the longest. An ordinary test run
-//! tries a sample; whole they are run by
+//! thousand restarts after which nothing has piled up, a gigabyte of output to the byte, and the waits of all rules up to the
+//! longest. An ordinary test run tries a sample; whole they are run by
 //!
 //! ```text
 //! PODLET_TEST_BUDGET=all cargo test --test soak -- --nocapture --test-threads=1
@@ -12,8 +12,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../actor/noise.rs"]
+mod actor_noise;
 #[path = "../common/mod.rs"]
 mod common;
+mod output;
 mod restarts;
 mod storm;
 mod sweep;
