@@ -5,10 +5,12 @@
 
 mod common;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use common::kills::{self, Part};
 use common::podlet::{Podlet, container, until};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -165,7 +167,7 @@ fn keeper_and_twin_are_killed_at_once_and_another_keeper_goes_on() {
     podlet.finish();
 }
 
-/// As [`telling_pod`], but nothing writes to its log without being asked to.
+/// As [`telling_pod`], but nothing writes to its log without being asked to: what a killed supervisor has in its hands is lost.
 fn quiet_pod(podlet: &Podlet, name: &str, policy: &str) -> String {
     telling_pod(podlet, name, policy).replace(", \",\", log, \"1000\", rate=1000/s, size=64", "")
 }
@@ -208,6 +210,41 @@ fn keeper_twin_and_supervisor_are_killed_and_apply_takes_up_what_runs() {
     until("another supervisor", || Part::Supervisor.pid(&uid).is_some_and(|other| other != pid));
     assert!(keeper_was_lost(&podlet.wait("web", both_run)).is_some_and(|text| text.contains("beat")));
     assert_one_instance(&podlet, "web");
+    podlet.finish();
+}
+
+/// A pipe whose reader has gone would end its writer.
+#[test]
+fn a_container_that_writes_waits_for_the_next_supervisor() {
+    let podlet = Podlet::new();
+    let manifest = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: loud, image: podlet.local/actor, args: [log, forever, rate=2000/s, size=1000]}
+";
+    podlet.apply(manifest);
+    let runs = |pod: &Value| container(pod, "loud")["state"]["running"].is_object();
+    let uid = kills::uid(&podlet.wait("web", runs));
+    let program = kills::program(&uid, "loud");
+    let log = kills::log_file(&podlet, "web", &uid, "loud", 0);
+    until("a line in its log", || !kills::written(&log).is_empty());
+    kills::kill_at_once(&uid, &[Part::Guard, Part::Keeper, Part::Supervisor]);
+    let is_full = || {
+        let pipe = std::fs::OpenOptions::new().write(true).open(format!("/proc/{program}/fd/1")).unwrap();
+        let mut polled = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut polled, PollTimeout::ZERO).unwrap() == 0
+    };
+    until("a full pipe", is_full);
+    let before = std::fs::metadata(&log).unwrap().len();
+    podlet.apply(manifest);
+    let pod = podlet.wait("web", runs);
+    assert_eq!(container(&pod, "loud")["restartCount"], 0);
+    assert_eq!(kills::program(&uid, "loud"), program);
+    until("further lines in its log", || std::fs::metadata(&log).unwrap().len() > before + 100_000);
     podlet.finish();
 }
 

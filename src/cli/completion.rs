@@ -128,7 +128,7 @@ impl Question {
             let choose: fn(&Typed, &str) -> Vec<String> = match name.as_str() {
                 "FILE" | "SOURCE" => return arg.value_hint(ValueHint::AnyPath),
                 "POD" if verb == "logs" => |typed, _| typed.pod_or_container(),
-                "POD" if verb == "exec" => |typed, _| typed.pod(),
+                "POD" if matches!(verb.as_str(), "exec" | "attach") => |typed, _| typed.pod(),
                 "POD" => |typed, _| typed.names(Kind::Pod),
                 "TYPE[/NAME]" | "TYPE/NAME" => Typed::objects,
                 "CONTAINER" => |typed, _| typed.containers(),

@@ -1,9 +1,6 @@
 //! `podlet exec`: a command in a running container. The client owns the pipes or the pty; the supervisor only starts the
 //! process and reports its code.
 
-mod session;
-mod terminal;
-
 use std::io::{self, IsTerminal};
 
 use clap::Args;
@@ -11,11 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::everywhere::Everywhere;
 use super::logs::choose;
+use super::session::{End, Peer, Raw, Session, Told};
 use super::{Caller, Failure, ask, resource};
 use crate::supervisor::client::ClientError;
-use crate::supervisor::exec_session::{self, ExecSession};
-use session::{End, Session};
-use terminal::Raw;
+use crate::supervisor::exec_session::{self, ExecSession, Step};
 
 /// The words of `exec`.
 #[derive(Args, Debug)]
@@ -132,4 +128,13 @@ fn session(pod: &Pod, container: &str, tty: bool, words: &Words, caller: &mut Ca
         None
     };
     session.run(running, raw.as_ref(), caller)
+}
+
+impl Peer for ExecSession {
+    fn step(&mut self) -> Result<Told, ClientError> {
+        Ok(match ExecSession::step(self)? {
+            Step::Started { .. } | Step::Resumed => Told::GoesOn(None),
+            Step::Ended(code) => Told::Ended(code, None),
+        })
+    }
 }

@@ -7,8 +7,8 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs, plan,
-    running, system, up, version, wait,
+    apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs,
+    plan, running, system, up, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -51,6 +51,8 @@ pub enum Verb {
     Logs(logs::Words),
     /// Run a command in a container.
     Exec(exec::Words),
+    /// See what a container writes as it comes, and type into it.
+    Attach(attach::Words),
     /// End pods and remove objects.
     Delete(delete::Words),
     /// Set pods going again after a reboot or a stop.

@@ -7,6 +7,7 @@
 
 mod apply;
 mod ask;
+mod attach;
 mod bug_report;
 mod caller;
 mod changes;
@@ -37,6 +38,7 @@ pub mod print;
 mod resource;
 mod running;
 mod select;
+mod session;
 mod signals;
 mod stored;
 mod supervise;
@@ -132,6 +134,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Describe(_)
     | Verb::Logs(_)
     | Verb::Exec(_)
+    | Verb::Attach(_)
     | Verb::Delete(_)
     | Verb::Events(_)
     | Verb::Wait(_)
@@ -149,6 +152,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Describe(words) => describe::run(&words, everywhere, caller),
         Verb::Logs(words) => logs::run(&words, everywhere, caller),
         Verb::Exec(words) => exec::run(&words, everywhere, caller),
+        Verb::Attach(words) => attach::run(&words, everywhere, caller),
         Verb::Delete(words) => delete::run(&words, everywhere, caller),
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),

@@ -11,7 +11,6 @@ use super::{Caller, Failure};
 
 /// Words of other programs for what podlet has under kubectl's word.
 const HABITS: &[(&str, &str)] = &[
-    ("attach", "podlet logs -f POD (attach comes later)"),
     ("create", "podlet apply FILE"),
     ("cat", "podlet get pod POD -o yaml"),
     ("build", "podlet image import DIRECTORY (podlet builds no images)"),

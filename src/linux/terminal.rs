@@ -1,13 +1,16 @@
-//! Terminals for `exec -t`, ioctl_tty(2): made in the container's own devpts, so that programs in it find theirs by name
-//! (ttyname(3), tmux, `tty`), and as large as the caller's.
+//! Terminals, ioctl_tty(2), of containers with `tty: true` and for `exec -t`: made in the container's own devpts, so that
+//! programs in it find theirs by name (ttyname(3), tmux, `tty`), and as large as the caller's.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
+use nix::fcntl::OFlag;
 use nix::pty::Winsize;
 use nix::sys::statfs::fstatfs;
+
+use super::syscall::{MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, fsconfig_string, fsmount, fsopen};
 
 /// `DEVPTS_SUPER_MAGIC` of statfs(2).
 const DEVPTS: i64 = 0x1cd1;
@@ -19,6 +22,21 @@ pub struct Pair {
     pub master: OwnedFd,
     /// For the program.
     pub slave: OwnedFd,
+}
+
+/// Terminals of a container's own: a devpts that is attached nowhere yet, for its plan, and the first terminal of it.
+pub fn make_own() -> io::Result<(OwnedFd, Pair)> {
+    let context = fsopen(c"devpts")?;
+    // What mount(8) shows as the device.
+    fsconfig_string(context.as_fd(), c"source", c"devpts")?;
+    for (key, value) in [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")] {
+        fsconfig_string(context.as_fd(), key, value)?;
+    }
+    let mount = fsmount(context.as_fd(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)?;
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = File::from(nix::fcntl::openat(&mount, c"ptmx", flags, nix::sys::stat::Mode::empty())?);
+    let slave = slave_of(&master)?;
+    Ok((mount, Pair { master: master.into(), slave }))
 }
 
 /// A terminal among those of the container whose first process this is.

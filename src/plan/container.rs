@@ -69,6 +69,8 @@ pub struct Inputs {
     pub working_directory: String,
     /// `RLIMIT_NOFILE` soft and hard.
     pub open_files: Option<(u64, u64)>,
+    /// `tty: true`: its terminals were made beforehand, and the first of them is the program's.
+    pub terminal: bool,
     /// Which of 0, 1, 2 are podlet's pipes or a pty, to be given to the user.
     pub own_stdio: Vec<u32>,
     /// Credentials.
@@ -102,12 +104,18 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
+/// The devpts that a container's terminal is of, among what is handed over.
+const TERMINALS: &str = "terminals";
+
 /// Compiles the plan.
 pub fn plan(inputs: Inputs) -> Plan {
     let mut steps = Vec::new();
     let mut descriptors = Vec::new();
     let into_cgroup = join_cgroups(&inputs.cgroups, "the container", &mut steps, &mut descriptors);
     descriptors.push(Held { name: "rootfs".into(), about: inputs.root_about.clone() });
+    if inputs.terminal {
+        descriptors.push(Held { name: TERMINALS.into(), about: "devpts of the container's own, detached".into() });
+    }
     descriptors.push(Held { name: "sandbox".into(), about: "pidfd of the pod's pause process".into() });
     steps.push(Step::SetOomScore { score: inputs.oom_score });
     steps.push(Step::SetUndumpable);
@@ -254,7 +262,19 @@ fn kernel_file_systems(inputs: &Inputs, steps: &mut Vec<Step>) {
     }
     let terminals = MountFlags { nosuid: true, noexec: true, ..MountFlags::default() };
     if !replaced(inputs, "/dev/pts") {
-        steps.push(mount("devpts", "/dev/pts", terminals, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+        steps.push(if inputs.terminal {
+            Step::Attach {
+                tree: Descriptor::new(TERMINALS),
+                target: "/dev/pts".into(),
+                missing: Vec::new(),
+                shape: Shape::Directory,
+            }
+        } else {
+            mount("devpts", "/dev/pts", terminals, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+        });
+        if inputs.terminal && !replaced(inputs, CONSOLE) {
+            steps.extend(console());
+        }
     }
     if !replaced(inputs, "/dev/mqueue") {
         steps.push(mount("mqueue", "/dev/mqueue", MountFlags::KERNEL, ""));
@@ -269,6 +289,18 @@ fn kernel_file_systems(inputs: &Inputs, steps: &mut Vec<Step>) {
     for path in inputs.read_only.iter().filter(|path| kept(path)) {
         steps.push(Step::SetReadOnly { path: path.clone(), mounted: false });
     }
+}
+
+/// What a program finds its terminal by that knows of no other.
+const CONSOLE: &str = "/dev/console";
+
+/// The terminal again, by that name; it is the first of its devpts.
+fn console() -> [Step; 2] {
+    let tree = Descriptor::new("console");
+    [
+        Step::OpenTree { source: "/dev/pts/0".into(), recursive: false, bind: tree.clone() },
+        Step::Attach { tree, target: CONSOLE.into(), missing: vec![CONSOLE.into()], shape: Shape::File },
+    ]
 }
 
 /// Where kernel file systems are.

@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::log::Held;
+use super::log::{Held, Outputs};
 use super::reports::End;
 use super::run::{Supervisor, watch_process};
 use super::{clock, launch};
@@ -169,7 +169,7 @@ impl Supervisor {
         process::still_alive(pidfd)?;
         let pod = self.pod();
         let path = self.world.paths().container_log(&self.world.logs(&pod), container, attempt);
-        let held = Held::onward(pipes, cut_to_whole_lines(&path)?)?;
+        let held = Held::onward(Outputs { pipes, terminal: None }, cut_to_whole_lines(&path)?)?;
         self.hold_log(container, attempt, &held)?;
         self.open_log(container, attempt, held)?;
         Ok(())

@@ -5,8 +5,9 @@
 //! leaves what one leaves that is killed in the middle of a start.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -16,12 +17,14 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
+use super::log::Outputs;
 use super::run::Supervisor;
 use super::world::World;
 use crate::image::Image;
 use crate::linux::cgroup::Layout;
-use crate::linux::container::{self, PodContext, Prepared, RootFs, StartFailure};
+use crate::linux::container::{self, PodContext, Prepared, RootFs, StartFailure, Stdio};
 use crate::linux::machine::Machine;
+use crate::linux::terminal::{self, Pair};
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::StartStage;
 
@@ -32,8 +35,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Ready {
     /// For the keeper; it has not joined the sandbox yet.
     pub prepared: Prepared,
-    /// The reading ends of standard output and error.
-    pub pipes: [OwnedFd; 2],
+    /// Where its output comes from.
+    pub outputs: Outputs,
 }
 
 /// One that was made.
@@ -192,7 +195,7 @@ fn make_all(
     }
 }
 
-/// A container instance with its log pipes and, unless it has another, `/dev/null` to read from.
+/// A container instance with its log pipes or its terminal and, unless it has another, `/dev/null` to read from.
 pub(super) fn make_ready(
     context: &PodContext<'_>,
     spec: &Container,
@@ -202,14 +205,30 @@ pub(super) fn make_ready(
     root: impl FnOnce() -> Result<RootFs, StartFailure>,
 ) -> Result<Ready, StartFailure> {
     let system = |what: &str, error: io::Error| failure(format!("could not {what}: {error}"));
-    let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|errno| system("make a log pipe", errno.into()));
+    container::prepare_files(context)?;
+    let prepare = |stdio| container::prepare_instance(context, spec, attempt, image, root, stdio);
+    if spec.tty == Some(true) {
+        let (terminals, Pair { master, slave }) =
+            terminal::make_own().map_err(|error| system("make a terminal", error))?;
+        let outputs = Outputs::of_terminal(master).map_err(|error| system("make a log pipe", error))?;
+        let ends = [slave.as_fd(), slave.as_fd(), slave.as_fd()];
+        return Ok(Ready { prepared: prepare(Stdio { ends, terminals: Some(terminals.as_fd()) })?, outputs });
+    }
+    let pipe = || log_pipe().map_err(|error| system("make a log pipe", error));
     let ((out, out_writer), (err, err_writer)) = (pipe()?, pipe()?);
-    let null = || std::fs::File::open("/dev/null").map(OwnedFd::from);
+    let null = || File::open("/dev/null").map(OwnedFd::from);
     let stdin = stdin.map_or_else(null, Ok).map_err(|error| system("make stdin", error))?;
     let stdio = [stdin.as_fd(), out_writer.as_fd(), err_writer.as_fd()];
-    container::prepare_files(context)?;
-    let prepared = container::prepare_instance(context, spec, attempt, image, root, stdio)?;
-    Ok(Ready { prepared, pipes: [out, err] })
+    Ok(Ready { prepared: prepare(stdio.into())?, outputs: Outputs { pipes: [out, err], terminal: None } })
+}
+
+/// A pipe: podlet's end and the container's. The container's could be read from as well, so the pipe has a reader for as long as
+/// it has a writer: should all of podlet's processes in a pod be killed, a container that writes waits for the next ones, and is
+/// not ended by SIGPIPE. The pipe's end is seen as ever, when the last writer has gone.
+fn log_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, _writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let both = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", reader.as_raw_fd()))?;
+    Ok((reader, both.into()))
 }
 
 fn failure(message: String) -> StartFailure {

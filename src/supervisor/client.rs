@@ -1,6 +1,7 @@
 //! The command line's side of a pod's control socket. Blocking: a client waits for its answers and does nothing else.
 //! The messages are those of [`super::control`].
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -10,11 +11,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
 };
 use nix::sys::stat::Mode;
 
 use super::control::{Answer, Hello, MAXIMUM_PACKET, Request, VERSION};
+use crate::linux::descriptors;
 use crate::paths::Paths;
 
 /// A connection to one pod's supervisor.
@@ -22,6 +24,8 @@ use crate::paths::Paths;
 pub struct Client {
     socket: OwnedFd,
     server: Hello,
+    /// What came along with answers and was not taken yet.
+    descriptors: RefCell<Vec<OwnedFd>>,
 }
 
 /// Why the supervisor was not asked or did not answer.
@@ -86,11 +90,20 @@ impl Client {
             Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(ClientError::NotRunning),
             Err(errno) => return Err(errno.into()),
         }
-        let mut client = Client { socket, server: Hello { version: VERSION, program: String::new() } };
+        let mut client = Client {
+            socket,
+            server: Hello { version: VERSION, program: String::new() },
+            descriptors: RefCell::default(),
+        };
         client.send_packet(&serde_json::to_vec(&Hello::ours()).map_err(io::Error::from)?, &[])?;
         let packet = client.receive_packet(Some(PATIENCE))?;
         client.server = serde_json::from_slice(&packet).map_err(|error| client.unexpected(error.to_string()))?;
         Ok(client)
+    }
+
+    /// What came along with the last answer.
+    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
+        self.descriptors.borrow_mut().pop()
     }
 
     /// What the supervisor said of itself.
@@ -182,16 +195,27 @@ impl Client {
         }
         let mut buffer = vec![0; MAXIMUM_PACKET];
         loop {
-            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            match descriptors::receive(self.socket.as_fd(), &mut buffer) {
                 // A packet of no bytes and the end of the connection look alike (recv(2)); nobody sends empty packets.
-                Ok(0) => return Err(ClientError::HungUp),
-                Ok(length) => {
-                    buffer.truncate(length);
+                Ok(packet) if packet.length == 0 => return Err(ClientError::HungUp),
+                Ok(packet) => {
+                    buffer.truncate(packet.length);
+                    *self.descriptors.borrow_mut() = packet.descriptors;
                     return Ok(buffer);
                 }
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_packet()?,
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(errno) => return Err(errno.into()),
+                    None => return Err(error.into()),
+                },
             }
+        }
+    }
+
+    fn wait_for_packet(&self) -> Result<(), ClientError> {
+        match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 

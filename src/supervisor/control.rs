@@ -86,11 +86,33 @@ pub enum Request {
         /// Which container.
         container: String,
     },
+    /// To be shown what a running container writes, as it comes; the writing ends of two pipes, for stdout and stderr, come with
+    /// the packet. Answers: `Attached`, then `AttachEnded`.
+    Attach {
+        /// Which container.
+        container: String,
+        /// To be given its standard input, too.
+        stdin: bool,
+        /// Goes on with an attachment whose supervisor has died.
+        #[serde(default)]
+        resume: Option<Resume>,
+    },
+    /// What this connection's client had for the standard input of its container has ended. No answer.
+    CloseStdin,
     /// Ends the exec of this connection (the client is going away) with a signal.
     ExecSignal {
         /// Its number.
         signal: i32,
     },
+}
+
+/// Where an attachment stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The instance.
+    pub attempt: u32,
+    /// How many bytes of its stdout and stderr came before what is still to be shown.
+    pub positions: [u64; 2],
 }
 
 /// A kind of object that a pod's volumes may show.
@@ -136,6 +158,18 @@ pub enum Answer {
         /// Its exit code, 128 + n by signal n.
         code: i32,
     },
+    /// The client is shown what comes.
+    Attached {
+        /// The instance.
+        attempt: u32,
+        /// How many bytes of its stdout and stderr came before.
+        positions: [u64; 2],
+        /// The writing end of its stdin, or the master of its terminal, comes with the packet. It has none if it was asked for and
+        /// does not.
+        stdin: bool,
+    },
+    /// The container has ended, and all that it wrote was shown.
+    AttachEnded,
     /// The pod object is gone.
     Removed,
     /// A part of a longer answer; join `text` of all parts up to the one with `last`.
@@ -157,6 +191,8 @@ impl Answer {
             Answer::Process { .. } => "process",
             Answer::ExecStarted { .. } => "execStarted",
             Answer::ExecEnded { .. } => "execEnded",
+            Answer::Attached { .. } => "attached",
+            Answer::AttachEnded => "attachEnded",
             Answer::Removed => "removed",
             Answer::Part { .. } => "part",
         }

@@ -48,6 +48,8 @@ pub fn log_tag(container: &str, attempt: u32, what: &str) -> String {
 
 /// The parts, each held under its own tag.
 const LOG_PARTS: [&str; 5] = ["record", "stdout", "stderr", "stdout-staging", "stderr-staging"];
+/// Of a container with a terminal, its master.
+pub const TERMINAL_PART: &str = "terminal";
 
 /// The instance whose log this tag is the record of.
 pub fn log_of_tag(tag: &str) -> Option<(String, u32)> {
@@ -162,7 +164,7 @@ impl Supervisor {
         let sandbox = self.state.sandbox.as_ref().map(|running| running.id.clone());
         let sandbox = sandbox.ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
         let system = |what: &str, error: io::Error| create(format!("could not {what}: {error}"));
-        let Ready { mut prepared, pipes } = match self.take_ahead(&sandbox, name, attempt, &pod, &image) {
+        let Ready { mut prepared, outputs } = match self.take_ahead(&sandbox, name, attempt, &pod, &image) {
             Some(ready) => ready,
             None => {
                 let stdin = self.stdin(name, attempt, spec).map_err(|e| system("make stdin", e))?;
@@ -173,7 +175,7 @@ impl Supervisor {
         };
         let pause = self.processes.get(&sandbox.0).ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
         prepared.join(pause.as_fd()).map_err(|e| system("have the sandbox's namespaces joined", e))?;
-        let held = Held::new(pipes).map_err(|e| system("make a log", e))?;
+        let held = Held::new(outputs).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
         self.open_log(name, attempt, held).map_err(|e| system("copy its output into a log", e))?;
         if let Some(environment) = prepared.environment.take() {
@@ -197,7 +199,8 @@ impl Supervisor {
 
     /// With `stdin: true`: a pipe that stays open for as long as the container runs.
     fn stdin(&mut self, name: &str, attempt: u32, spec: &Container) -> io::Result<Option<OwnedFd>> {
-        if spec.stdin != Some(true) {
+        // A terminal is both.
+        if spec.stdin != Some(true) || spec.tty == Some(true) {
             return Ok(None);
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
@@ -206,10 +209,13 @@ impl Supervisor {
     }
 
     pub(super) fn hold_log(&self, name: &str, attempt: u32, held: &Held) -> io::Result<()> {
-        let [out, err] = &held.pipes;
+        let [out, err] = &held.outputs.pipes;
         let [out_staging, err_staging] = &held.staging;
         for (what, descriptor) in LOG_PARTS.into_iter().zip([&held.record, out, err, out_staging, err_staging]) {
             self.keeper.hold(&log_tag(name, attempt, what), descriptor.as_fd())?;
+        }
+        if let Some(terminal) = &held.outputs.terminal {
+            self.keeper.hold(&log_tag(name, attempt, TERMINAL_PART), terminal.as_fd())?;
         }
         Ok(())
     }
@@ -234,8 +240,9 @@ impl Supervisor {
 
     /// Everything of an instance's log is written, or nothing will come: the keeper need not hold it any more.
     pub(super) fn let_go_of_log(&mut self, name: &str, attempt: u32) {
+        self.end_attachments(name, attempt);
         if self.logs.remove(&(name.to_owned(), attempt)).is_some() {
-            for what in LOG_PARTS {
+            for what in LOG_PARTS.into_iter().chain([TERMINAL_PART]) {
                 let _ = self.keeper.release(&log_tag(name, attempt, what));
             }
         }
@@ -342,6 +349,9 @@ impl Supervisor {
                 let fact = Fact::LogLost { container: name.clone(), lost: unwritten, message };
                 self.tell(fact, clock::now(), None, None).await;
             }
+            if let Some(log) = self.logs.get(&(name.clone(), attempt)) {
+                log.say_last_words().await;
+            }
             self.let_go_of_log(&name, attempt);
         }
         self.remains.clear();
@@ -438,7 +448,8 @@ pub fn environment_of_tag(tag: &str) -> Option<(String, u32)> {
     Some((container.to_owned(), attempt.parse().ok()?))
 }
 
-fn stdin_tag(container: &str, attempt: u32) -> String {
+/// The tag of the writing end of an instance's standard input.
+pub fn stdin_tag(container: &str, attempt: u32) -> String {
     format!("stdin/{container}/{attempt}")
 }
 

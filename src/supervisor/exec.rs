@@ -121,7 +121,7 @@ impl Supervisor {
         container::prepare_exec(&context, spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
     }
 
-    fn running_container(&self, name: &str) -> Result<(u32, Rc<OwnedFd>), String> {
+    pub(super) fn running_container(&self, name: &str) -> Result<(u32, Rc<OwnedFd>), String> {
         // The kubelet's words for one of which nothing runs.
         let found = self.state.containers.get(name);
         let found = found.and_then(|running| Some((running.attempt, self.first_process(name, running.attempt)?)));

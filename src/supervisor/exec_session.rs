@@ -17,7 +17,7 @@ use super::control::{Answer, Request};
 use crate::paths::Paths;
 
 /// How long a successor may take to answer; it waits as long for us.
-const RETURN: Duration = Duration::from_secs(10);
+pub(super) const RETURN: Duration = Duration::from_secs(10);
 
 /// What became of an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

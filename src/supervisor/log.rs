@@ -18,28 +18,41 @@
 //! seconds at most. Then the supervisor drops what comes and counts it ([`Books::drop_waiting`]), and the log says so, at
 //! the place, once it can be written again.
 //!
+//! Clients that watch it live ([`attached`]) are given the same bytes.
+//!
 //! Three parts, by what may touch them: [`record`] is R; [`books`] is all that never waits, shared under a lock by the log's
 //! thread and the supervisor; [`file`] is the disk, the thread's alone. The thread is in [`super::streams`].
 
+mod attached;
 mod books;
 mod file;
+mod held;
 mod record;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-pub use books::{Books, Held};
+pub use attached::Attached;
+pub use books::Books;
 pub use file::Rotation;
+pub use held::{Held, Outputs};
 
 use self::file::LogFile;
+use self::record::Slot;
 use super::clock;
 use super::cri::{self, Stream};
 use super::fault::{self, Point};
 use crate::pod::time::WallTime;
 
-/// Formatted records are written in pieces of about this size: short lines grow manifold, and caches are small.
-const WRITE: usize = 64 * 1024;
+/// Formatted records are written in pieces that end at multiples of this in the file: short lines grow manifold, and caches
+/// are small.
+const PIECE: usize = 64 * 1024;
+
+/// How long clients have to come back after their supervisor's death.
+const RETURN: Duration = Duration::from_secs(5);
 
 /// [`Books`] of one log, as two threads have them.
 pub type SharedBooks = Arc<Mutex<Books>>;
@@ -64,6 +77,11 @@ pub fn lock(books: &SharedBooks) -> MutexGuard<'_, Books> {
 pub struct ContainerLog {
     books: SharedBooks,
     file: LogFile,
+    attached: Vec<Attached>,
+    /// The container has ended: nobody who watches holds it back.
+    let_go: bool,
+    /// A predecessor's clients have so long to come back before more is taken of the streams.
+    awaited: Option<Instant>,
     /// Memory for a batch and for its records, kept from one to the next.
     spare: (Vec<u8>, Vec<u8>),
 }
@@ -72,11 +90,13 @@ impl ContainerLog {
     /// Opens the log file (`<directory>/<name>`; both are made when missing) and finishes what a killed predecessor left.
     pub fn open(books: SharedBooks, directory: &Path, name: &str, rotation: Rotation) -> io::Result<ContainerLog> {
         let file = LogFile::open(directory, name, rotation)?;
-        let mut log = ContainerLog { books, file, spare: Default::default() };
-        let stamp = log.books().slot().stamp;
+        let spare = Default::default();
+        let mut log = ContainerLog { books, file, attached: Vec::new(), let_go: false, awaited: None, spare };
+        let Slot { stamp, attached, .. } = log.books().slot();
         if stamp != 0 {
             log.finish_rotation(stamp)?;
         }
+        log.awaited = (attached > 0).then(|| Instant::now() + RETURN);
         Ok(log)
     }
 
@@ -93,9 +113,70 @@ impl ContainerLog {
             let stamp = self.books().begin_rotation()?;
             self.finish_rotation(stamp)?;
         }
+        if self.is_held_back(which) {
+            return Ok(Pumped::Idle);
+        }
         let pumped = self.books().take(which)?;
+        let books = lock(&self.books);
+        for attached in &mut self.attached {
+            attached.show(which, &books)?;
+        }
+        drop(books);
         self.finish_batches()?;
         Ok(pumped)
+    }
+
+    /// A client that is given what is here of what it has not seen, and what comes.
+    pub fn attach(&mut self, mut attached: Attached) -> io::Result<()> {
+        for which in Stream::BOTH {
+            attached.show(which, &self.books())?;
+        }
+        self.attached.push(attached);
+        let mut books = lock(&self.books);
+        if self.attached.len() as u64 >= books.slot().attached {
+            self.awaited = None;
+            books.set_attached(self.attached.len())?;
+        }
+        Ok(())
+    }
+
+    /// How much longer clients of a predecessor are waited for.
+    pub fn awaits(&self) -> Option<Duration> {
+        let left = self.awaited?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Whether clients have all that came, or have had their time.
+    pub fn is_shown(&mut self) -> bool {
+        Stream::BOTH.into_iter().filter(|which| self.flush(*which)).count() == 0 && self.awaits().is_none()
+    }
+
+    /// The client of this connection is given nothing any more.
+    pub fn detach(&mut self, connection: u64) {
+        self.attached.retain(|attached| attached.connection != connection);
+        if let Err(error) = self.books().set_attached(self.attached.len()) {
+            tracing::error!("a client that has gone may be waited for: {error}");
+        }
+    }
+
+    /// Whether a client must read before more is taken of a stream.
+    fn is_held_back(&mut self, which: Stream) -> bool {
+        (self.flush(which) || self.awaits().is_some()) && !self.let_go
+    }
+
+    /// Gives clients what waits for them; whether some still waits.
+    pub fn flush(&mut self, which: Stream) -> bool {
+        self.attached.iter_mut().filter_map(|attached| attached.flush(which).then_some(())).count() > 0
+    }
+
+    /// The pipes of clients that must read before more is taken of a stream.
+    pub fn waits_for(&self, which: Stream) -> Vec<BorrowedFd<'_>> {
+        self.attached.iter().filter_map(|attached| attached.waits_for(which)).collect()
+    }
+
+    /// The container has ended: what it has left is taken, whoever reads it.
+    pub fn let_go(&mut self) {
+        self.let_go = true;
     }
 
     /// Steps 3 and 4, for whichever stream has a batch in flight. The lock is not held while the disk is written to.
@@ -112,26 +193,30 @@ impl ContainerLog {
             };
             fault::at(Point::Batched);
             let time = clock::rfc3339_nanoseconds(WallTime(batch.time));
-            let mut used = 0;
+            let (mut used, mut gap) = (0, gap_records(&time, &batch));
+            output.clear();
             loop {
-                output.clear();
+                // A file's memory comes in large blocks where a write fills them, and each is touched once.
+                let piece = PIECE - usize::try_from(offset % PIECE as u64).unwrap_or(0);
                 let left = batch.bytes.get(used..).unwrap_or_default();
-                let taken = cri::format(&time, batch.which, left, batch.rest, WRITE, &mut output);
-                if taken == 0 {
-                    break;
+                used += cri::format(&time, batch.which, left, batch.rest, piece, &mut output);
+                if used == batch.bytes.len() {
+                    output.append(&mut gap);
                 }
-                self.file.write(&output, offset)?;
-                offset += output.len() as u64;
-                used += taken;
-            }
-            if batch.dropped > 0 {
-                output.clear();
-                gap_records(&time, &batch, &mut output);
-                self.file.write(&output, offset)?;
-                offset += output.len() as u64;
+                let Some(bytes) = output.get(..piece.min(output.len())).filter(|bytes| !bytes.is_empty()) else {
+                    break;
+                };
+                self.file.write(bytes, offset)?;
+                offset += bytes.len() as u64;
+                let written = bytes.len();
+                output.drain(..written);
             }
             fault::at(Point::Written);
             self.books().finish_batch(&batch, offset, used)?;
+            if batch.dropped > 0 {
+                let position = self.books().line_begins(batch.which);
+                self.attached.iter_mut().for_each(|attached| attached.skip(batch.which, position));
+            }
             self.spare = (batch.bytes, output);
         }
     }
@@ -154,16 +239,20 @@ impl ContainerLog {
     }
 }
 
-/// What the log says where bytes are missing. It depends on the batch alone: written again it is the same.
-fn gap_records(time: &str, batch: &books::Batch, output: &mut Vec<u8>) {
-    // A line that was cut is ended here, or the next record would be read as its rest.
-    let cut = batch.bytes.last().is_some_and(|byte| *byte != b'\n');
-    let lines = format!(
-        "{}podlet: {} bytes are missing here: the log's disk was full or did not answer\n",
-        if cut { "\n" } else { "" },
-        batch.dropped
-    );
-    cri::format(time, batch.which, lines.as_bytes(), cri::Rest::MayFollow, usize::MAX, output);
+/// What the log says where bytes are missing, if any are. It depends on the batch alone: written again it is the same.
+fn gap_records(time: &str, batch: &books::Batch) -> Vec<u8> {
+    let mut records = Vec::new();
+    if batch.dropped > 0 {
+        // A line that was cut is ended here, or the next record would be read as its rest.
+        let cut = batch.bytes.last().is_some_and(|byte| *byte != b'\n');
+        let lines = format!(
+            "{}podlet: {} bytes are missing here: the log's disk was full or did not answer\n",
+            if cut { "\n" } else { "" },
+            batch.dropped
+        );
+        cri::format(time, batch.which, lines.as_bytes(), cri::Rest::MayFollow, usize::MAX, &mut records);
+    }
+    records
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -29,7 +29,8 @@ fn copy_until_both_streams_end() {
     let directory = PathBuf::from(words.next().unwrap());
     let mut owned = descriptors.into_iter().map(|number| inherited(number).unwrap());
     let mut next = || owned.next().unwrap();
-    let held = Held { pipes: [next(), next()], staging: [next(), next()], record: next() };
+    let outputs = Outputs { pipes: [next(), next()], terminal: None };
+    let held = Held { outputs, staging: [next(), next()], record: next() };
     let mut log = open_log(held, &directory, "0.log", Rotation { size, files: usize::MAX });
     while !log.ended() {
         for which in Stream::BOTH {
@@ -47,7 +48,10 @@ fn open_log(held: Held, directory: &Path, name: &str, rotation: Rotation) -> Con
 /// As the keeper hands them to the next supervisor.
 fn again(held: &Held) -> Held {
     Held {
-        pipes: [held.pipes[0].try_clone().unwrap(), held.pipes[1].try_clone().unwrap()],
+        outputs: Outputs {
+            pipes: held.outputs.pipes.each_ref().map(|pipe| pipe.try_clone().unwrap()),
+            terminal: held.outputs.terminal.as_ref().map(|master| master.try_clone().unwrap()),
+        },
         staging: [held.staging[0].try_clone().unwrap(), held.staging[1].try_clone().unwrap()],
         record: held.record.try_clone().unwrap(),
     }
@@ -60,7 +64,7 @@ fn full() -> File {
 
 /// One copying process over the held descriptors.
 fn start(held: &Held, size: u64, directory: &Path) -> std::process::Child {
-    let all = [&held.pipes[0], &held.pipes[1], &held.staging[0], &held.staging[1], &held.record];
+    let all = [&held.outputs.pipes[0], &held.outputs.pipes[1], &held.staging[0], &held.staging[1], &held.record];
     for descriptor in all {
         fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     }
@@ -126,10 +130,10 @@ fn read_back(directory: &Path) -> [Vec<u8>; 2] {
     streams
 }
 
-fn pipes() -> ([OwnedFd; 2], [File; 2]) {
+fn pipes() -> (Outputs, [File; 2]) {
     let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    ([out, err], [File::from(out_writer), File::from(err_writer)])
+    (Outputs { pipes: [out, err], terminal: None }, [File::from(out_writer), File::from(err_writer)])
 }
 
 fn assert_same(got: &[u8], expected: &[u8], what: &str) {
@@ -198,7 +202,7 @@ fn a_busy_stream_gets_a_larger_pipe_and_a_quiet_one_gives_its_memory_back() {
     let (readers, [mut out, err]) = pipes();
     let held = Held::new(readers).unwrap();
     let mut log = open_log(again(&held), &directory, "0.log", Rotation { size: u64::MAX, files: 5 });
-    let capacity = || fcntl(&held.pipes[0], FcntlArg::F_GETPIPE_SZ).unwrap();
+    let capacity = || fcntl(&held.outputs.pipes[0], FcntlArg::F_GETPIPE_SZ).unwrap();
     let memory = || File::from(held.staging[0].try_clone().unwrap()).metadata().unwrap().blocks() * 512;
     let usual = capacity();
     let line = format!("{}\n", "x".repeat(1023));

@@ -7,11 +7,13 @@
 
 mod adopt;
 mod ahead;
+mod attach;
+pub mod attach_session;
 pub mod client;
 pub mod clock;
 pub mod control;
 pub mod cri;
-mod diagnostics;
+pub mod diagnostics;
 mod effects;
 mod exec;
 pub mod exec_session;

@@ -20,7 +20,7 @@ use super::files::{self, Durability};
 use super::journal::{self, Journal, Tail};
 use super::kept::{self, Claim};
 use super::launch::Orders;
-use super::log::Held;
+use super::log::{Held, Outputs};
 use super::poison::Poisons;
 use super::publish::Publication;
 use super::run::{Happening, Starting, Supervisor, watch_signals};
@@ -29,7 +29,7 @@ use super::sleep::{self, Habit};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
-use super::{clock, exec};
+use super::{clock, diagnostics, exec};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
@@ -88,6 +88,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         remains: Vec::new(),
         connections: Connections::default(),
         execs: HashMap::new(),
+        attachments: HashMap::new(),
         happenings,
         // Who sleeps has published all.
         changed: slept.is_none(),
@@ -388,8 +389,7 @@ impl Supervisor {
     /// Puts the last segment and the supervisor's log where the older ones are: the run directory is about to go.
     pub(super) fn keep_history(&self) {
         let (paths, uid) = (self.world.paths(), self.world.uid());
-        let kept = files::private_directory(&paths.history(uid))
-            .and_then(|()| std::fs::copy(paths.supervisor_log(uid), paths.kept_supervisor_log(uid)));
+        let kept = files::private_directory(&paths.history(uid)).and_then(|()| diagnostics::keep(paths, uid));
         if let Err(error) = kept {
             tracing::warn!("could not keep the supervisor's log: {error}");
         }
@@ -452,7 +452,8 @@ impl Supervisor {
             let parts =
                 (take("record"), take("stdout"), take("stderr"), take("stdout-staging"), take("stderr-staging"));
             if let (Some(record), Some(out), Some(err), Some(stage_out), Some(stage_err)) = parts {
-                let log = Held { pipes: [out, err], staging: [stage_out, stage_err], record };
+                let outputs = Outputs { pipes: [out, err], terminal: take(super::effects::TERMINAL_PART) };
+                let log = Held { outputs, staging: [stage_out, stage_err], record };
                 if let Err(error) = self.open_log(&container, attempt, log) {
                     tracing::error!(container, "its log is not written any more: {error}");
                 }

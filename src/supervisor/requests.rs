@@ -50,6 +50,10 @@ impl Supervisor {
             }
             Request::Process { container } => self.tell_process(connection, &container),
             Request::ExecResume { id } => self.resume_exec(connection, &id),
+            Request::Attach { container, stdin, resume } => {
+                self.attach(connection, (&container, stdin), resume, descriptors);
+            }
+            Request::CloseStdin => self.close_stdin(connection),
             Request::ExecSignal { signal } => self.signal_exec(connection, signal),
             #[allow(unreachable_patterns)]
             other => self.connections.answer(connection, &server::unknown(&other)),
@@ -103,5 +107,6 @@ impl Supervisor {
     pub(super) fn hang_up(&mut self, connection: u64) {
         self.connections.close(connection);
         self.end_exec(connection);
+        self.detach(connection);
     }
 }

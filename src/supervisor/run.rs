@@ -15,6 +15,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ahead::Ahead;
+use super::attach::Attachment;
 use super::control::Request;
 use super::exec::{Exec, HungUp};
 use super::fault::{self, Point};
@@ -73,6 +74,13 @@ pub enum Happening {
         container: String,
         /// So many bytes were dropped, if it came to that.
         dropped: Option<u64>,
+    },
+    /// A client is shown what a container writes, from these positions of stdout and stderr on.
+    Attached {
+        /// Which client.
+        connection: u64,
+        /// Where.
+        positions: [u64; 2],
     },
     /// A client has connected.
     Connected(OwnedFd),
@@ -158,6 +166,8 @@ pub struct Supervisor {
     pub(super) connections: Connections,
     /// By the id of its spawn.
     pub(super) execs: HashMap<String, Exec>,
+    /// Clients that are shown what a container writes, by their connection.
+    pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
     /// The machine was told something since those who watch were told.
     pub(super) changed: bool,
@@ -334,6 +344,7 @@ impl Supervisor {
                     self.tell(Fact::LogResumed { container, dropped: bytes }, clock::now(), None, None).await;
                 }
             }
+            Happening::Attached { connection, positions } => self.attached(connection, positions),
             Happening::Connected(socket) => self.connections.accept(socket, &self.happenings),
             Happening::Requested { connection, request, descriptors } => {
                 self.answer(connection, request, descriptors).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{MsgFlags, SockFlag, accept4, getsockopt, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockFlag, accept4, getsockopt, sendmsg};
 use nix::unistd::geteuid;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{Sender, UnboundedSender, channel};
@@ -26,9 +26,16 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// Connections at once; more wait in the socket's backlog.
 const MAXIMUM_CONNECTIONS: usize = 256;
 
+/// What goes to a client together.
+struct Outgoing {
+    packets: Rc<Vec<Vec<u8>>>,
+    /// Comes along with the first.
+    descriptor: Option<OwnedFd>,
+}
+
 /// One client.
 struct Connection {
-    answers: Sender<Rc<Vec<Vec<u8>>>>,
+    answers: Sender<Outgoing>,
     watches: bool,
     reader: tokio::task::AbortHandle,
     writer: tokio::task::JoinHandle<()>,
@@ -91,19 +98,24 @@ impl Connections {
         let reader = tokio::task::spawn_local(read(number, socket, happenings.clone())).abort_handle();
         self.open.insert(number, Connection { answers, watches: false, reader, writer });
         if let Ok(hello) = serde_json::to_vec(&Hello::ours()) {
-            self.send(number, Rc::new(vec![hello]));
+            self.send(number, Outgoing { packets: Rc::new(vec![hello]), descriptor: None });
         }
     }
 
     /// Answers one client.
     pub fn answer(&mut self, number: u64, answer: &Answer) {
+        self.answer_with(number, answer, None);
+    }
+
+    /// Answers one client, and gives it a descriptor.
+    pub fn answer_with(&mut self, number: u64, answer: &Answer, descriptor: Option<OwnedFd>) {
         match answer.packets() {
-            Ok(packets) => self.send(number, Rc::new(packets)),
+            Ok(packets) => self.send(number, Outgoing { packets: Rc::new(packets), descriptor }),
             Err(error) => tracing::error!("an answer cannot be written as JSON: {error}"),
         }
     }
 
-    fn send(&mut self, number: u64, packets: Rc<Vec<Vec<u8>>>) {
+    fn send(&mut self, number: u64, packets: Outgoing) {
         let Some(connection) = self.open.get(&number) else { return };
         if connection.answers.try_send(packets).is_err() {
             tracing::info!(number, "a client does not read its answers and is hung up on");
@@ -138,7 +150,7 @@ impl Connections {
         match answer.packets().map(Rc::new) {
             Ok(packets) => {
                 for number in watchers {
-                    self.send(number, Rc::clone(&packets));
+                    self.send(number, Outgoing { packets: Rc::clone(&packets), descriptor: None });
                 }
             }
             Err(error) => tracing::error!("an answer cannot be written as JSON: {error}"),
@@ -237,21 +249,24 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Packet> {
 }
 
 /// Writes what is queued, until the queue is closed or the client is gone.
-async fn write(socket: Rc<AsyncFd<OwnedFd>>, mut waiting: tokio::sync::mpsc::Receiver<Rc<Vec<Vec<u8>>>>) {
-    while let Some(packets) = waiting.recv().await {
+async fn write(socket: Rc<AsyncFd<OwnedFd>>, mut waiting: tokio::sync::mpsc::Receiver<Outgoing>) {
+    while let Some(Outgoing { packets, mut descriptor }) = waiting.recv().await {
         for packet in packets.iter() {
-            if send(&socket, packet).await.is_err() {
+            if send(&socket, packet, descriptor.take()).await.is_err() {
                 return;
             }
         }
     }
 }
 
-async fn send(socket: &AsyncFd<OwnedFd>, packet: &[u8]) -> io::Result<()> {
+async fn send(socket: &AsyncFd<OwnedFd>, packet: &[u8], descriptor: Option<OwnedFd>) -> io::Result<()> {
+    let numbers: Vec<i32> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let rights = if numbers.is_empty() { &[] } else { &rights[..] };
     loop {
         let mut ready = socket.writable().await?;
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        match sendmsg::<()>(socket.get_ref().as_raw_fd(), &[IoSlice::new(packet)], &[], flags, None) {
+        match sendmsg::<()>(socket.get_ref().as_raw_fd(), &[IoSlice::new(packet)], rights, flags, None) {
             Ok(_) => return Ok(()),
             Err(Errno::EAGAIN) => ready.clear_ready(),
             Err(Errno::EINTR) => {}

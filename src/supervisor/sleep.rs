@@ -207,7 +207,7 @@ impl Supervisor {
         alarm.rings_with(self.keeper.held_as(CONTROL_TAG)?.as_fd())?;
         for books in &still {
             for which in Stream::BOTH.into_iter().filter(|which| !books.stream_ended(*which)) {
-                alarm.rings_with(books.pipe(which))?;
+                alarm.rings_with(books.source(which))?;
             }
         }
         if alarm.rings_now() {

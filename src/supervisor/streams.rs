@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock;
 use super::cri::Stream;
-use super::log::{Books, ContainerLog, Held, Pumped, Rotation, SharedBooks, lock};
+use super::log::{Attached, Books, ContainerLog, Held, Pumped, Rotation, SharedBooks, lock};
 use super::run::Happening;
 
 /// How long a container waits for its log's disk before what it writes is dropped.
@@ -41,6 +41,8 @@ const QUIET: u16 = 1000;
 /// Turns after which requests are looked at: enough for all that can lie in a pipe when its container has ended (a pipe of
 /// the largest size, and a batch in staging), since that is what [`Request::Drain`] waits for.
 const TURNS: usize = 4;
+/// What a container has said last is kept so long for clients that do not read it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// A disk that has not answered for so long is not waited for by the supervisor.
 const STUCK: Duration = Duration::from_millis(500);
 /// What a disk that hangs is said to do; one that fails says it itself.
@@ -66,6 +68,8 @@ pub struct Place {
 struct Progress {
     /// It has something to do: it is copying, or waits for a disk.
     busy: AtomicBool,
+    /// All is written, and clients are still to be shown the last of it.
+    showing: AtomicBool,
     /// Grows with each thing that it has done.
     done: AtomicU64,
     /// When it went to the disk and has not come back, in nanoseconds of boot time; 0: it is not there.
@@ -121,10 +125,21 @@ impl Progress {
 
 /// What a thread is asked for.
 enum Request {
-    /// To copy what lies in the pipes, and to answer when that is in the log.
+    /// The container has ended: to copy what lies in the pipes, and to answer when that is in the log.
     Drain(oneshot::Sender<()>),
+    /// To show what comes to a client, too.
+    Attach(Newcomer),
+    /// That client is gone.
+    Detach(u64),
     /// To end.
     Stop,
+}
+
+/// A client that is to be shown what comes; see [`Attached::new`].
+struct Newcomer {
+    connection: u64,
+    pipes: [OwnedFd; 2],
+    positions: Option<[u64; 2]>,
 }
 
 /// A log that is being copied. Dropping it ends its thread, at once or as soon as the disk lets it go.
@@ -180,6 +195,29 @@ impl Copying {
                 },
             }
         }
+    }
+
+    /// Waits until clients have read what an ended container has said last, or have had their time. After [`Copying::drain`].
+    pub async fn say_last_words(&self) {
+        let until = tokio::time::Instant::now() + LAST_WORDS;
+        while self.progress.showing.load(Ordering::SeqCst) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Shows what comes to a client; [`Happening::Attached`] tells from where on.
+    pub fn attach(&self, connection: u64, pipes: [OwnedFd; 2], positions: Option<[u64; 2]>) {
+        self.ask(Request::Attach(Newcomer { connection, pipes, positions }));
+    }
+
+    /// It is shown to that client no more.
+    pub fn detach(&self, connection: u64) {
+        self.ask(Request::Detach(connection));
+    }
+
+    /// The master of the container's terminal, while there is one.
+    pub fn terminal(&self) -> Option<OwnedFd> {
+        lock(&self.books).terminal().and_then(|master| master.try_clone_to_owned().ok())
     }
 
     /// Why the log cannot be written just now, with what has been dropped meanwhile.
@@ -242,14 +280,30 @@ impl Writer {
     fn run(self) {
         let mut log = None;
         let mut waiting = Vec::new();
+        let mut clients = Vec::new();
+        let mut ends = None;
         loop {
             self.progress.begin();
             let worked = self.work(&mut log);
-            if log.as_ref().is_some_and(ContainerLog::ended) {
-                self.progress.busy.store(false, Ordering::SeqCst);
-                let Place { container, attempt, .. } = self.place;
-                let _ = self.happenings.send(Happening::LogEnded { container, attempt });
-                return;
+            if let Some(log) = log.as_mut() {
+                if !waiting.is_empty() {
+                    log.let_go();
+                }
+                clients.drain(..).for_each(|client| self.attach(log, client));
+            }
+            let mut last_words = None;
+            if let Some(log) = log.as_mut().filter(|log| log.ended()) {
+                let until = *ends.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() || log.is_shown() {
+                    self.progress.showing.store(false, Ordering::SeqCst);
+                    self.progress.busy.store(false, Ordering::SeqCst);
+                    let Place { container, attempt, .. } = self.place;
+                    let _ = self.happenings.send(Happening::LogEnded { container, attempt });
+                    return;
+                }
+                self.progress.showing.store(true, Ordering::SeqCst);
+                last_words = Some(left);
             }
             match worked {
                 Ok(pumped) => {
@@ -257,20 +311,28 @@ impl Writer {
                         let answer: oneshot::Sender<()> = answer;
                         let _ = answer.send(());
                     }
-                    if pumped == Pumped::More {
-                        self.wait(PollTimeout::ZERO, &[]);
+                    if let Some(left) = last_words {
+                        self.progress.busy.store(false, Ordering::SeqCst);
+                        self.wait(patience(left), &[], log.as_ref());
+                    } else if pumped == Pumped::More || !clients.is_empty() {
+                        self.wait(PollTimeout::ZERO, &[], None);
                     } else {
                         self.progress.busy.store(false, Ordering::SeqCst);
                         self.wait_for_output(&mut log);
                     }
                 }
                 Err(_) => {
-                    self.wait(PollTimeout::from(RETRY), &[]);
+                    self.wait(PollTimeout::from(RETRY), &[], None);
                 }
             }
             loop {
                 match self.asked.try_recv() {
                     Ok(Request::Drain(answer)) => waiting.push(answer),
+                    Ok(Request::Attach(client)) => clients.push(client),
+                    Ok(Request::Detach(connection)) => {
+                        clients.retain(|client| client.connection != connection);
+                        log.iter_mut().for_each(|log| log.detach(connection));
+                    }
                     Err(mpsc::TryRecvError::Empty) => break,
                     Ok(Request::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
                 }
@@ -302,24 +364,46 @@ impl Writer {
 
     /// Waits for a request or a pipe. A log that is quiet for a while gives back what it has taken to be quick.
     fn wait_for_output(&self, log: &mut Option<ContainerLog>) {
-        if self.wait(PollTimeout::from(QUIET), &Stream::BOTH) {
+        if let Some(left) = log.as_ref().and_then(ContainerLog::awaits) {
+            self.wait(patience(left), &[], log.as_ref());
+            return;
+        }
+        if self.wait(PollTimeout::from(QUIET), &Stream::BOTH, log.as_ref()) {
             return;
         }
         if let Some(Err(error)) = log.as_mut().map(ContainerLog::rest) {
             tracing::error!("a quiet log could not be tidied: {error}");
         }
-        self.wait(PollTimeout::NONE, &Stream::BOTH);
+        self.wait(PollTimeout::NONE, &Stream::BOTH, log.as_ref());
     }
 
-    /// Waits for a request or for the pipes of these streams; whether there was any.
-    fn wait(&self, patience: PollTimeout, streams: &[Stream]) -> bool {
-        let pipes: Vec<OwnedFd> = {
+    /// From here on a client is shown what comes.
+    fn attach(&self, log: &mut ContainerLog, client: Newcomer) {
+        let Newcomer { connection, pipes, positions } = client;
+        let attached = Attached::new(connection, pipes, positions, &lock(&self.books));
+        let begun = attached.and_then(|attached| {
+            let positions = attached.positions();
+            log.attach(attached).map(|()| positions)
+        });
+        match begun {
+            Ok(positions) => drop(self.happenings.send(Happening::Attached { connection, positions })),
+            Err(error) => tracing::warn!(connection, "a client cannot be shown what comes: {error}"),
+        }
+    }
+
+    /// Waits for a request, for input of these streams, or for clients of this log that must read first; whether there was any.
+    fn wait(&self, patience: PollTimeout, streams: &[Stream], log: Option<&ContainerLog>) -> bool {
+        let behind = |which| log.map(|log| log.waits_for(which)).unwrap_or_default();
+        let held_back = |which: &Stream| !behind(*which).is_empty();
+        let sources: Vec<OwnedFd> = {
             let books = lock(&self.books);
-            let open = streams.iter().filter(|which| !books.stream_ended(**which));
-            open.filter_map(|which| books.pipe(*which).try_clone_to_owned().ok()).collect()
+            let open = streams.iter().filter(|which| !books.stream_ended(**which) && !held_back(which));
+            open.filter_map(|which| books.source(*which).try_clone_to_owned().ok()).collect()
         };
         let mut polled = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
-        polled.extend(pipes.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        polled.extend(sources.iter().map(|source| PollFd::new(source.as_fd(), PollFlags::POLLIN)));
+        let clients = Stream::BOTH.into_iter().flat_map(behind);
+        polled.extend(clients.map(|pipe| PollFd::new(pipe, PollFlags::POLLOUT)));
         let found = loop {
             match poll(&mut polled, patience) {
                 Err(Errno::EINTR) => {}
@@ -330,6 +414,11 @@ impl Writer {
         let _ = self.bell.read();
         found != Ok(0)
     }
+}
+
+/// Rounded up, so that what it is waited for has come.
+fn patience(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
 }
 
 /// Looks after one log's thread, until the log is let go of. `inherited`: bytes that a predecessor has dropped and the log

@@ -9,6 +9,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::super::log::Outputs;
 use super::*;
 
 fn place(name: &str) -> Place {
@@ -22,7 +23,10 @@ fn place(name: &str) -> Place {
 fn held() -> (Held, [File; 2]) {
     let (out, out_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
     let (err, err_writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    (Held::new([out, err]).unwrap(), [out_writer, err_writer].map(|writer: OwnedFd| File::from(writer)))
+    (
+        Held::new(Outputs { pipes: [out, err], terminal: None }).unwrap(),
+        [out_writer, err_writer].map(|writer: OwnedFd| File::from(writer)),
+    )
 }
 
 fn start(name: &str) -> (Copying, PathBuf, [File; 2], UnboundedReceiver<Happening>) {
@@ -123,7 +127,10 @@ async fn what_a_predecessor_dropped_is_told_by_who_writes_again() {
         let directory = place.directory.clone();
         let (held, [mut out, _err]) = held();
         let twin = Held {
-            pipes: held.pipes.each_ref().map(|pipe| pipe.try_clone().unwrap()),
+            outputs: Outputs {
+                pipes: held.outputs.pipes.each_ref().map(|pipe| pipe.try_clone().unwrap()),
+                terminal: None,
+            },
             staging: held.staging.each_ref().map(|staging| staging.try_clone().unwrap()),
             record: held.record.try_clone().unwrap(),
         };

@@ -207,6 +207,7 @@ pub(super) fn container_inputs(
         read_only_root: security::read_only_root(container),
         working_directory,
         open_files: machine.open_files.map(|limit| (limit, limit)),
+        terminal: false,
         own_stdio: Vec::new(),
         credentials: credentials(context, container, identity)?,
         program,

@@ -16,7 +16,7 @@ use super::inputs::{
 };
 use super::mounts::{Volumes, binds};
 use super::pod::{write_file, write_hosts};
-use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
+use super::{PodContext, Prepared, StartFailure, Stdio, assemble, create, failure};
 use crate::image::Image;
 use crate::plan::container::{Bind, Inputs, on_root};
 use crate::plan::environment::Variables;
@@ -33,7 +33,7 @@ pub fn prepare_container(
     stdio: [BorrowedFd<'_>; 3],
 ) -> Result<Prepared, StartFailure> {
     let root = || prepare_root(context, container, attempt, image);
-    let mut prepared = prepare_instance(context, container, attempt, image, root, stdio)?;
+    let mut prepared = prepare_instance(context, container, attempt, image, root, stdio.into())?;
     prepared.join(sandbox).map_err(create("a descriptor cannot be copied"))?;
     Ok(prepared)
 }
@@ -59,7 +59,7 @@ pub fn prepare_instance(
     attempt: u32,
     image: &Image,
     root: impl FnOnce() -> Result<RootFs, StartFailure>,
-    stdio: [BorrowedFd<'_>; 3],
+    stdio: Stdio<'_>,
 ) -> Result<Prepared, StartFailure> {
     let (variables, secrets) = variables(context, container, image)?;
     identity::check_non_root(context.pod, container, image.config.user.as_deref())
@@ -93,7 +93,7 @@ fn finish_instance(
     container: &Container,
     image: &Image,
     found: Found,
-    stdio: [BorrowedFd<'_>; 3],
+    stdio: Stdio<'_>,
 ) -> Result<Prepared, StartFailure> {
     let root = Root(found.root.mount.as_fd());
     let identity = resolve_identity(context, container, image, &root)?;
@@ -125,7 +125,8 @@ fn finish_instance(
     let cgroup = Cgroup::of_container(context.uid(), &container.name);
     let inputs = Inputs {
         root_about: found.root.about.clone(),
-        own_stdio: own_stdio(&stdio, &identity),
+        terminal: stdio.terminals.is_some(),
+        own_stdio: own_stdio(&stdio.ends, &identity),
         ..container_inputs(
             context,
             container,
@@ -146,10 +147,11 @@ fn finish_instance(
     let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
     let copy =
         |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
-    let held = vec![found.root.mount];
+    let mut held = vec![found.root.mount];
+    held.extend(stdio.terminals.map(copy).transpose()?);
     let sandbox_at = (FIRST_DESCRIPTOR..).nth(entrance.tasks.len() + held.len());
     let mut descriptors = Vec::new();
-    for (descriptor, number) in stdio.into_iter().zip(0..) {
+    for (descriptor, number) in stdio.ends.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
     let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;

@@ -75,6 +75,22 @@ pub struct PodContext<'a> {
     pub pids_limit: Option<u64>,
 }
 
+/// What becomes of a container's stdin, stdout and stderr.
+#[derive(Clone, Copy)]
+pub struct Stdio<'a> {
+    /// In this order; of a container with a terminal three times its slave.
+    pub ends: [BorrowedFd<'a>; 3],
+    /// The devpts that the terminal is of: a detached mount.
+    pub terminals: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> From<[BorrowedFd<'a>; 3]> for Stdio<'a> {
+    /// Without a terminal.
+    fn from(ends: [BorrowedFd<'a>; 3]) -> Stdio<'a> {
+        Stdio { ends, terminals: None }
+    }
+}
+
 /// A process that is ready to be asked for.
 #[derive(Debug)]
 pub struct Prepared {

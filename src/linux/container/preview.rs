@@ -69,13 +69,15 @@ fn preview_container(
     let program = find_program(&variables, words, &identity, &working_directory, &targets, container.tty, &layers)?;
     let cgroup = Cgroup::of_container(context.uid(), &container.name);
     let directory = context.paths.container_state(context.uid(), &container.name, attempt);
+    let terminal = container.tty == Some(true);
     let own_stdio = match stdio {
-        OwnStdio::Pipes if identity.uid != 0 && container.stdin == Some(true) => vec![0, 1, 2],
+        OwnStdio::Pipes if identity.uid != 0 && (container.stdin == Some(true) || terminal) => vec![0, 1, 2],
         OwnStdio::Pipes if identity.uid != 0 => vec![1, 2],
         _ => Vec::new(),
     };
     let inputs = Inputs {
         root_about: rootfs::about(image.layers.len() + 1, &directory),
+        terminal,
         own_stdio,
         ..container_inputs(context, container, &cgroup, binds, user_targets, working_directory, identity, program)?
     };

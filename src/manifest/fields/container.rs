@@ -35,9 +35,9 @@ pub static CONTAINER: Struct = Struct {
         row("terminationMessagePolicy", Text("v1.TerminationMessagePolicy"), OmitEmpty, Supported),
         row("imagePullPolicy", Text("v1.PullPolicy"), OmitEmpty, Supported),
         row("securityContext", Object(&SECURITY_CONTEXT), Pointer, Supported),
-        row("stdin", Bool, OmitEmpty, LaterFor(&["true"])),
-        row("stdinOnce", Bool, OmitEmpty, LaterFor(&["true"])),
-        row("tty", Bool, OmitEmpty, LaterFor(&["true"])),
+        row("stdin", Bool, OmitEmpty, Supported),
+        row("stdinOnce", Bool, OmitEmpty, Supported),
+        row("tty", Bool, OmitEmpty, Supported),
     ],
 };
 

@@ -9,16 +9,16 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, SpliceFFlags, fallocate, fcntl, splice};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::super::clock;
 use super::super::cri::{self, Rest};
 use super::super::fault::{self, Point};
+use super::held::{Held, Outputs};
 use super::record::{RecordPage, Slot, StreamSlot};
 use super::{Pumped, Stream};
 
@@ -28,40 +28,6 @@ pub const BATCH: usize = 64 * 1024;
 const LARGE_BATCH: usize = 256 * 1024;
 /// M's memory comes in pages.
 const PAGE: u64 = 4096;
-
-/// The descriptors of one container instance's log, as the keeper holds them.
-pub struct Held {
-    /// The pipes' reading ends; they are set non-blocking.
-    pub pipes: [OwnedFd; 2],
-    /// M of each.
-    pub staging: [OwnedFd; 2],
-    /// R.
-    pub record: OwnedFd,
-}
-
-impl Held {
-    /// Makes M and R for two new pipes.
-    pub fn new(pipes: [OwnedFd; 2]) -> io::Result<Held> {
-        let record = memfd_create("podlet-log-record", MFdFlags::MFD_CLOEXEC)?;
-        File::from(record.try_clone()?).set_len(4096)?;
-        Ok(Held {
-            pipes,
-            staging: [
-                memfd_create("podlet-log-stdout", MFdFlags::MFD_CLOEXEC)?,
-                memfd_create("podlet-log-stderr", MFdFlags::MFD_CLOEXEC)?,
-            ],
-            record,
-        })
-    }
-
-    /// For pipes whose M and R are lost: goes on at this length of the log.
-    pub fn onward(pipes: [OwnedFd; 2], length: u64) -> io::Result<Held> {
-        let held = Held::new(pipes)?;
-        let slot = Slot { offset: length, ..Slot::default() };
-        RecordPage::read(File::from(held.record.try_clone()?))?.commit(slot)?;
-        Ok(held)
-    }
-}
 
 /// A batch in flight, ready to be formatted.
 pub struct Batch {
@@ -77,25 +43,48 @@ pub struct Batch {
     pub dropped: u64,
 }
 
+/// A terminal that lives.
+struct Terminal {
+    master: OwnedFd,
+    /// The writing end of the first pipe.
+    into: OwnedFd,
+}
+
 /// See the module.
 pub struct Books {
     pipes: [OwnedFd; 2],
+    /// None where there is none, and when it has been hung up by the last of its users.
+    terminal: Option<Terminal>,
     staging: [File; 2],
     /// The pipes' capacities.
     batches: [usize; 2],
     record: RecordPage,
+    /// The streams of which all that is in M has been looked at.
+    looked_through: Vec<Stream>,
 }
 
 impl Books {
     /// Reads the record; a rewind that a killed predecessor has begun is finished.
     pub fn open(held: Held) -> io::Result<Books> {
-        for pipe in &held.pipes {
-            nonblocking(pipe.as_fd())?;
+        let Outputs { pipes, terminal } = held.outputs;
+        for end in pipes.iter().chain(&terminal) {
+            nonblocking(end.as_fd())?;
         }
+        // The writing end is held by nobody else: without a supervisor nobody sees that it is not there.
+        let [out, _] = &pipes;
+        let terminal =
+            terminal.map(|master| io::Result::Ok(Terminal { master, into: writing_end(out)? })).transpose()?;
         let [a, b] = held.staging;
         let record = RecordPage::read(File::from(held.record))?;
-        let batches = held.pipes.each_ref().map(|pipe| capacity(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(BATCH));
-        let mut books = Books { pipes: held.pipes, staging: [File::from(a), File::from(b)], batches, record };
+        let batches = pipes.each_ref().map(|pipe| capacity(pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(BATCH));
+        let mut books = Books {
+            pipes,
+            terminal,
+            staging: [File::from(a), File::from(b)],
+            batches,
+            record,
+            looked_through: Vec::new(),
+        };
         for which in Stream::BOTH {
             if books.state(which).wrap != 0 {
                 books.finish_rewind(which)?;
@@ -104,8 +93,20 @@ impl Books {
         Ok(books)
     }
 
-    /// The pipe of a stream, to be watched for input.
-    pub fn pipe(&self, which: Stream) -> BorrowedFd<'_> {
+    /// Where a stream's next bytes come from, to be watched for input.
+    pub fn source(&self, which: Stream) -> BorrowedFd<'_> {
+        match &self.terminal {
+            Some(terminal) if which == Stream::Stdout => terminal.master.as_fd(),
+            _ => self.pipe(which),
+        }
+    }
+
+    /// The master of the terminal.
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(|terminal| terminal.master.as_fd())
+    }
+
+    fn pipe(&self, which: Stream) -> BorrowedFd<'_> {
         let [stdout, stderr] = &self.pipes;
         match which {
             Stream::Stdout => stdout.as_fd(),
@@ -151,15 +152,20 @@ impl Books {
             return Ok(Pumped::Ended);
         }
         let position = self.position(which)?;
-        if position > self.state(which).consumed && self.predecessor_left_a_batch(which, position)? {
-            self.begin_batch(which, Rest::MayFollow)?;
-            return Ok(Pumped::More);
+        if !self.looked_through.contains(&which) {
+            // What a killed predecessor has spliced but not committed is a new batch.
+            if self.is_worth_a_batch(which, position - self.state(which).consumed)? {
+                self.begin_batch(which, Rest::MayFollow)?;
+                return Ok(Pumped::More);
+            }
+            self.looked_through.push(which);
         }
         // At two batches and the rest of one.
         let batch = self.batch(which);
         if position > 2 * batch as u64 {
             self.rewind(which, position)?;
         }
+        self.feed(which);
         match self.splice(which)? {
             None => Ok(Pumped::Idle),
             Some(0) => {
@@ -171,7 +177,10 @@ impl Books {
                 if 2 * taken > batch && batch < LARGE_BATCH {
                     self.resize_pipe(which, LARGE_BATCH);
                 }
-                self.begin_batch(which, Rest::MayFollow)?;
+                // The rest of the line is waited for; who writes it in a thousand pieces does not make it read a thousand times.
+                if self.is_worth_a_batch(which, taken as u64)? {
+                    self.begin_batch(which, Rest::MayFollow)?;
+                }
                 Ok(Pumped::More)
             }
         }
@@ -214,6 +223,20 @@ impl Books {
         }
     }
 
+    /// Moves what a terminal holds into the first pipe, as far as it goes; what is in one of the two is never lost.
+    fn feed(&mut self, which: Stream) {
+        while let Some(Terminal { master, into }) = self.terminal.as_ref().filter(|_| which == Stream::Stdout) {
+            match splice(master, None, into, None, LARGE_BATCH, SpliceFFlags::SPLICE_F_NONBLOCK) {
+                Ok(moved) if moved > 0 => {}
+                // It is empty, or the pipe is full.
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                // EIO: nobody has it open any more. The kernel says so when all that was written is read.
+                Ok(_) | Err(_) => self.terminal = None,
+            }
+        }
+    }
+
     /// Moves bytes from a pipe to its M. `None`: the pipe is empty for now; 0: it has ended.
     fn splice(&self, which: Stream) -> io::Result<Option<usize>> {
         loop {
@@ -227,15 +250,13 @@ impl Books {
         }
     }
 
-    /// Bytes that a killed predecessor has spliced but not committed are a new batch, if they hold more than the start of
-    /// a line.
-    fn predecessor_left_a_batch(&self, which: Stream, position: u64) -> io::Result<bool> {
-        let before = self.state(which).consumed;
-        // An unfinished line was looked at already when it came; it is never longer than one record.
-        if position - before > cri::MAXIMUM_CONTENT as u64 {
+    /// Whether a batch could be written, now that so many bytes have come: they end a line, or fill a record.
+    fn is_worth_a_batch(&self, which: Stream, came: u64) -> io::Result<bool> {
+        let position = self.position(which)?;
+        if position - self.state(which).consumed > cri::MAXIMUM_CONTENT as u64 {
             return Ok(true);
         }
-        Ok(self.bytes(which, before, position)?.contains(&b'\n'))
+        Ok(memchr::memchr(b'\n', &self.bytes(which, position - came, position)?).is_some())
     }
 
     /// Step 2 of a batch.
@@ -311,6 +332,7 @@ impl Books {
         let mut dropped = 0;
         // A pipe's capacity at a time, so that a quick writer does not hold the supervisor.
         for _ in 0..4 {
+            self.feed(which);
             match self.splice(which)? {
                 None => break,
                 Some(0) => {
@@ -346,6 +368,35 @@ impl Books {
         self.position(which).unwrap_or(0).saturating_sub(self.state(which).consumed)
     }
 
+    /// Where in the whole stream the line begins that has not ended yet.
+    pub fn line_begins(&self, which: Stream) -> u64 {
+        self.state(which).base + self.state(which).consumed
+    }
+
+    /// So many clients are shown what comes; a successor waits for them.
+    pub fn set_attached(&mut self, count: usize) -> io::Result<()> {
+        let slot = self.slot();
+        self.record.commit(Slot { attached: count as u64, ..slot })
+    }
+
+    /// From where on a stream is still here.
+    pub fn oldest(&self, which: Stream) -> u64 {
+        self.state(which).base
+    }
+
+    /// What has come of a stream from this position on, and the position behind it; of what was dropped nothing. What came
+    /// long ago is not here any more.
+    pub fn since(&self, which: Stream, position: u64) -> io::Result<(Vec<u8>, u64)> {
+        let state = self.state(which);
+        let end = match (state.dropping, state.gap) {
+            (0, 0) => self.position(which)?,
+            (dropping, 0) => dropping - 1,
+            (_, gap) => gap - 1,
+        };
+        let from = position.saturating_sub(state.base).min(end);
+        Ok((self.bytes(which, from, end)?, state.base + end))
+    }
+
     fn give_back(&self, which: Stream, from: u64, length: u64) {
         let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) else { return };
         if length > 0 {
@@ -374,6 +425,7 @@ impl Books {
         let mut staging = self.staging(which);
         staging.seek(SeekFrom::Start(length))?;
         self.commit(which, |state| {
+            state.base += state.consumed;
             state.consumed = 0;
             state.wrap = 0;
         })
@@ -410,11 +462,16 @@ impl Books {
     }
 }
 
+fn writing_end(reader: &OwnedFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    Ok(File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?.into())
+}
+
 fn capacity(pipe: impl AsFd, ask: FcntlArg<'_>) -> Option<usize> {
     fcntl(pipe, ask).ok().and_then(|size| usize::try_from(size).ok())
 }
 
-fn nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
+pub(super) fn nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())

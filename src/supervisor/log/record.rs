@@ -24,6 +24,8 @@ pub struct StreamSlot {
     pub gap: u64,
     /// 1 + from where on bytes are being dropped; 0: none are.
     pub dropping: u64,
+    /// Bytes of the stream that lay before those of M: its position 0 is this one of the stream.
+    pub base: u64,
 }
 
 /// Everything that must survive, as of one commit.
@@ -35,6 +37,8 @@ pub struct Slot {
     pub stamp: i64,
     /// stdout, stderr.
     pub streams: [StreamSlot; 2],
+    /// How many clients are shown what comes.
+    pub attached: u64,
 }
 
 impl Slot {
@@ -50,9 +54,12 @@ impl Slot {
     fn to_bytes(self) -> [u8; 8 * WORDS] {
         let mut words = vec![self.offset, self.stamp as u64];
         for stream in self.streams {
-            let StreamSlot { consumed, n, time, wrap, ended, gap, dropping } = stream;
+            let StreamSlot { consumed, n, time, wrap, ended, gap, dropping, base: _ } = stream;
             words.extend([consumed, n, time as u64, wrap, u64::from(ended), gap, dropping]);
         }
+        // Behind what an older podlet knows of.
+        words.extend(self.streams.map(|stream| stream.base));
+        words.push(self.attached);
         let mut bytes = [0; 8 * WORDS];
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -73,12 +80,17 @@ impl Slot {
             ended: word() != 0,
             gap: word(),
             dropping: word(),
+            base: 0,
         };
-        Slot { offset, stamp, streams: [stream(), stream()] }
+        let mut streams = [stream(), stream()];
+        for stream in &mut streams {
+            stream.base = word();
+        }
+        Slot { offset, stamp, streams, attached: word() }
     }
 }
 
-const WORDS: usize = 2 + 2 * 7;
+const WORDS: usize = 2 + 2 * 8 + 1;
 const SLOT_AT: [u64; 2] = [64, 2048];
 
 /// The page: two slots, and an index that says which counts.
@@ -126,10 +138,18 @@ mod tests {
         page.set_len(4096).unwrap();
         let mut record = RecordPage::read(page.try_clone().unwrap()).unwrap();
         assert_eq!(record.slot(), Slot::default());
-        let stream =
-            |n| StreamSlot { consumed: n, n: n + 1, time: -3, wrap: n + 2, ended: true, gap: n + 3, dropping: n };
+        let stream = |n| StreamSlot {
+            consumed: n,
+            n: n + 1,
+            time: -3,
+            wrap: n + 2,
+            ended: true,
+            gap: n + 3,
+            dropping: n,
+            base: n + 1,
+        };
         for n in [1, u64::MAX - 3] {
-            let slot = Slot { offset: n, stamp: -1, streams: [stream(n), stream(7)] };
+            let slot = Slot { offset: n, stamp: -1, streams: [stream(n), stream(7)], attached: n };
             record.commit(slot).unwrap();
             assert_eq!(RecordPage::read(page.try_clone().unwrap()).unwrap().slot(), slot);
         }

@@ -1,6 +1,8 @@
-//! The copying of an exec session: what the caller types or pipes in goes to the process, what it writes comes back, until
-//! the supervisor reports its end. The pipes or the pty are this process's own; when it ends, the supervisor ends the
-//! command.
+//! The copying of a session of `exec` or `attach`: what the caller types or pipes in goes to the process, what it writes comes
+//! back, until the supervisor reports its end. Of an exec the pipes or the pty are this process's own; when it ends, the
+//! supervisor ends the command. Of an attachment the input is the container's own pipe or terminal.
+
+mod terminal;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,11 +13,10 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, read, write};
 
-use super::super::{Caller, Failure};
-use super::terminal::Raw;
-use crate::linux::terminal::{self, Pair};
+use super::{Caller, Failure};
+use crate::linux::terminal::{self as pty, Pair};
 use crate::supervisor::client::ClientError;
-use crate::supervisor::exec_session::{ExecSession, Step};
+pub use terminal::Raw;
 
 /// Copied at once.
 const PIECE: usize = 64 * 1024;
@@ -24,9 +25,40 @@ const LAST_OUTPUT: Duration = Duration::from_millis(300);
 
 /// Which of the caller's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
+pub enum To {
+    /// Its stdout.
     Out,
+    /// Its stderr.
     Err,
+}
+
+/// What the supervisor tells of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It goes on; perhaps with something that the caller should know.
+    GoesOn(Option<String>),
+    /// It has ended, with this exit code; perhaps with something that the caller should know.
+    Ended(i32, Option<String>),
+}
+
+/// The connection over which a session is told of.
+pub trait Peer: AsFd {
+    /// What happens next. Does not wait when its descriptor is readable. All output that was there has been copied.
+    fn step(&mut self) -> Result<Told, ClientError>;
+
+    /// So many bytes were copied.
+    fn copied(&mut self, _to: To, _bytes: usize) {}
+
+    /// The caller's input has ended and was passed on. True: so does the session.
+    fn input_ended(&mut self) -> bool {
+        false
+    }
+}
+
+/// Looks at what is typed, and takes out what is meant for podlet itself.
+pub trait Filter {
+    /// What of it is to be passed on. None: the caller wants to be let go.
+    fn pass(&mut self, typed: Vec<u8>) -> Option<Vec<u8>>;
 }
 
 struct Input {
@@ -49,6 +81,9 @@ pub struct Session {
     outputs: Vec<Output>,
     /// The pty, and not pipes.
     tty: bool,
+    /// The terminal of the process, to be given the size of the caller's.
+    terminal: Option<OwnedFd>,
+    filter: Option<Box<dyn Filter>>,
 }
 
 /// How a session ended.
@@ -72,31 +107,59 @@ impl Session {
         let (err_read, err_write) = pipe2(OFlag::O_CLOEXEC)?;
         let input = if stdin { Some(Input::new(in_write)?) } else { None };
         let outputs = vec![Output::new(out_read, To::Out)?, Output::new(err_read, To::Err)?];
-        Ok((Session { input, outputs, tty: false }, [in_read, out_write, err_write]))
+        let session = Session { input, outputs, tty: false, terminal: None, filter: None };
+        Ok((session, [in_read, out_write, err_write]))
+    }
+
+    /// Of what a container writes, as it comes over these pipes.
+    pub fn of_outputs([out, err]: [OwnedFd; 2]) -> io::Result<Session> {
+        let outputs = vec![Output::new(out, To::Out)?, Output::new(err, To::Err)?];
+        Ok(Session { input: None, outputs, tty: false, terminal: None, filter: None })
+    }
+
+    /// Passes standard input on to this pipe.
+    pub fn pass_to(&mut self, pipe: OwnedFd) -> io::Result<()> {
+        self.input = Some(Input::new(pipe)?);
+        Ok(())
+    }
+
+    /// Passes standard input on to this terminal; with a filter it is typed, and the terminal gets the size of the caller's.
+    pub fn type_into(&mut self, terminal: OwnedFd, filter: Option<Box<dyn Filter>>) -> io::Result<()> {
+        self.input = Some(Input::new(terminal.try_clone()?)?);
+        if filter.is_some() {
+            // Another size first: then programs that were drawn before draw themselves again.
+            if let Ok(mut size) = pty::size(io::stdin().as_fd()) {
+                (size.ws_row, size.ws_col) = (size.ws_row.saturating_add(1), size.ws_col.saturating_add(1));
+                pty::set_size(terminal.as_fd(), &size)?;
+            }
+            self.terminal = Some(terminal);
+            self.resize();
+        }
+        self.filter = filter;
+        Ok(())
     }
 
     /// Over a new terminal of the size of the caller's, one of the container whose first process this is.
     pub fn over_terminal(first_process: i32) -> io::Result<(Session, [OwnedFd; 3])> {
-        let Pair { master, slave } = terminal::open_in(first_process).or_else(|error| {
+        let Pair { master, slave } = pty::open_in(first_process).or_else(|error| {
             tracing::debug!("the container's own terminals are out of reach, the machine's are used: {error}");
-            terminal::open_here()
+            pty::open_here()
         })?;
-        if let Ok(size) = terminal::size(io::stdin().as_fd()) {
-            terminal::set_size(master.as_fd(), &size)?;
-        }
         let input = Some(Input::new(master.try_clone()?)?);
-        let outputs = vec![Output::new(master, To::Out)?];
+        let outputs = vec![Output::new(master.try_clone()?, To::Out)?];
         let slaves = [slave.try_clone()?, slave.try_clone()?, slave];
-        Ok((Session { input, outputs, tty: true }, slaves))
+        let session = Session { input, outputs, tty: true, terminal: Some(master), filter: None };
+        session.resize();
+        Ok((session, slaves))
     }
 
     /// Copies until the end.
-    pub fn run(mut self, client: ExecSession, raw: Option<&Raw>, caller: &mut Caller<'_>) -> Result<End, Failure> {
-        let mut client = Some(client);
+    pub fn run(mut self, peer: impl Peer, raw: Option<&Raw>, caller: &mut Caller<'_>) -> Result<End, Failure> {
+        let mut peer = Some(peer);
         let mut code = None;
         let mut last_output = Instant::now();
         loop {
-            let ready = self.wait(client.as_ref(), raw, code.is_some())?;
+            let ready = self.wait(peer.as_ref().map(AsFd::as_fd), raw, code.is_some())?;
             if let Some(raw) = raw {
                 if let Some(end) = raw.ends.iter().find(|told| told.take() > 0) {
                     return Ok(End::Signal(end.signal));
@@ -105,25 +168,32 @@ impl Session {
                     self.resize();
                 }
             }
-            if let Some(answered) = client.as_mut().filter(|_| ready.client) {
+            if ready.peer {
+                while self.copy_outputs(peer.as_mut(), caller)? {}
+            }
+            if let Some(answered) = peer.as_mut().filter(|_| ready.peer) {
                 match answered.step() {
-                    Ok(Step::Started { .. } | Step::Resumed) => {}
-                    Ok(Step::Ended(ended)) => {
+                    Ok(Told::GoesOn(notice)) => notice.iter().for_each(|notice| caller.notice(notice)),
+                    Ok(Told::Ended(ended, notice)) => {
+                        notice.iter().for_each(|notice| caller.notice(notice));
                         (code, last_output) = (Some(ended), Instant::now());
-                        client = None;
+                        peer = None;
                         self.input = None;
                     }
                     Err(ClientError::Refused(message)) => return Ok(End::Refused(message)),
                     // No supervisor came back: the pod has ended. What the process has said still comes.
-                    Err(ClientError::HungUp | ClientError::NotRunning) => client = None,
+                    Err(ClientError::HungUp | ClientError::NotRunning) => peer = None,
                     Err(error) => return Err(Failure::Error(error.to_string())),
                 }
             }
-            if ready.stdin {
-                self.take_input();
+            if ready.stdin && !self.take_input() {
+                return Ok(End::Code(0));
             }
-            self.pass_input();
-            if self.copy_outputs(caller)? {
+            if self.pass_input() && peer.as_mut().is_some_and(Peer::input_ended) {
+                // What it says to the last of it is still waited for, a little.
+                (code, last_output, self.tty) = (Some(0), Instant::now(), true);
+            }
+            if self.copy_outputs(peer.as_mut(), caller)? {
                 last_output = Instant::now();
                 continue;
             }
@@ -132,18 +202,18 @@ impl Session {
                 // Everything that it wrote into a pipe before its end was there to be read; who else holds the pipe is not
                 // waited for.
                 Some(code) if ended || !self.tty || last_output.elapsed() >= LAST_OUTPUT => return Ok(End::Code(code)),
-                None if ended && client.is_none() => return Ok(End::Unknown),
+                None if ended && peer.is_none() => return Ok(End::Unknown),
                 _ => {}
             }
         }
     }
 
     /// Waits until something can be done.
-    fn wait(&self, client: Option<&ExecSession>, raw: Option<&Raw>, ending: bool) -> Result<Ready, Failure> {
+    fn wait(&self, peer: Option<BorrowedFd<'_>>, raw: Option<&Raw>, ending: bool) -> Result<Ready, Failure> {
         let stdin = io::stdin();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut polled = Vec::new();
-        let at_client = client.map(|client| push(&mut polled, readable(client.as_fd())));
+        let at_peer = peer.map(|peer| push(&mut polled, readable(peer)));
         let wants_stdin = self.input.as_ref().is_some_and(|input| !input.ended && input.waiting.is_empty());
         let at_stdin = wants_stdin.then(|| push(&mut polled, readable(stdin.as_fd())));
         if let Some(input) = self.input.as_ref().filter(|input| !input.waiting.is_empty()) {
@@ -160,51 +230,63 @@ impl Session {
             Err(errno) => return Err(Failure::Error(format!("could not wait for the session (poll): {errno}"))),
         }
         let is_ready = |at: Option<usize>| at.and_then(|at| polled.get(at)?.any()).unwrap_or(false);
-        Ok(Ready { client: is_ready(at_client), stdin: is_ready(at_stdin) })
+        Ok(Ready { peer: is_ready(at_peer), stdin: is_ready(at_stdin) })
     }
 
-    fn take_input(&mut self) {
-        let Some(input) = &mut self.input else { return };
+    /// Takes what the caller types; false: that was the wish to be let go.
+    fn take_input(&mut self) -> bool {
+        let Some(input) = &mut self.input else { return true };
         let mut piece = vec![0; PIECE];
         match read(io::stdin(), &mut piece) {
             Ok(length) if length > 0 => {
                 piece.truncate(length);
-                input.waiting = piece;
+                match &mut self.filter {
+                    None => input.waiting = piece,
+                    Some(filter) => match filter.pass(piece) {
+                        Some(rest) => input.waiting = rest,
+                        None => return false,
+                    },
+                }
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // A terminal that has been taken away (EIO) is at its end, too.
             Ok(_) | Err(_) => input.ended = true,
         }
+        true
     }
 
-    fn pass_input(&mut self) {
-        let Some(input) = &mut self.input else { return };
+    /// Passes on what was taken, as far as it goes; whether that was the last.
+    fn pass_input(&mut self) -> bool {
+        let Some(input) = &mut self.input else { return false };
         while !input.waiting.is_empty() {
             match write(&input.to, &input.waiting) {
                 Ok(length) => drop(input.waiting.drain(..length)),
-                Err(Errno::EAGAIN) => return,
+                Err(Errno::EAGAIN) => return false,
                 Err(Errno::EINTR) => {}
                 // The process reads no more; what it writes is still wanted.
                 Err(_) => {
                     self.input = None;
-                    return;
+                    return false;
                 }
             }
         }
         // Closing is how the process sees the end. A terminal has no end but its hanging up.
-        if input.ended && !self.tty {
+        let ended = input.ended;
+        if ended && !self.tty {
             self.input = None;
         }
+        ended
     }
 
     /// Copies what is there; says whether anything was.
-    fn copy_outputs(&mut self, caller: &mut Caller<'_>) -> Result<bool, Failure> {
+    fn copy_outputs<P: Peer>(&mut self, mut peer: Option<&mut P>, caller: &mut Caller<'_>) -> Result<bool, Failure> {
         let mut piece = vec![0; PIECE];
         let mut copied = false;
         for output in self.outputs.iter_mut().filter(|output| !output.ended) {
             match read(&output.from, &mut piece) {
                 Ok(length) if length > 0 => {
                     copied = true;
+                    peer.iter_mut().for_each(|peer| peer.copied(output.to, length));
                     let bytes = piece.get(..length).unwrap_or_default();
                     match output.to {
                         To::Out => {
@@ -224,16 +306,14 @@ impl Session {
     }
 
     fn resize(&self) {
-        if let (Some(output), Ok(size)) =
-            (self.outputs.first().filter(|_| self.tty), terminal::size(io::stdin().as_fd()))
-        {
-            let _ = terminal::set_size(output.from.as_fd(), &size);
+        if let (Some(terminal), Ok(size)) = (&self.terminal, pty::size(io::stdin().as_fd())) {
+            let _ = pty::set_size(terminal.as_fd(), &size);
         }
     }
 }
 
 struct Ready {
-    client: bool,
+    peer: bool,
     stdin: bool,
 }
 

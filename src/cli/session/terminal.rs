@@ -1,4 +1,4 @@
-//! The caller's own terminal while a command in a container has it: raw, so that every key goes there, and given back as it
+//! The caller's own terminal while a process in a container has it: raw, so that every key goes there, and given back as it
 //! was, however the session ends. Signals that would end the caller become readable descriptors for that time.
 
 use std::io;
