@@ -28,3 +28,6 @@ pub mod pod;
 pub mod simulation;
 pub mod supervisor;
 pub mod volume;
+
+/// podlet's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -142,6 +142,20 @@ fn a_file_of_somebody_elses_is_not_replaced_unasked() {
     assert!(said.contains("call podlet start --all at boot"), "{said}");
 }
 
+#[test]
+fn a_file_that_was_changed_since_outlives_its_installation() {
+    let script = "./podlet install >/dev/null 2>&1\necho '# mine' >>/etc/init.d/podlet\n\
+                  ./podlet uninstall --purge --dry-run | grep -Fx 'keep (changed since) /etc/init.d/podlet'\n\
+                  ./podlet uninstall --purge\ntail -n 1 /etc/init.d/podlet\n[ ! -e /usr/local/bin/podlet ]\n\
+                  ./podlet uninstall";
+    let output = on_a_machine("sysv", script);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.ends_with("uninstalled\n# mine\nnothing was installed\n"), "{said}");
+    let told = text(&output.stderr);
+    assert!(told.contains("Note: /etc/init.d/podlet was changed since it was installed, and stays\n"), "{told}");
+}
+
 /// It is asked for on the machine as it is: nothing is touched.
 #[test]
 fn uninstall_refuses_while_pods_run() {

@@ -5,14 +5,18 @@
 //! stays in its queue until it was carried out and answered, a child's pid is stored by the kernel as the child is made
 //! (CLONE_PARENT_SETTID), an exit's number is stored before its record is sent. So a packet may come twice, never not.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
-
 use crate::sys::constant::CLD_EXITED;
+use core::ptr::null;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;
-/// Changed whenever the page's or a packet's layout does. A newer supervisor speaks its older keeper's.
-pub const VERSION: u32 = 3;
+/// Of the page's and the packets' layout. A pod may be older than the program that looks at it, and its keeper may become a
+/// newer one (`UPGRADE`) with the page that it has: so fields keep their places and meanings, new ones are taken from
+/// [`Page::spare`] (0 is what an older one has there) and raise this number.
+pub const VERSION: u32 = 4;
+/// The oldest that this program's keeper can go on with, and its supervisor speaks.
+pub const OLDEST: u32 = 4;
 
 /// Descriptor of the page, in keeper and supervisor.
 pub const PAGE_DESCRIPTOR: i32 = 3;
@@ -31,10 +35,12 @@ pub const DESCRIPTORS_MAX: usize = 252;
 pub const CHILDREN_MAX: usize = 8192;
 /// How many descriptors a keeper holds.
 pub const HELD_MAX: usize = 512;
-/// How many bytes the supervisor's arguments have in all, each with its NUL.
+/// How many bytes the arguments of both have in all, each with its NUL.
 pub const ARGUMENTS_MAX: usize = 2048;
-/// How many arguments a supervisor has.
+/// How many arguments supervisor and keeper have together.
 pub const ARGUMENTS_COUNT: usize = 24;
+/// How many of them the keeper has: what `ps` shows.
+pub const KEEPER_ARGUMENTS: usize = 2;
 
 /// The exit code of a child that could not place its descriptors or execute its program.
 pub const NOT_EXECUTED_EXIT: i32 = 110;
@@ -94,6 +100,9 @@ pub const FORGET: u32 = 2;
 pub const HOLD: u32 = 3;
 /// `Request::kind`: close what is held under this name.
 pub const RELEASE: u32 = 4;
+/// `Request::kind`: become the keeper's program that is the second descriptor, and start supervisors from the first.
+/// `Request::second` is a number that no such request had before ([`Page::upgrade`]), and not 0.
+pub const UPGRADE: u32 = 5;
 
 /// From supervisor to keeper. Only the part up to the last target in use is sent.
 #[repr(C)]
@@ -101,7 +110,8 @@ pub const RELEASE: u32 = 4;
 pub struct Request {
     /// [`SPAWN`] …
     pub kind: u32,
-    /// 1: the program makes a second process, which is the one that the id means (`table::Header::second`).
+    /// 1: the program makes a second process, which is the one that the id means (`table::Header::second`). With
+    /// [`UPGRADE`] its number.
     pub second: u32,
     /// For clone3; namespaces, and CLONE_INTO_CGROUP (clone3 with which a cgroup v2 directory comes as the last descriptor).
     pub clone_flags: u64,
@@ -130,6 +140,8 @@ pub const SPAWN_FAILED: u32 = 2;
 pub const EXITED: u32 = 3;
 /// `Report::kind`: the descriptor of this tag is not held; `status` is the errno.
 pub const HOLD_FAILED: u32 = 4;
+/// `Report::kind`: the keeper runs the program that it was to become, or, where `status` is an errno, could not.
+pub const UPGRADED: u32 = 5;
 
 /// From keeper to supervisor.
 #[repr(C)]
@@ -225,8 +237,12 @@ pub struct Page {
     pub children_used: AtomicU32,
     /// How many [`Page::held`] were ever in use.
     pub held_used: AtomicU32,
-    /// How many arguments the supervisor has.
+    /// How many arguments the supervisor has; the keeper's own, [`KEEPER_ARGUMENTS`] in number, come behind them.
     pub arguments_count: u32,
+    /// The number of the [`UPGRADE`] that was begun last; 0 when there was none, or it came to nothing.
+    pub upgrade: AtomicU32,
+    /// For later versions; all 0.
+    pub spare: [AtomicU32; 31],
     /// Where each begins in `arguments`.
     pub arguments_at: [u16; ARGUMENTS_COUNT],
     /// The arguments, each ended by NUL.
@@ -258,9 +274,59 @@ impl Page {
     /// Frees the place of a child whose end is reported. True: it is done, whether or not there was one.
     pub fn forget(&self, name: &Name) -> bool {
         let over = |child: &&Child| child.state.load(SeqCst) == ENDED && child.first.load(SeqCst) == 0;
-        let child = self.children().find(|child| over(child) && child.name.is(name));
-        child.into_iter().for_each(|child| child.state.store(FREE, SeqCst));
+        self.child(name).filter(over).into_iter().for_each(|child| child.state.store(FREE, SeqCst));
         true
+    }
+
+    /// A supervisor is about to be started. Should that not come about, it is tried again after [`BACKOFF_MAX`].
+    pub fn supervisor_starts(&self, now: u64) {
+        self.starts.fetch_add(1, SeqCst);
+        self.started_at.store(now, SeqCst);
+        self.restart_at.store(now + BACKOFF_MAX, SeqCst);
+    }
+
+    /// It has ended, as waitid(2) tells: when the next one may be.
+    pub fn supervisor_ended(&self, code: i32, status: i32, now: u64) {
+        self.ended_code.store(code, SeqCst);
+        self.ended_status.store(status, SeqCst);
+        self.over.store((code == CLD_EXITED && status == OVER_EXIT) as u32, SeqCst);
+        let (ran, asleep) = (now - self.started_at.load(SeqCst), self.asleep());
+        let failures = if asleep || ran > BACKOFF_MAX { 0 } else { self.failures.load(SeqCst) };
+        self.failures.store(failures + !asleep as u32, SeqCst);
+        let back_off = if asleep { 0 } else { (BACKOFF_MIN << failures.min(9)).min(BACKOFF_MAX) };
+        self.restart_at.store(now + back_off, SeqCst);
+        self.supervisor.store(0, SeqCst);
+    }
+
+    /// The one of this id.
+    pub fn child(&self, name: &Name) -> Option<&Child> {
+        self.children().find(|child| child.state.load(SeqCst) != FREE && child.name.is(name))
+    }
+
+    /// All that a keeper needs to go on: these, what is held, the tables of second processes that are still to be made.
+    pub fn descriptors(&self) -> impl Iterator<Item = i32> {
+        let tables = self.children().filter(|child| child.first.load(SeqCst) != 0);
+        let tables = tables.map(|child| child.table.load(SeqCst));
+        let held = self.held().map(|held| held.descriptor.load(SeqCst));
+        (PAGE_DESCRIPTOR..=KEEPER_SOCKET).chain(held.chain(tables).filter(|fd| *fd > KEEPER_SOCKET))
+    }
+
+    /// What a supervisor is started with.
+    pub fn supervisor_arguments(&self) -> [*const u8; ARGUMENTS_COUNT + 1] {
+        self.list(0, self.arguments_count as usize)
+    }
+
+    /// What the keeper was started with.
+    pub fn keeper_arguments(&self) -> [*const u8; ARGUMENTS_COUNT + 1] {
+        self.list(self.arguments_count as usize, KEEPER_ARGUMENTS)
+    }
+
+    fn list(&self, first: usize, count: usize) -> [*const u8; ARGUMENTS_COUNT + 1] {
+        let mut list = [null(); ARGUMENTS_COUNT + 1];
+        for (to, at) in list.iter_mut().zip(self.arguments_at.iter().skip(first).take(count)) {
+            *to = self.arguments.as_ptr().wrapping_add(*at as usize);
+        }
+        list
     }
 
     /// A place for one more.

@@ -73,6 +73,8 @@ calls! {
     capset(header: &[u32; 2], sets: &[[u32; 3]; 2]) = [126, 91];
     /// This process's number.
     getpid() = [39, 172];
+    /// Whose child this process is: the twin's, while that lives.
+    getppid() = [110, 173];
     /// Looks at or reaps an ended child. WNOWAIT looks; WNOHANG does not wait, and gives pid 0 when there is none.
     waitid(which: i32, pid: i32, info: &mut Siginfo, options: i32, usage: usize) = [247, 95];
     /// Time of a clock, as seconds and nanoseconds.
@@ -83,19 +85,17 @@ calls! {
 #[rustfmt::skip]
 #[allow(missing_docs)]
 pub mod constant {
-    pub const EAGAIN: isize = -11; pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28;
-    pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17;
-    pub const SIG_SETMASK: i32 = 2; pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | 0o2000000;
+    pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28; pub const SIG_SETMASK: i32 = 2;
+    pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17; pub const WNOHANG: i32 = 1;
+    pub const CLD_EXITED: i32 = 1; pub const WEXITED: i32 = 4; pub const WNOWAIT: i32 = 0x01000000; pub const P_ALL: i32 = 0;
+    pub const P_PID: i32 = 1; pub const O_CLOEXEC: i32 = 0o2000000; pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | O_CLOEXEC;
     pub const CLOSE_RANGE_CLOEXEC: u32 = 4; pub const F_DUPFD_CLOEXEC: i32 = 1030; pub const F_SETFD: i32 = 2;
-    pub const CLONE_FILES: u64 = 0x400; pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15;
-    pub const PR_SET_CHILD_SUBREAPER: i32 = 36; pub const PR_GET_NO_NEW_PRIVS: i32 = 39;
-    pub const CAP_SYS_ADMIN: u32 = 1 << 21; pub const CAP_VERSION_3: u32 = 0x20080522;
+    pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15; pub const PR_SET_CHILD_SUBREAPER: i32 = 36;
+    pub const PR_GET_NO_NEW_PRIVS: i32 = 39; pub const CAP_SYS_ADMIN: u32 = 1 << 21; pub const CAP_VERSION_3: u32 = 0x20080522;
     /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME.
-    pub const CLONE_NAMESPACES: u64 = 0x7e020080; pub const P_ALL: i32 = 0; pub const P_PID: i32 = 1;
-    pub const CLD_EXITED: i32 = 1; pub const WNOHANG: i32 = 1; pub const WEXITED: i32 = 4;
-    pub const WNOWAIT: i32 = 0x01000000; pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1;
-    pub const CLOCK_BOOTTIME: i32 = 7; pub const POLLIN: i16 = 1; pub const POLLOUT: i16 = 4;
-    pub const CLONE_INTO_CGROUP: u64 = 1 << 33; pub const MSG_TRUNC: i32 = 0x20; pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000;
+    pub const CLONE_NAMESPACES: u64 = 0x7e020080; pub const CLONE_FILES: u64 = 0x400; pub const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    pub const CLOCK_REALTIME: i32 = 0; pub const CLOCK_MONOTONIC: i32 = 1; pub const CLOCK_BOOTTIME: i32 = 7; pub const POLLIN: i16 = 1;
+    pub const POLLOUT: i16 = 4; pub const MSG_TRUNC: i32 = 0x20; pub const MSG_DONTWAIT: i32 = 0x40; pub const MSG_NOSIGNAL: i32 = 0x4000;
 }
 
 /// A clock's time in nanoseconds.
@@ -158,12 +158,17 @@ pub fn clone3(flags: u64, pid: &core::sync::atomic::AtomicI32, cgroup: i32) -> i
     unsafe { call(435, &[arguments.as_ptr() as usize, 88]) }
 }
 
-/// In a child: execveat(2) of a descriptor. Signals are free again, the environment is empty; `arguments` end with null.
-pub fn execute(program: i32, arguments: &[*const u8]) -> ! {
-    rt_sigprocmask(constant::SIG_SETMASK, &0, 0, 8);
+/// execveat(2) of a descriptor, with an empty environment; `arguments` end with null. Comes back only with an errno.
+pub fn execveat(program: i32, arguments: &[*const u8]) -> isize {
     let (path, argv, environment) = (c"".as_ptr() as usize, arguments.as_ptr() as usize, [0usize]);
     // SAFETY: all lists end. 0x1000 is AT_EMPTY_PATH.
-    unsafe { call([322, 281][arch::COLUMN], &[program.word(), path, argv, environment.as_ptr() as usize, 0x1000]) };
+    unsafe { call([322, 281][arch::COLUMN], &[program.word(), path, argv, environment.as_ptr() as usize, 0x1000]) }
+}
+
+/// In a child: becomes a program, with all signals free again.
+pub fn execute(program: i32, arguments: &[*const u8]) -> ! {
+    rt_sigprocmask(constant::SIG_SETMASK, &0, 0, 8);
+    execveat(program, arguments);
     exit(crate::message::NOT_EXECUTED_EXIT)
 }
 
@@ -181,9 +186,6 @@ pub fn exit(code: i32) -> ! {
 macro_rules! program {
     () => {
         $crate::entry!();
-        extern "C" fn start() -> ! {
-            $crate::sys::exit(main())
-        }
         #[panic_handler]
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
             $crate::sys::exit(112)

@@ -123,7 +123,7 @@ fn caller_time(caller: &Caller<'_>) -> u64 {
 /// What concerns no single pod.
 fn machine(report: &mut Report, caller: &Caller<'_>) {
     let of_program = json!({
-        "podlet": env!("CARGO_PKG_VERSION"),
+        "podlet": crate::VERSION,
         "kubernetes": version::KUBERNETES,
         "controlProtocol": crate::supervisor::control::VERSION,
         "machine": crate::pod::machine::VERSION,
@@ -207,7 +207,7 @@ fn readme(report: &Report, claims: &[Claim], caller: &Caller<'_>) -> String {
          found (values of fewer than {} bytes were not looked for). Still there: names of hosts, pods, images, paths and\n\
          addresses, commands and arguments, annotations, and what containers wrote as their termination messages.\n\
          Look through it before you give it away.\n\nPods:\n",
-        env!("CARGO_PKG_VERSION"),
+        crate::VERSION,
         caller.now(),
         redact::SHORTEST,
     );

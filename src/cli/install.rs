@@ -27,7 +27,7 @@ Examples:
   sudo ./podlet install --dry-run   what would be written and run
 
 A newer podlet is installed over an older one in the same way; pods that run keep the program that they were
-started with.")]
+started with until podlet upgrade --all.")]
 pub struct Install {
     /// Changes nothing, prints what would be done.
     #[arg(long)]
@@ -45,7 +45,7 @@ Examples:
   sudo podlet uninstall --purge     and these, too, with the settings
   sudo podlet uninstall --dry-run --purge
 
-Refuses while pods run. With --force they go on without the program, and with --force --purge they are deleted,
+A file that was changed since stays, and is named. Refuses while pods run. With --force they go on without the program, and with --force --purge they are deleted,
 each within its grace period.")]
 pub struct Uninstall {
     /// Also removes state, images, logs and settings.
@@ -108,7 +108,7 @@ pub fn install(words: &Install, caller: &mut Caller<'_>) -> Result<u8, Failure> 
     // Of an older podlet, with another init or other verbs.
     let before: Vec<PathBuf> = record.files.keys().cloned().collect();
     for path in before.iter().filter(|path| planned.iter().all(|file| file.path != **path)) {
-        remove(path, &mut record)?;
+        take_back(path, &mut record, caller)?;
     }
     record.init = init.word().to_owned();
     record.write().map_err(|error| failed("write", Path::new(record::PLACE), &error))?;
@@ -144,14 +144,17 @@ fn write(file: &Planned, record: &mut Record) -> Result<(), Failure> {
     })
 }
 
-fn remove(path: &Path, record: &mut Record) -> Result<(), Failure> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, &error)),
-        _ => {
-            record.files.remove(path);
-            Ok(())
-        }
+/// Removes what install has written; what was changed since is somebody's work and stays, aloud.
+fn take_back(path: &Path, record: &mut Record, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    if record.was_changed(path) {
+        caller.notice(&format!("Note: {} was changed since it was installed, and stays", path.display()));
+    } else if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(failed("remove", path, &error));
     }
+    record.files.remove(path);
+    Ok(())
 }
 
 /// Runs commands of the machine's init; one that fails is told, and what was written stays.
@@ -192,7 +195,10 @@ pub fn uninstall(words: &Uninstall, caller: &mut Caller<'_>) -> Result<u8, Failu
         for words in init.commands_before_removal() {
             caller.print(&format!("run {}\n", words.join(" ")))?;
         }
-        record.files.keys().try_for_each(|path| caller.print(&format!("remove {}\n", path.display())))?;
+        for path in record.files.keys() {
+            let what = if record.was_changed(path) { "keep (changed since)" } else { "remove" };
+            caller.print(&format!("{what} {}\n", path.display()))?;
+        }
         if words.purge {
             claims.iter().try_for_each(|claim| {
                 caller.print(&format!("delete pod/{} in namespace {}\n", claim.name, claim.namespace))
@@ -214,7 +220,7 @@ pub fn uninstall(words: &Uninstall, caller: &mut Caller<'_>) -> Result<u8, Failu
     let paths: Vec<PathBuf> = record.files.keys().cloned().collect();
     let any = !paths.is_empty();
     for path in &paths {
-        remove(path, &mut record)?;
+        take_back(path, &mut record, caller)?;
     }
     run(&init.commands_after_removal(), caller);
     record.remove().map_err(|error| failed("remove", Path::new(record::PLACE), &error))?;

@@ -8,7 +8,7 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs,
-    plan, running, system, up, version, wait,
+    plan, running, system, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -59,6 +59,8 @@ pub enum Verb {
     Start(running::Start),
     /// Stop pods, to be set going again.
     Stop(running::Stop),
+    /// Put running pods on this podlet; their containers hear nothing of it.
+    Upgrade(upgrade::Words),
     /// List events.
     Events(events::Words),
     /// Wait until objects are as wished, or until it is known that they never will be.

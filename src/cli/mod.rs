@@ -45,6 +45,7 @@ mod supervise;
 mod system;
 mod targets;
 mod up;
+mod upgrade;
 mod usage;
 mod version;
 mod wait;
@@ -139,6 +140,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Events(_)
     | Verb::Wait(_)
     | Verb::Stop(_)
+    | Verb::Upgrade(_)
     | Verb::BugReport(_)
     | Verb::Plan(_) = line.verb
     {
@@ -162,6 +164,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Image(words) => image::run(words, caller),
         Verb::Start(words) => running::start(&words, everywhere, caller),
         Verb::Stop(words) => running::stop(&words, everywhere, caller),
+        Verb::Upgrade(words) => upgrade::run(&words, everywhere, caller),
         Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
         Verb::Install(words) => install::install(&words, caller),
         Verb::Uninstall(words) => install::uninstall(&words, caller),

@@ -64,7 +64,8 @@ pub struct Which {
 }
 
 impl Which {
-    fn claims(&self, verb: &str, everywhere: &Everywhere, paths: &Paths) -> Result<Vec<Claim>, Failure> {
+    /// Those that are there.
+    pub fn claims(&self, verb: &str, everywhere: &Everywhere, paths: &Paths) -> Result<Vec<Claim>, Failure> {
         match (self.all, self.names.is_empty()) {
             (true, true) => ask::claims(paths, everywhere.namespace.as_deref()),
             (false, false) => ask::named(paths, everywhere.namespace(), &self.names),
@@ -74,7 +75,7 @@ impl Which {
 }
 
 /// `pod/web`, with the namespace when it is not the usual one.
-fn title(claim: &Claim) -> String {
+pub fn title(claim: &Claim) -> String {
     match claim.namespace.as_str() {
         "default" => format!("pod/{}", claim.name),
         namespace => format!("pod/{} in namespace {namespace}", claim.name),

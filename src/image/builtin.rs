@@ -132,7 +132,7 @@ impl BuiltIn {
             rootfs: RootFs { kind: "layers".to_owned(), diff_ids: staging.diff_ids() },
         })?;
         let manifest = staging.make_manifest(&document)?;
-        let mut record = Record::new(reference, config, format!("podlet {}", env!("CARGO_PKG_VERSION")));
+        let mut record = Record::new(reference, config, format!("podlet {}", crate::VERSION));
         record.made_by = Some(key);
         staging.publish(&document, &manifest, record)
     }

@@ -83,6 +83,11 @@ pub enum Report {
         /// CLOCK_BOOTTIME, nanoseconds.
         boot: u64,
     },
+    /// The keeper runs the program that it was to become ([`Keeper::upgrade`]).
+    Upgraded {
+        /// Why not, if it does not; 0 if it does.
+        errno: i32,
+    },
     /// What was to be held is not held.
     HoldFailed {
         /// Its tag.
@@ -218,6 +223,19 @@ impl Keeper {
         self.send(&packet(wire::RELEASE, tag)?, &[])
     }
 
+    /// The keeper is to become another keeper's program, which goes on with this page, and to start supervisors from
+    /// another one. Answered by [`Report::Upgraded`].
+    pub fn upgrade(&self, program: BorrowedFd<'_>, keeper: BorrowedFd<'_>) -> io::Result<()> {
+        let mut packet = packet(wire::UPGRADE, "upgrade")?;
+        packet.second = self.page.upgrade.load(SeqCst).wrapping_add(1).max(1);
+        self.send(&packet, &[program.as_raw_fd(), keeper.as_raw_fd()])
+    }
+
+    /// The layout of the page, as its maker has laid it out.
+    pub fn version(&self) -> u32 {
+        self.page.version
+    }
+
     /// What the keeper holds: tag and descriptor.
     pub fn held(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         self.held.borrow().iter().map(|(tag, fd)| Ok((tag.clone(), fd.try_clone()?))).collect()
@@ -311,8 +329,11 @@ fn page(fd: RawFd) -> io::Result<&'static wire::Page> {
         &*map.cast::<wire::Page>()
     };
     match (page.magic, page.version) {
-        (wire::MAGIC, wire::VERSION) => Ok(page),
-        (wire::MAGIC, version) => Err(wrong(&format!("version {version}, this program speaks {}", wire::VERSION))),
+        (wire::MAGIC, wire::OLDEST..=wire::VERSION) => Ok(page),
+        (wire::MAGIC, version) => {
+            let (oldest, newest) = (wire::OLDEST, wire::VERSION);
+            Err(wrong(&format!("layout {version}, this program speaks {oldest} to {newest}")))
+        }
         _ => Err(wrong("no such first word")),
     }
 }
@@ -324,6 +345,7 @@ fn read_report(report: &wire::Report) -> Option<Report> {
         wire::SPAWNED => Report::Spawned { id, pid },
         wire::SPAWN_FAILED => Report::SpawnFailed { id, errno: status },
         wire::EXITED => Report::Exited { sequence, id, pid, code, status, wall, boot },
+        wire::UPGRADED => Report::Upgraded { errno: status },
         wire::HOLD_FAILED => Report::HoldFailed { tag: id, errno: status },
         _ => return None,
     })

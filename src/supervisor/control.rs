@@ -5,8 +5,12 @@
 use k8s_openapi::api::core::v1::{Event, Pod};
 use serde::{Deserialize, Serialize};
 
-/// The version spoken by this program. A newer command line talks to older supervisors.
-pub const VERSION: u32 = 1;
+/// The version spoken by this program: 2 added [`Request::Upgrade`].
+///
+/// Command line and supervisor may each be the older one. What holds for all versions: requests, answers and their fields are
+/// added, never taken away nor given another meaning; a field that is missing has its default, one that is unknown may be
+/// passed over (what must not be is a request of its own); an unknown request is refused by its name.
+pub const VERSION: u32 = 2;
 
 /// The most bytes of one packet, either way. A longer answer goes in [`Answer::Part`]s.
 pub const MAXIMUM_PACKET: usize = 128 * 1024;
@@ -23,7 +27,7 @@ pub struct Hello {
 impl Hello {
     /// This program's.
     pub fn ours() -> Hello {
-        Hello { version: VERSION, program: env!("CARGO_PKG_VERSION").to_owned() }
+        Hello { version: VERSION, program: crate::VERSION.to_owned() }
     }
 }
 
@@ -99,6 +103,13 @@ pub enum Request {
     },
     /// What this connection's client had for the standard input of its container has ended. No answer.
     CloseStdin,
+    /// The pod is to go on under another program, the client's own: the program and its keeper come with the packet. Answer:
+    /// `Accepted` when the keeper is the new one and this supervisor is about to end, `Unchanged` when both are what runs
+    /// already, or `Refused`.
+    Upgrade {
+        /// What that keeper can go on with.
+        keeper: Layouts,
+    },
     /// Ends the exec of this connection (the client is going away) with a signal.
     ExecSignal {
         /// Its number.
@@ -113,6 +124,15 @@ pub struct Resume {
     pub attempt: u32,
     /// How many bytes of its stdout and stderr came before what is still to be shown.
     pub positions: [u64; 2],
+}
+
+/// Layouts of the memory that a keeper shares with its supervisor (`pause::message::VERSION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layouts {
+    /// From this one on.
+    pub oldest: u32,
+    /// Up to this one.
+    pub newest: u32,
 }
 
 /// A kind of object that a pod's volumes may show.
@@ -138,6 +158,8 @@ pub enum Answer {
     },
     /// Done, or set going.
     Accepted,
+    /// It is so already.
+    Unchanged,
     /// Not done; the text is for the user.
     Refused {
         /// What, why, and the way out.
@@ -187,6 +209,7 @@ impl Answer {
         match self {
             Answer::State { .. } => "state",
             Answer::Accepted => "accepted",
+            Answer::Unchanged => "unchanged",
             Answer::Refused { .. } => "refused",
             Answer::Process { .. } => "process",
             Answer::ExecStarted { .. } => "execStarted",

@@ -315,7 +315,7 @@ fn ended(paths: &Paths, uid: &str) -> Option<(Pod, Vec<Event>)> {
     kept::read(paths, uid).ok().flatten().filter(|kept| kept.ended).map(|kept| (kept.pod, kept.events))
 }
 
-fn log_tail(paths: &Paths, uid: &str) -> String {
+pub(super) fn log_tail(paths: &Paths, uid: &str) -> String {
     let tail = diagnostics::tail(&paths.supervisor_log(uid), 10);
     if tail.is_empty() { tail } else { format!("\nThe end of its log:\n{tail}") }
 }

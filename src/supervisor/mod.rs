@@ -37,9 +37,10 @@ mod status_pipe;
 mod streams;
 mod termination;
 pub mod trace;
+pub mod upgrade;
 mod world;
 
-pub use publish::NOTICES;
+pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use sleep::is_asleep;
 pub use world::KeptObjects;

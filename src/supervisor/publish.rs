@@ -58,6 +58,9 @@ impl Publication {
 /// The annotation that holds what a user should know of how the pod runs on this machine, a line each. `apply` prints it.
 pub const NOTICES: &str = "podlet.dev/notices";
 
+/// The annotation that holds the version of the podlet that runs the pod, or ran it last.
+pub const PROGRAM: &str = "podlet.dev/version";
+
 impl super::run::Supervisor {
     /// What the starts that predecessors have seen had to say.
     pub(super) fn read_notices(&mut self) {
@@ -83,7 +86,7 @@ impl super::run::Supervisor {
     /// The pod as shown: the machine's, with what only podlet knows in annotations.
     pub(super) fn shown(&self) -> Pod {
         let mut pod = self.state.machine.pod();
-        let mut notes = BTreeMap::new();
+        let mut notes = BTreeMap::from([(PROGRAM.to_owned(), crate::VERSION.to_owned())]);
         if !self.state.set_aside.is_empty() {
             let facts: Vec<String> = self
                 .state
@@ -111,9 +114,7 @@ impl super::run::Supervisor {
         } else if let Some(text) = self.describe_adopted() {
             notes.insert("podlet.dev/keeper-lost".to_owned(), text);
         }
-        if !notes.is_empty() {
-            pod.metadata.annotations.get_or_insert_with(BTreeMap::new).extend(notes);
-        }
+        pod.metadata.annotations.get_or_insert_with(BTreeMap::new).extend(notes);
         pod
     }
 

@@ -87,6 +87,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         queue: VecDeque::new(),
         remains: Vec::new(),
         connections: Connections::default(),
+        upgrading: None,
         execs: HashMap::new(),
         attachments: HashMap::new(),
         happenings,
@@ -191,7 +192,7 @@ fn find(orders: &Orders) -> io::Result<Found> {
 }
 
 /// The numbers of all snapshots and segments, highest first.
-fn segments(run_directory: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn segments(run_directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers: HashSet<u64> = HashSet::new();
     for entry in std::fs::read_dir(run_directory)? {
         let name = entry?.file_name();

@@ -85,6 +85,10 @@ impl Supervisor {
                 self.ended(&id, End { exit, at, report }).await;
                 Some(id)
             }
+            Report::Upgraded { errno } => {
+                self.upgraded(errno);
+                None
+            }
             Report::HoldFailed { tag, errno } => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::error!(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::clock;
 use super::control::{Answer, ObjectKind, Request};
 use super::fault::{self, Phase};
 use super::files::{self, Durability};
 use super::run::Supervisor;
-use super::{clock, server};
 use crate::linux::container;
 use crate::pod::input::Fact;
 use crate::volume::Which;
@@ -54,9 +54,8 @@ impl Supervisor {
                 self.attach(connection, (&container, stdin), resume, descriptors);
             }
             Request::CloseStdin => self.close_stdin(connection),
+            Request::Upgrade { keeper } => self.upgrade(connection, keeper, &descriptors),
             Request::ExecSignal { signal } => self.signal_exec(connection, signal),
-            #[allow(unreachable_patterns)]
-            other => self.connections.answer(connection, &server::unknown(&other)),
         }
     }
 

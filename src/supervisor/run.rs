@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ahead::Ahead;
 use super::attach::Attachment;
-use super::control::Request;
+use super::control::{Answer, Request};
 use super::exec::{Exec, HungUp};
 use super::fault::{self, Point};
 use super::journal::Journal;
@@ -88,8 +88,8 @@ pub enum Happening {
     Requested {
         /// Which client.
         connection: u64,
-        /// What.
-        request: Request,
+        /// What; or what is answered to what cannot be understood.
+        request: Result<Request, Answer>,
         /// What came along.
         descriptors: Vec<OwnedFd>,
     },
@@ -132,7 +132,7 @@ pub enum Over {
     Ended,
     /// The pod is removed; nothing of it is left.
     Removed,
-    /// A signal: this process ends tidily, the keeper starts another.
+    /// A signal, or an upgrade: this process ends tidily, the keeper starts another.
     Replaced,
 }
 
@@ -164,6 +164,8 @@ pub struct Supervisor {
     /// Ended instances whose remains are still to be cleared, when nothing else is to be done.
     pub(super) remains: Vec<(String, u32)>,
     pub(super) connections: Connections,
+    /// Which client waits for another program to take over.
+    pub(super) upgrading: Option<u64>,
     /// By the id of its spawn.
     pub(super) execs: HashMap<String, Exec>,
     /// Clients that are shown what a container writes, by their connection.
@@ -346,8 +348,11 @@ impl Supervisor {
             }
             Happening::Attached { connection, positions } => self.attached(connection, positions),
             Happening::Connected(socket) => self.connections.accept(socket, &self.happenings),
-            Happening::Requested { connection, request, descriptors } => {
+            Happening::Requested { connection, request: Ok(request), descriptors } => {
                 self.answer(connection, request, descriptors).await;
+            }
+            Happening::Requested { connection, request: Err(answer), .. } => {
+                self.connections.answer(connection, &answer);
             }
             Happening::Disconnected { connection } => self.hang_up(connection),
             Happening::ProcessEnded { id } => self.process_ended(&id).await,

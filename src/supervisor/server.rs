@@ -12,10 +12,11 @@ use nix::errno::Errno;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockFlag, accept4, getsockopt, sendmsg};
 use nix::unistd::geteuid;
+use serde::Deserialize;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{Sender, UnboundedSender, channel};
 
-use super::control::{Answer, Hello, MAXIMUM_PACKET, Request, VERSION};
+use super::control::{Answer, Hello, MAXIMUM_PACKET, VERSION};
 use super::run::Happening;
 use crate::linux::{descriptors, watch};
 
@@ -215,7 +216,11 @@ async fn read_requests(
                 "a request of more than {MAXIMUM_PACKET} bytes or with too many descriptors"
             )));
         }
-        let request = serde_json::from_slice(&packet.bytes)?;
+        let request = match serde_json::from_slice(&packet.bytes) {
+            Ok(request) => Ok(request),
+            // A newer client's, as a rule.
+            Err(error) => Err(unknown(&packet.bytes, &error)?),
+        };
         let _ = happenings.send(Happening::Requested { connection: number, request, descriptors: packet.descriptors });
     }
 }
@@ -275,9 +280,17 @@ async fn send(socket: &AsyncFd<OwnedFd>, packet: &[u8], descriptor: Option<Owned
     }
 }
 
-/// A request that this version does not know reads as an error of its name, for the client.
-pub fn unknown(request: &Request) -> Answer {
-    Answer::Refused {
-        message: format!("this pod's supervisor (podlet {}) cannot do that: {request:?}", env!("CARGO_PKG_VERSION")),
+/// What is said to a request that this version does not understand, if it is one at all.
+fn unknown(bytes: &[u8], error: &serde_json::Error) -> io::Result<Answer> {
+    #[derive(Deserialize)]
+    struct Named {
+        request: String,
     }
+    let Named { request } = serde_json::from_slice(bytes)?;
+    let message = format!(
+        "the pod's supervisor (podlet {}) does not understand the request {request:?} ({error}); podlet upgrade puts it on your \
+         podlet",
+        crate::VERSION
+    );
+    Ok(Answer::Refused { message })
 }

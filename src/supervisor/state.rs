@@ -358,6 +358,6 @@ pub fn header() -> Header {
         format: FORMAT,
         machine: machine::VERSION,
         boot_id: super::clock::boot_id(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
+        program: crate::VERSION.to_owned(),
     }
 }

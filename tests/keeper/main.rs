@@ -7,7 +7,8 @@ mod table;
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use puppet::{Pod, Said};
 use table::Table;
@@ -342,6 +343,179 @@ fn a_killed_keeper_or_guard_loses_nothing() {
         assert_eq!(pod.peek(), None);
         pod.end();
     }
+}
+
+/// Another keeper's program: the bytes behind an executable's end mean nothing.
+fn another_keeper(version: u8) -> OwnedFd {
+    let mut bytes = podlet::linux::programs::Program::Keeper.bytes().to_vec();
+    bytes.push(version);
+    table::memfd(&bytes)
+}
+
+/// What the keeper is, and whether it is this program.
+fn assert_keeper_is(pod: &mut Pod, pid: i32, program: &OwnedFd) {
+    let inode = |path: String| fs::metadata(path).unwrap().ino();
+    assert_eq!(pod.info().pids, (pid, 0));
+    let ours = format!("/proc/self/fd/{}", program.as_raw_fd());
+    assert_eq!(inode(format!("/proc/{pid}/exe")), inode(ours), "another program");
+    assert!(fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().starts_with("podlet-keeper\0"));
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("CapEff:\t0000000000200000"), "{status}");
+}
+
+#[test]
+fn a_keeper_becomes_another_program_and_loses_nothing() {
+    let mut pod = Pod::start("upgrade");
+    let (_, guard) = pod.info().pids;
+    let mut alive = Vec::new();
+    let mut pids = Vec::new();
+    let start = |pod: &mut Pod, round: u64| {
+        let (reader, writer) = io::pipe().unwrap();
+        let id = format!("start/web/{round}");
+        pod.spawn_table(&id, 0, false, &lives(10 + round), &[(reader.as_fd(), 64)]);
+        (pod.spawned(&id), writer)
+    };
+    let (held_reader, mut held_writer) = io::pipe().unwrap();
+    pod.hold("log", held_reader.as_fd());
+    drop(held_reader);
+    for round in 0..6 {
+        let (pid, writer) = start(&mut pod, round);
+        pids.push(pid);
+        alive.push(writer);
+    }
+    // A second process whose first still lives: the new program must read that one's table.
+    let (reader, second_writer) = io::pipe().unwrap();
+    let mut table = Table::new();
+    let buffer = table.data(&[0; 8]);
+    table.clone_second();
+    let read = table.call(libc::SYS_read, [64, buffer, 8, 0, 0, 0]);
+    table.point_at(read, 1);
+    table.call(libc::SYS_exit_group, [77, 0, 0, 0, 0, 0]);
+    pod.spawn_table("exec/web/0", 0, true, &table, &[(reader.as_fd(), 64)]);
+    drop(reader);
+
+    // Its twin is there the first time, and has become the keeper afterwards.
+    for version in 1..4 {
+        // One ends unheard of before the exec, one after it.
+        drop(alive.pop());
+        let program = another_keeper(version);
+        let before = pod.children();
+        pod.upgrade(program.as_fd());
+        drop(alive.pop());
+        let mut codes = Vec::new();
+        let mut upgraded = false;
+        while codes.len() < 2 || !upgraded {
+            match pod.report() {
+                Said::Exited(exit) => codes.push((exit.pid, exit.status)),
+                Said::Other(text) => {
+                    assert_eq!(text, "upgraded 0");
+                    upgraded = true;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        codes.sort_by_key(|(_, status)| -status);
+        let expected: Vec<_> = (0..2).map(|_| pids.pop().unwrap()).collect();
+        let code = 10 + pids.len() as i32;
+        assert_eq!(codes, [(expected[0], code + 1), (expected[1], code)]);
+        assert_keeper_is(&mut pod, guard, &program);
+        // The second process may have been made, and be known, only since.
+        let firsts = |children: Vec<(String, i32)>| children.into_iter().filter(|(id, _)| id.starts_with("start/"));
+        let left: Vec<_> = firsts(before).filter(|(_, pid)| pids.contains(pid)).collect();
+        assert_eq!(firsts(pod.children()).collect::<Vec<_>>(), left);
+        // The next supervisor finds what is held, and all goes on.
+        pod.kill_supervisor();
+        pod.next_supervisor();
+        held_writer.write_all(b"x").unwrap();
+        let held = pod.held();
+        let (_, log) = held.iter().find(|(tag, _)| tag == "log").unwrap();
+        fs::File::from(log.try_clone().unwrap()).read_exact(&mut [0]).unwrap();
+        let id = format!("start/new/{version}");
+        pod.spawn_table(&id, 0, false, &exits(5), &[]);
+        let new = pod.spawned(&id);
+        let exit = pod.exited();
+        assert_eq!((exit.pid, exit.status), (new, 5));
+    }
+    assert!(alive.is_empty());
+    // First and second end at the same pipe's end; the id means the second.
+    drop(second_writer);
+    let second = pod.spawned("exec/web/0");
+    let exit = pod.exited();
+    assert_eq!((exit.id.as_str(), exit.pid, exit.status), ("exec/web/0", second, 77));
+    pod.end();
+}
+
+#[test]
+fn a_keeper_that_cannot_become_a_program_goes_on_as_it_is() {
+    let mut pod = Pod::start("no-program");
+    let (_, guard) = pod.info().pids;
+    let (reader, writer) = io::pipe().unwrap();
+    pod.spawn_table("start/web/0", 0, false, &lives(3), &[(reader.as_fd(), 64)]);
+    drop(reader);
+    let pid = pod.spawned("start/web/0");
+    let no_program = table::memfd(b"no program");
+    for _ in 0..2 {
+        pod.upgrade(no_program.as_fd());
+        assert_eq!(pod.report(), Said::Other(format!("upgraded {}", libc::ENOEXEC)));
+    }
+    // What is for the keeper alone has not become the next child's.
+    let mut table = Table::new();
+    for fd in (5..64).chain([200]) {
+        let entry = table.call(libc::SYS_fcntl, [fd, libc::F_GETFD as u64, 0, 0, 0, 0]);
+        table.may_fail(entry, libc::EBADF);
+        let bad = table.call(libc::SYS_exit_group, [1, 0, 0, 0, 0, 0]);
+        table.only_if_zero(bad, entry);
+    }
+    table.call(libc::SYS_exit_group, [0; 6]);
+    pod.spawn_table("start/web/1", 0, false, &table, &[]);
+    pod.spawned("start/web/1");
+    assert_eq!(pod.exited().status, 0);
+    drop(writer);
+    assert_eq!(pod.exited().pid, pid);
+    // And it can still become one.
+    let program = another_keeper(1);
+    pod.upgrade(program.as_fd());
+    assert_eq!(pod.report(), Said::Other("upgraded 0".into()));
+    assert_keeper_is(&mut pod, guard, &program);
+    pod.end();
+}
+
+/// The queue to the supervisor is full of exits when the request comes: they come first, each once.
+#[test]
+fn a_keeper_with_a_full_queue_becomes_another_program() {
+    const COUNT: usize = 1000;
+    let mut pod = Pod::start("full");
+    let (_, guard) = pod.info().pids;
+    let gate = io::pipe().unwrap();
+    let mut expected: std::collections::BTreeMap<String, i32> = Default::default();
+    for number in 0..COUNT {
+        let id = format!("start/c/{number}");
+        pod.spawn_table(&id, 0, false, &lives((number % 100) as u64), &[(gate.0.as_fd(), 64)]);
+        pod.spawned(&id);
+        expected.insert(id, (number % 100) as i32);
+    }
+    drop(gate);
+    let program = another_keeper(1);
+    pod.upgrade(program.as_fd());
+    let mut upgraded = false;
+    while !expected.is_empty() || !upgraded {
+        match pod.report() {
+            Said::Exited(exit) => {
+                // Seen by both programs it may come twice, by one number and so from one id.
+                if let Some(code) = expected.remove(&exit.id) {
+                    assert_eq!(code, exit.status);
+                }
+            }
+            Said::Other(text) => {
+                assert_eq!(text, "upgraded 0");
+                upgraded = true;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pod.peek(), None);
+    assert_keeper_is(&mut pod, guard, &program);
+    pod.end();
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn supervise() -> i32 {
                     match received.report {
                         Report::Spawned { id, pid } => format!("spawned {id} {pid}"),
                         Report::SpawnFailed { id, errno } => format!("failed {id} {errno}"),
+                        Report::Upgraded { errno } => format!("upgraded {errno}"),
                         Report::HoldFailed { tag, errno } => format!("unheld {tag} {errno}"),
                         Report::Exited { sequence, id, pid, code, status, wall, boot } => {
                             format!("exited {sequence} {id} {pid} {code} {status} {wall} {boot}")
@@ -81,6 +82,7 @@ fn supervise() -> i32 {
             ["take"] => result(keeper.take()),
             ["forget", id] => result(keeper.forget(id)),
             ["hold", tag] => result(keeper.hold(tag, fds[0].as_fd())),
+            ["upgrade"] => result(keeper.upgrade(fds[0].as_fd(), fds[1].as_fd())),
             ["release", tag] => result(keeper.release(tag)),
             ["held"] => {
                 let tags: Vec<_> = held.iter().map(|(tag, _)| tag.as_str()).collect();
@@ -358,6 +360,12 @@ impl Pod {
 
     pub fn hold(&mut self, tag: &str, fd: BorrowedFd<'_>) {
         self.ok(&format!("hold {tag}"), &[fd]);
+    }
+
+    /// Asks the keeper to become another program; answered by a report.
+    pub fn upgrade(&mut self, keeper: BorrowedFd<'_>) {
+        let program = File::open("/proc/self/exe").unwrap();
+        self.ok("upgrade", &[program.as_fd(), keeper]);
     }
 
     pub fn release(&mut self, tag: &str) {

@@ -5,6 +5,7 @@
 //! It is two processes: `guard`, which came first, shares its descriptor table with its child `keeper` and waits for it.
 //! Both are subreapers. When the keeper is killed all its children are the guard's, which then is the keeper, alone: a new
 //! twin could only be its child, and orphans go to ancestors. When the guard is killed the keeper goes on, alone likewise.
+//! Alone it can become a newer keeper's program in place, by exec: its number, its children and what it holds stay.
 #![no_std]
 #![no_main]
 
@@ -16,11 +17,11 @@ use pause::table::{SECOND_OFFSET, TABLE_DESCRIPTOR};
 
 pause::program!();
 
-fn main() -> i32 {
+extern "C" fn main() -> ! {
     close_range(3, u32::MAX, CLOSE_RANGE_CLOEXEC);
     let page = map(PAGE_DESCRIPTOR, size_of::<Page>());
     // SAFETY: mapped for good, of a size that its maker has sealed; what changes in it is atomic.
-    let page = if page < 0 { return 1 } else { unsafe { &*(page as *const Page) } };
+    let page = if page < 0 { exit(1) } else { unsafe { &*(page as *const Page) } };
     rt_sigprocmask(SIG_SETMASK, &!0, 0, 8);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     // Only clone3 with namespaces needs one. With no_new_privs the children could not get theirs back at their exec: then none
@@ -29,33 +30,31 @@ fn main() -> i32 {
         capset(&[CAP_VERSION_3, 0], &[[CAP_SYS_ADMIN, CAP_SYS_ADMIN, 0], [0; 3]]);
     }
     let signals = signalfd4(-1, &(1 << (SIGCHLD - 1)), 8, NONBLOCK_CLOEXEC) as i32;
-    page.guard.store(getpid() as i32, SeqCst);
-    prctl_name(PR_SET_NAME, b"guard\0\0\0\0\0\0\0\0\0\0\0");
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    let keeper = clone3(CLONE_FILES, &page.keeper, -1) as i32;
-    if keeper != 0 {
-        let mut info = Siginfo::default();
-        rest();
-        if waitid(P_PID, keeper, &mut info, WEXITED, 0) == 0 && info.status == 0 {
-            return 0;
+    // Else in the place of an older keeper's program, which was alone.
+    if page.keeper.load(SeqCst) != getpid() as i32 {
+        page.guard.store(getpid() as i32, SeqCst);
+        prctl_name(PR_SET_NAME, b"guard\0\0\0\0\0\0\0\0\0\0\0");
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        let keeper = clone3(CLONE_FILES, &page.keeper, -1) as i32;
+        if keeper != 0 {
+            let mut info = Siginfo::default();
+            rest();
+            if waitid(P_PID, keeper, &mut info, WEXITED, 0) == 0 && info.status == 0 {
+                exit(0);
+            }
+            page.keeper.store(page.guard.swap(0, SeqCst), SeqCst);
+            close_strays(page, signals);
         }
-        page.keeper.store(page.guard.swap(0, SeqCst), SeqCst);
-        close_strays(page, signals);
     }
     prctl_name(PR_SET_NAME, b"keeper\0\0\0\0\0\0\0\0\0\0");
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    Keeper { page, signals, blocked: false }.run();
-    0
+    Keeper { page, signals, blocked: false }.run()
 }
 
 /// What a killed keeper had received but not put down is not left open: a stray end of a pipe would keep it from its end.
 fn close_strays(page: &Page, signals: i32) {
-    for fd in (KEEPER_SOCKET + 1..1024).filter(|fd| *fd != signals) {
-        let table = |child: &Child| child.first.load(SeqCst) != 0 && child.table.load(SeqCst) == fd;
-        if !page.held().any(|held| held.descriptor.load(SeqCst) == fd) && !page.children().any(table) {
-            close(fd);
-        }
-    }
+    let stray = |fd: &i32| *fd != signals && page.descriptors().all(|own| own != *fd);
+    (KEEPER_SOCKET + 1..1024).filter(stray).for_each(|fd| _ = close(fd));
 }
 
 /// In a child: puts the descriptors at their numbers and becomes the program. All first go above all numbers, where none is
@@ -84,7 +83,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(&mut self) {
+    fn run(&mut self) -> ! {
         let page = self.page;
         loop {
             self.blocked = false;
@@ -93,7 +92,7 @@ impl Keeper {
             let (mut wait, mut alarm) = ([u64::MAX >> 1, 0], -1);
             if page.over.load(SeqCst) == 1 {
                 if waitid(P_ALL, 0, &mut Siginfo::default(), WEXITED | WNOHANG | WNOWAIT, 0) < 0 {
-                    return;
+                    exit(0);
                 }
             } else if page.supervisor.load(SeqCst) == 0 {
                 let left = page.restart_at.load(SeqCst).saturating_sub(now(CLOCK_BOOTTIME));
@@ -120,18 +119,9 @@ impl Keeper {
     fn supervisor_end(&mut self) {
         let (page, mut info) = (self.page, Siginfo::default());
         let pid = page.supervisor.load(SeqCst);
-        if pid == 0 || waitid(P_PID, pid, &mut info, WEXITED | WNOHANG, 0) == 0 && info.pid == 0 {
-            return;
+        if pid != 0 && (waitid(P_PID, pid, &mut info, WEXITED | WNOHANG, 0) != 0 || info.pid != 0) {
+            page.supervisor_ended(info.code, info.status, now(CLOCK_BOOTTIME));
         }
-        page.ended_code.store(info.code, SeqCst);
-        page.ended_status.store(info.status, SeqCst);
-        page.over.store((info.code == CLD_EXITED && info.status == OVER_EXIT) as u32, SeqCst);
-        let (ran, asleep) = (now(CLOCK_BOOTTIME) - page.started_at.load(SeqCst), page.asleep());
-        let failures = if asleep || ran > BACKOFF_MAX { 0 } else { page.failures.load(SeqCst) };
-        page.failures.store(failures + !asleep as u32, SeqCst);
-        let back_off = (BACKOFF_MIN << failures.min(9)).min(BACKOFF_MAX) * !asleep as u64;
-        page.restart_at.store(now(CLOCK_BOOTTIME) + back_off, SeqCst);
-        page.supervisor.store(0, SeqCst);
     }
 
     /// What the dead one asked for and could not be done yet (the queue being full of what it had not read) is dropped: its
@@ -139,19 +129,11 @@ impl Keeper {
     fn start_supervisor(&mut self) {
         let page = self.page;
         while recvfrom(KEEPER_SOCKET, 0, 0, MSG_DONTWAIT | MSG_TRUNC, 0, 0) > 0 {}
-        page.starts.fetch_add(1, SeqCst);
-        page.started_at.store(now(CLOCK_BOOTTIME), SeqCst);
-        page.restart_at.store(now(CLOCK_BOOTTIME) + BACKOFF_MAX, SeqCst);
+        page.supervisor_starts(now(CLOCK_BOOTTIME));
         if clone3(0, &page.supervisor, -1) == 0 {
             let held = page.held().map(|held| held.descriptor.load(SeqCst));
-            for fd in held.chain([PAGE_DESCRIPTOR, SUPERVISOR_SOCKET]) {
-                fcntl(fd, F_SETFD, 0);
-            }
-            let mut arguments = [null(); ARGUMENTS_COUNT + 1];
-            for (to, at) in arguments.iter_mut().zip(page.arguments_at).take(page.arguments_count as usize) {
-                *to = page.arguments.as_ptr().wrapping_add(at as usize);
-            }
-            execute(PROGRAM_DESCRIPTOR, &arguments);
+            held.chain([PAGE_DESCRIPTOR, SUPERVISOR_SOCKET]).for_each(|fd| _ = fcntl(fd, F_SETFD, 0));
+            execute(PROGRAM_DESCRIPTOR, &page.supervisor_arguments());
         }
     }
 
@@ -241,6 +223,7 @@ impl Keeper {
                 (FORGET, _) => self.page.forget(&request.name),
                 (HOLD, fds) => self.hold(&request.name, fds),
                 (RELEASE, _) => self.release(&request.name),
+                (UPGRADE, [program, keeper]) => self.upgrade(&request, *program, *keeper),
                 _ => true,
             };
             fds.iter().for_each(|fd| _ = close(*fd));
@@ -252,9 +235,7 @@ impl Keeper {
 
     /// The child of this id, made if there is none. Its pid is 0 while it is for another process to make it.
     fn make(&mut self, request: &Request, fds: &mut [i32]) -> Result<&'static Child, i32> {
-        let (page, second) = (self.page, request.second != 0);
-        let is = |child: &&Child| child.state.load(SeqCst) != FREE && child.name.is(&request.name);
-        let known = page.children().find(is);
+        let (page, second, known) = (self.page, request.second != 0, self.page.child(&request.name));
         if let Some(child) = known {
             learn_second(child);
             if child.pid.load(SeqCst) != 0 || child.first.load(SeqCst) != 0 {
@@ -289,9 +270,8 @@ impl Keeper {
     }
 
     fn release(&mut self, name: &Name) -> bool {
-        for held in self.page.held().filter(|held| held.descriptor.load(SeqCst) != 0 && held.name.is(name)) {
-            close(held.descriptor.swap(0, SeqCst));
-        }
+        let is = |held: &&Held| held.descriptor.load(SeqCst) != 0 && held.name.is(name);
+        self.page.held().filter(is).for_each(|held| _ = close(held.descriptor.swap(0, SeqCst)));
         true
     }
 
@@ -305,5 +285,24 @@ impl Keeper {
         held.name.store(name);
         held.descriptor.store(copy, SeqCst);
         true
+    }
+
+    /// Becomes another keeper's program; that finds the request still there, knows it by its number, and takes the
+    /// supervisor's new program, too. Twins share their descriptors, which an exec would part, and only one of them is the
+    /// parent of all: a keeper with a twin ends, as if killed, and leaves the request to that.
+    fn upgrade(&mut self, request: &Request, program: i32, keeper: i32) -> bool {
+        let (page, mut errno) = (self.page, 0);
+        if page.upgrade.load(SeqCst) == request.second {
+            dup3(program, PROGRAM_DESCRIPTOR, O_CLOEXEC);
+        } else if getppid() as i32 == page.guard.load(SeqCst) {
+            exit(1);
+        } else {
+            page.upgrade.store(request.second, SeqCst);
+            page.descriptors().for_each(|fd| _ = fcntl(fd, F_SETFD, 0));
+            errno = -execveat(keeper, &page.keeper_arguments()) as i32;
+            close_range(3, u32::MAX, CLOSE_RANGE_CLOEXEC);
+            page.upgrade.store(0, SeqCst);
+        }
+        self.failed(UPGRADED, &request.name, errno)
     }
 }

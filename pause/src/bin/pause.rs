@@ -3,11 +3,11 @@
 #![no_std]
 #![no_main]
 
-use pause::sys::{Siginfo, constant::*, prctl_name, rest, rt_sigprocmask, rt_sigtimedwait, waitid};
+use pause::sys::{Siginfo, constant::*, exit, prctl_name, rest, rt_sigprocmask, rt_sigtimedwait, waitid};
 
 pause::program!();
 
-fn main() -> i32 {
+extern "C" fn main() -> ! {
     prctl_name(PR_SET_NAME, b"pause\0\0\0\0\0\0\0\0\0\0\0");
     // All are blocked, so what the kernel would drop for a PID 1 without handlers is kept and can be waited for.
     rt_sigprocmask(SIG_SETMASK, &!0, 0, 8);
@@ -16,7 +16,7 @@ fn main() -> i32 {
     loop {
         let signal = rt_sigtimedwait(&awaited, 0, 0, 8);
         if signal == SIGINT || signal == SIGTERM {
-            return 0;
+            exit(0);
         }
         // One SIGCHLD stands for any number of ends.
         let mut info = Siginfo::default();

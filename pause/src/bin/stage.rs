@@ -7,19 +7,19 @@
 #![no_main]
 
 use core::mem::size_of;
-use pause::sys::{call, constant::*, map, now, write};
+use pause::sys::{call, constant::*, exit, map, now, write};
 use pause::table::*;
 
 pause::program!();
 
-fn main() -> i32 {
+extern "C" fn main() -> ! {
     let base = map(TABLE_DESCRIPTOR as i32, SIZE_MAX);
     // SAFETY: the memfd has at least a page, and the kernel zeroes its rest. What lies beyond it is never touched. Nobody
     // else writes a table that is being executed.
     let result = if base < 0 { Err((BAD_TABLE, base as i64)) } else { unsafe { execute(base as *mut u8) } };
-    let Err((entry, errno)) = result else { return 0 };
+    let Err((entry, errno)) = result else { exit(0) };
     write(STATUS_DESCRIPTOR as i32, &Status { kind: FAILED, entry, value: -errno }, size_of::<Status>());
-    FAILED_EXIT
+    exit(FAILED_EXIT)
 }
 
 /// # Safety

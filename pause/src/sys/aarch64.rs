@@ -8,19 +8,18 @@ pub const COLUMN: usize = 1;
 #[macro_export]
 macro_rules! entry {
     () => {
-        core::arch::global_asm!(".globl _start; _start: mov x29, 0", "mov x30, 0", "ldr x0, [sp, 8]", "and sp, x0, -16", "b {}", sym start);
+        core::arch::global_asm!(".globl _start; _start: mov x29, 0", "mov x30, 0", "ldr x0, [sp, 8]", "and sp, x0, -16", "b {}", sym main);
     };
 }
 
 /// # Safety
 /// As the call and its arguments ask for.
 #[inline(always)]
-pub unsafe fn call(number: usize, a: [usize; 6]) -> isize {
-    let result;
-    // SAFETY: the kernel's calling convention; all registers but x0 are kept.
+pub unsafe fn call(number: usize, mut a: [usize; 6]) -> isize {
+    // SAFETY: the kernel's calling convention; the result comes in place of the first argument; all registers but x0 are kept.
     unsafe {
-        core::arch::asm!("svc 0", in("x8") number, inlateout("x0") a[0] => result, in("x1") a[1], in("x2") a[2],
+        core::arch::asm!("svc 0", in("x8") number, inlateout("x0") a[0], in("x1") a[1], in("x2") a[2],
             in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
     }
-    result
+    a[0] as isize
 }

@@ -185,9 +185,8 @@ const OPENRC: &str = "\
 description=\"Pods of podlet\"
 
 depend() {
-    need localmount
     use net
-    after bootmisc cgroups
+    after localmount bootmisc cgroups
 }
 
 start() {

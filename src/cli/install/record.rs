@@ -39,6 +39,11 @@ impl Record {
         fs::read(path).is_ok_and(|bytes| super::files::digest(&bytes) == *digest)
     }
 
+    /// Whether a file that install has written has another content by now.
+    pub fn was_changed(&self, path: &Path) -> bool {
+        self.files.contains_key(path) && path.symlink_metadata().is_ok() && !self.has(path)
+    }
+
     /// Makes the directory of a file that is to be written, and remembers what was made for it.
     pub fn make_directory_of(&mut self, file: &Path) -> Result<(), (PathBuf, io::Error)> {
         let directory = file.parent().unwrap_or(Path::new("/"));

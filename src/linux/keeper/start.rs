@@ -17,6 +17,9 @@ use super::name_words;
 use crate::linux::cgroup::Entrance;
 use crate::linux::programs::Program;
 
+/// Its name in the process list.
+const KEEPER: &str = "podlet-keeper";
+
 /// What a keeper is started with.
 pub struct Start<'a> {
     /// Shown in the process list behind `podlet-keeper`: the pod's `namespace/name`.
@@ -88,8 +91,8 @@ pub fn start(config: &Start<'_>) -> io::Result<i32> {
     let own = [null.as_fd(), log, log, page.as_fd(), config.program, supervisor_end.as_fd(), keeper_end.as_fd()];
     let held = config.held.iter().map(|(_, fd)| *fd).zip(wire::FIRST_HELD..);
     let mut descriptors: Vec<_> = own.into_iter().zip(0..).chain(held).map(|(fd, to)| (fd.as_raw_fd(), to)).collect();
-    let title = CString::new(config.name)?;
-    let arguments = [c"podlet-keeper".as_ptr(), title.as_ptr(), std::ptr::null()];
+    let (command, title) = (CString::new(KEEPER)?, CString::new(config.name)?);
+    let arguments = [command.as_ptr(), title.as_ptr(), std::ptr::null()];
 
     let (mut told, tell) = io::pipe()?;
     let blocked = SignalsBlocked::new();
@@ -155,11 +158,13 @@ fn failure(step: i32, error: io::Error) -> io::Error {
 /// The page that keeper, twin and supervisor share, with what a keeper must know in it.
 fn make_page(config: &Start<'_>) -> io::Result<OwnedFd> {
     let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
-    let arguments = config.arguments.iter().map(|text| CString::new(*text)).collect::<Result<Vec<_>, _>>()?;
+    // The supervisor's, then the keeper's own, should it become another program.
+    let texts = config.arguments.iter().copied().chain([KEEPER, config.name]);
+    let arguments = texts.map(CString::new).collect::<Result<Vec<_>, _>>()?;
     let block: Vec<u8> = arguments.iter().flat_map(|text| text.as_bytes_with_nul()).copied().collect();
     if arguments.len() > wire::ARGUMENTS_COUNT || block.len() > wire::ARGUMENTS_MAX {
         return Err(invalid(format!(
-            "{} arguments of {} bytes for a supervisor, at most {} of {}",
+            "{} arguments of {} bytes for supervisor and keeper, at most {} of {}",
             arguments.len(),
             block.len(),
             wire::ARGUMENTS_COUNT,
@@ -182,7 +187,7 @@ fn make_page(config: &Start<'_>) -> io::Result<OwnedFd> {
     let write = |offset: usize, bytes: &[u8]| page.write_all_at(bytes, offset as u64);
     write(offset_of!(wire::Page, magic), &wire::MAGIC.to_ne_bytes())?;
     write(offset_of!(wire::Page, version), &wire::VERSION.to_ne_bytes())?;
-    write(offset_of!(wire::Page, arguments_count), &(arguments.len() as u32).to_ne_bytes())?;
+    write(offset_of!(wire::Page, arguments_count), &(config.arguments.len() as u32).to_ne_bytes())?;
     write(offset_of!(wire::Page, arguments), &block)?;
     let lengths = arguments.iter().map(|text| text.as_bytes_with_nul().len() as u16);
     let starts = lengths.scan(0, |at, length| Some(std::mem::replace(at, *at + length)));
