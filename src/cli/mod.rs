@@ -126,6 +126,8 @@ fn require(work: Work, caller: &Caller<'_>) -> Result<(), Failure> {
     }
 }
 
+// Within `run` all that any verb needs of the stack would lie beneath a supervisor for its whole life.
+#[inline(never)]
 fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     line.everywhere.start_tracing();
     if let Verb::Start(_) = line.verb {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,9 +227,8 @@ pub fn supervise(run_directory: &Path) -> u8 {
     let tasks = tokio::task::LocalSet::new();
     let over = tasks.block_on(&runtime, async {
         let (happenings, happened) = unbounded_channel();
-        // Each on the heap: what one needs once would stay on the stack for the whole life.
-        let mut supervisor = Box::pin(recover::recover(orders, happenings)).await?;
-        Box::pin(supervisor.serve(happened)).await
+        let mut supervisor = begin(orders, happenings).await?;
+        serve(&mut supervisor, happened).await
     });
     match over {
         Ok(Over::Ended | Over::Removed) => WELL,
@@ -238,6 +238,24 @@ pub fn supervise(run_directory: &Path) -> u8 {
             BADLY
         }
     }
+}
+
+/// Made apart and put on the heap, as is [`serve`]: within the first function's frame what each needs would lie on the stack
+/// for the whole life.
+#[inline(never)]
+fn begin(
+    orders: Orders,
+    happenings: UnboundedSender<Happening>,
+) -> Pin<Box<dyn Future<Output = std::io::Result<Box<Supervisor>>>>> {
+    Box::pin(async { recover::recover(orders, happenings).await.map(Box::new) })
+}
+
+#[inline(never)]
+fn serve(
+    supervisor: &mut Supervisor,
+    happened: UnboundedReceiver<Happening>,
+) -> Pin<Box<dyn Future<Output = std::io::Result<Over>> + '_>> {
+    Box::pin(supervisor.serve(happened))
 }
 
 impl Supervisor {
