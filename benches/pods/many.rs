@@ -25,7 +25,7 @@ const ONE_CALL: &str = "**50 pods** by one call, to the last one's first instruc
 const FIFTY_CALLS: &str = "**50 pods** by fifty calls, to the last one's first instruction";
 const AWAKE: &str = "**get pods -A** of 500 pods whose supervisors are awake";
 const ASLEEP: &str = "**get pods -A** of 500 pods whose supervisors sleep";
-const SHOWN: &str = "**a state change**, SIGKILL of a program to `get pods -A` of 500 that shows it";
+const SHOWN: &str = "**a state change**, one of 500 asleep: SIGKILL of its program to the `get pod` that shows it";
 const WAKE: &str = "**wake**, connect to a sleeping supervisor to its answer";
 const NO_WAKE: &str = "the same of one that is awake";
 /// Has to be asked for by name: it takes minutes.
@@ -166,16 +166,12 @@ fn looks(subject: &Subject, table: &mut Table) {
     }
 }
 
-/// From the kill of a container's program to the end of the first `get pods -A` that shows its restart, one look after the
-/// other. The looks themselves take their part of it.
+/// From the kill of a container's program to the end of the first `get pod` that shows its restart, one look after the other.
 fn shown(subject: &Subject, table: &mut Table) {
-    let restarts = || {
-        let table = subject.run(&["get", "pods", "-A", "--no-headers"]).stdout;
-        let text = String::from_utf8_lossy(&table).into_owned();
-        let count = |line: &str| line.split_whitespace().nth(4).and_then(|word| word.parse::<u32>().ok());
-        text.lines().filter_map(count).sum::<u32>()
-    };
-    let samples = memory::containers_anywhere(&subject.root).into_iter().take(table.runs).map(|program| {
+    let programs = memory::containers_anywhere(&subject.root).into_iter().take(table.runs);
+    let samples = programs.map(|program| {
+        let pod = memory::pod_of(program);
+        let restarts = || subject.run(&["get", "pod", &pod, "-o", "jsonpath={..restartCount}"]).stdout;
         let before = restarts();
         let begin = now();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(program), nix::sys::signal::Signal::SIGKILL).expect("a kill");

@@ -100,6 +100,13 @@ pub fn containers_anywhere(root: &Path) -> Vec<i32> {
     all().into_iter().filter(|pid| keepers.contains(&parent(*pid)) && name(*pid) == "actor").collect()
 }
 
+/// The name of the pod that a container's first process is of: it stands in the keeper's words.
+pub fn pod_of(program: i32) -> String {
+    let words = fs::read_to_string(format!("/proc/{}/cmdline", parent(program))).unwrap_or_default();
+    let pod = words.split('\0').nth(1).and_then(|name| name.split_once('/'));
+    pod.map(|(_, name)| name.to_owned()).expect("a keeper is called after its pod")
+}
+
 /// The CPU time of a process's one thread so far in seconds, to the nanosecond (proc_pid_schedstat).
 pub fn run_time(pid: i32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();

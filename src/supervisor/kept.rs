@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 };
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, ClientError};
@@ -174,6 +175,22 @@ fn entries(directory: &Path) -> Result<Vec<String>, KeptError> {
 
 /// What is kept of one pod; `None` when it was never published.
 pub fn read(paths: &Paths, uid: &str) -> Result<Option<Kept>, KeptError> {
+    read_as(paths, uid)
+}
+
+/// Of `kept.json` what is to be seen: the half of it that is for a supervisor need not be understood for a look.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    boot_id: String,
+    ended: bool,
+    #[serde(default)]
+    stopped: bool,
+    pod: Pod,
+    events: Vec<Event>,
+}
+
+fn read_as<T: DeserializeOwned>(paths: &Paths, uid: &str) -> Result<Option<T>, KeptError> {
     let path = paths.pod_kept(uid);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -199,7 +216,7 @@ pub fn manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
 /// now).
 pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     if sleep::is_asleep(paths, uid)
-        && let Ok(Some(kept)) = read(paths, uid)
+        && let Ok(Some(kept)) = read_as::<Shown>(paths, uid)
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
     }
@@ -209,7 +226,7 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
         Err(ClientError::NotRunning | ClientError::HungUp) => {}
         Err(error) => return Err(KeptError::Supervisor(error)),
     }
-    let Some(kept) = read(paths, uid)? else {
+    let Some(kept) = read_as::<Shown>(paths, uid)? else {
         // Claimed, but killed before its supervisor published anything.
         return Ok(manifest(paths, uid)?.map(|pod| unattended(pod, Vec::new(), Standing::Unattended)));
     };
