@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use common::kills::{self, Part};
-use common::podlet::{Podlet, container, until};
+use common::podlet::{Podlet, container, text, until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -68,7 +68,15 @@ fn assert_one_instance(podlet: &Podlet, name: &str) {
 
 #[test]
 fn podlets_processes_are_killed_and_the_pod_does_not_notice() {
-    let podlet = Podlet::new();
+    each_part_is_killed(Podlet::new());
+}
+
+#[test]
+fn podlets_processes_are_killed_where_the_kernel_forgets_ends() {
+    each_part_is_killed(Podlet::on_kernel_that_forgets_ends());
+}
+
+fn each_part_is_killed(podlet: Podlet) {
     let cases: [(&str, &[Part]); 5] = [
         ("supervisor", &[Part::Supervisor]),
         ("keeper", &[Part::Keeper]),
@@ -129,18 +137,37 @@ fn assert_restarts_under_another_keeper(podlet: &Podlet, name: &str, uid: &str) 
     let before = container(&podlet.pod(name), "ender")["restartCount"].as_u64().unwrap();
     kills::send(ender(uid), Signal::SIGTERM);
     let pod = podlet.wait(name, |pod| both_run(pod) && container(pod, "ender")["restartCount"] == before + 1);
-    assert_ended_with_42_or_unknown(&container(&pod, "ender")["lastState"]["terminated"]);
+    let ended = &container(&pod, "ender")["lastState"]["terminated"];
+    assert_ended_with_42_or_unknown(ended);
+    if ends_are_told(podlet) {
+        assert_eq!(ended["exitCode"], 42);
+    }
     let status = std::fs::read_to_string(format!("/proc/{}/status", kills::program(uid, "ender"))).unwrap();
     let keeper = Part::Keeper.wait(uid).to_string();
     assert_eq!(status.lines().find_map(|line| line.strip_prefix("PPid:")).map(str::trim), Some(keeper.as_str()));
 }
 
+/// Whether this kernel tells how a process ended that somebody else has reaped.
+fn ends_are_told(podlet: &Podlet) -> bool {
+    text(&podlet.run(&["doctor"]).stdout).lines().any(|line| line.starts_with("good") && line.contains("PIDFD_GET_INFO"))
+}
+
 #[test]
 fn keeper_and_twin_are_killed_at_once_and_another_keeper_goes_on() {
-    let podlet = Podlet::new();
+    both_are_killed(Podlet::new());
+}
+
+#[test]
+fn keeper_and_twin_are_killed_where_the_kernel_forgets_ends() {
+    let podlet = Podlet::on_kernel_that_forgets_ends();
+    assert!(!ends_are_told(&podlet));
+    both_are_killed(podlet);
+}
+
+fn both_are_killed(podlet: Podlet) {
     let words = ["--crash-backoff-initial=100", "--crash-backoff-max=200"];
     let output = podlet.try_apply(&telling_pod(&podlet, "web", "Always"), &words);
-    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let uid = kills::uid(&podlet.wait("web", both_run));
     // The second time what runs is partly the first keeper's, partly the second's.
     for _ in 0..2 {
@@ -400,7 +427,7 @@ fn a_container_that_ends_while_no_supervisor_looks_is_started_again_once() {
         // `crash` ends when it is killed.
         let manifest = mixed_pod(&podlet, name).replace("sleep, 100ms, \",\", exit, \"3\"", "sleep, forever");
         let output = podlet.try_apply(&manifest, &[LONG_BACKOFF]);
-        assert!(output.status.success(), "{name}: {}", common::podlet::text(&output.stderr));
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
         kills::uid(&podlet.wait(name, |pod| container(pod, "steady")["state"]["running"].is_object()))
     };
     let uids = ["undisturbed", "web"].map(apply);
@@ -441,7 +468,7 @@ fn replace_supervisor(podlet: &Podlet, uid: &str, meanwhile: impl FnOnce(&Path))
 fn an_input_at_which_the_machine_panics_is_set_aside_and_named() {
     let podlet = Podlet::new();
     let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF, "--fault-point=panic:2"]);
-    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let note = |pod: &Value| pod["metadata"]["annotations"]["podlet.dev/set-aside"].as_str().map(str::to_owned);
     let pod = podlet.wait("web", |pod| note(pod).is_some());
     let note = note(&pod).unwrap();
@@ -455,7 +482,7 @@ fn an_input_at_which_the_machine_panics_is_set_aside_and_named() {
 fn a_torn_last_line_of_the_journal_is_cut_off() {
     let podlet = Podlet::new();
     let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF]);
-    assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let pod = podlet.wait("web", mixed_pod_rests);
     let (uid, before) = (kills::uid(&pod), kills::comparable(&pod));
     replace_supervisor(&podlet, &uid, |run| {
@@ -499,7 +526,7 @@ fn a_newer_machine_version_takes_over_what_an_older_one_has_begun() {
     const LOGS: [(&str, u64, usize); 2] = [("crash", 1, 20), ("steady", 0, 200)];
     for (name, backoff) in [("web", LONG_BACKOFF), ("goes-on", "--crash-backoff-initial=3000")] {
         let output = podlet.try_apply(&mixed_pod(&podlet, name), &[backoff]);
-        assert!(output.status.success(), "{}", common::podlet::text(&output.stderr));
+        assert!(output.status.success(), "{}", text(&output.stderr));
     }
     let age = |run: &Path| make_older(&run.join("journal.0"));
     let uid = kills::uid(&podlet.wait("web", mixed_pod_rests));

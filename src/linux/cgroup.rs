@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::process;
 use crate::plan::resources::{CPU_PERIOD, Limits};
 
 /// The root of podlet's cgroups in each hierarchy.
@@ -365,31 +366,48 @@ impl Cgroup {
 
     /// SIGKILLs everything in it and below, by `cgroup.kill` or the freezer loop, until it is empty.
     pub fn kill(&self) -> io::Result<()> {
-        self.kill_by(self.directory("unified").map(|directory| directory.join("cgroup.kill")).as_deref())
+        self.kill_by(self.kill_file().as_deref())
+    }
+
+    /// The same once, without waiting; answers what is there still.
+    pub fn kill_once(&self) -> Vec<i32> {
+        self.kill_once_by(self.kill_file().as_deref())
+    }
+
+    fn kill_file(&self) -> Option<PathBuf> {
+        self.directory("unified").map(|directory| directory.join("cgroup.kill"))
     }
 
     fn kill_by(&self, by_file: Option<&Path>) -> io::Result<()> {
         const PATIENCE: Duration = Duration::from_secs(10);
+        /// With those that die when the kernel lets go of them.
+        const PATIENCE_WITH_STUCK: Duration = Duration::from_secs(1);
         let begun = Instant::now();
         let mut wait = Duration::from_micros(200);
         loop {
-            let whole = by_file.as_ref().is_some_and(|file| put(file, "1").is_ok());
-            if !whole {
-                self.kill_one_by_one();
-            }
-            if self.processes().is_empty() {
+            let left = self.kill_once_by(by_file);
+            if left.is_empty() {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE {
-                // A process in uninterruptible sleep dies when the kernel lets go of it.
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("processes {:?} did not end after SIGKILL", self.processes()),
-                ));
+            let stuck = left.iter().all(|pid| process::is_uninterruptible(*pid));
+            if begun.elapsed() > if stuck { PATIENCE_WITH_STUCK } else { PATIENCE } {
+                let text = if stuck {
+                    left.into_iter().map(process::describe_uninterruptible).collect::<Vec<_>>().join(", ")
+                } else {
+                    format!("processes {left:?} did not end after SIGKILL")
+                };
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             std::thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_millis(20));
         }
+    }
+
+    fn kill_once_by(&self, by_file: Option<&Path>) -> Vec<i32> {
+        if !by_file.is_some_and(|file| put(file, "1").is_ok()) {
+            self.kill_one_by_one();
+        }
+        self.processes()
     }
 
     fn kill_one_by_one(&self) {

@@ -29,6 +29,20 @@ pub fn is_dead(pid: i32) -> bool {
     stat_field(pid, 3).map_or(true, |state| matches!(state.as_str(), "Z" | "X"))
 }
 
+/// Whether a process sleeps where no signal wakes it, not even SIGKILL: it waits for a disk, as a rule.
+pub fn is_uninterruptible(pid: i32) -> bool {
+    stat_field(pid, 3).is_ok_and(|state| state == "D")
+}
+
+/// In words: `process 17 (sh) in uninterruptible sleep (jbd2_log_wait_commit)`, with what it waits in as far as the kernel
+/// tells, proc_pid_wchan(5).
+pub fn describe_uninterruptible(pid: i32) -> String {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default().trim().to_owned();
+    let place = Some(read("wchan")).filter(|place| !matches!(place.as_str(), "" | "0"));
+    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+    format!("process {pid} ({}) in uninterruptible sleep{place}", read("comm"))
+}
+
 /// A field of proc_pid_stat(5), by its number there; from 3 on.
 fn stat_field(pid: i32, number: usize) -> io::Result<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;

@@ -70,6 +70,10 @@ impl Turn<'_> {
                 let text = format!("The end of the log could not be written, {lost} bytes are lost: {message}");
                 self.event(Some(container), Warning, "LogLost", text);
             }
+            Fact::KillStuck { container, message } => {
+                let text = format!("error killing pod: {message}: it ends when the kernel lets go of it");
+                self.event(Some(container), Warning, "FailedKillPod", text);
+            }
             Fact::DeleteRequested { grace_seconds, force } => self.delete_requested(*grace_seconds, *force),
             Fact::StopRequested { most_seconds } => self.stop_requested(*most_seconds),
             Fact::SpecChanged { pod } => self.spec_changed(pod),

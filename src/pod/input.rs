@@ -149,6 +149,13 @@ pub enum Fact {
         /// The system's answer.
         message: String,
     },
+    /// The container was killed, and the kernel does not let go of a process of it. Only for the event.
+    KillStuck {
+        /// Which container.
+        container: String,
+        /// Which processes, and in what they hang.
+        message: String,
+    },
     /// The user asked for the pod's deletion; a second, shorter one shortens the first.
     DeleteRequested {
         /// `--grace-period`; the pod's own when absent.

@@ -34,6 +34,6 @@ mod termination;
 pub mod time;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use machine::because;

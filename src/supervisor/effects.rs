@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use nix::fcntl::OFlag;
@@ -28,7 +28,7 @@ use crate::image::{Image, ImageError};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
 use crate::linux::keeper::Spawn;
-use crate::linux::pidfd;
+use crate::linux::{pidfd, process};
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
 
@@ -56,6 +56,25 @@ pub fn log_of_tag(tag: &str) -> Option<(String, u32)> {
     let (container, rest) = tag.strip_prefix("log/")?.split_once('/')?;
     let attempt = rest.strip_suffix("/record")?.parse().ok()?;
     Some((container.to_owned(), attempt))
+}
+
+/// How long what was killed may take to go before it is asked why.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// A container that was sent SIGKILL.
+pub struct Killed {
+    container: String,
+    attempt: u32,
+    at: Instant,
+    /// The user knows what it hangs in.
+    told: bool,
+}
+
+impl Killed {
+    /// Its name.
+    pub fn container(&self) -> &str {
+        &self.container
+    }
 }
 
 impl Supervisor {
@@ -325,14 +344,40 @@ impl Supervisor {
     }
 
     fn kill_container(&mut self, container: &str, attempt: u32) {
-        let pod = self.pod();
         // The first process too, by its pidfd: one that has not joined its cgroup yet is not found there.
         if let Some(pidfd) = self.first_process(container, attempt) {
             end(&pidfd);
         }
-        if let Err(error) = container::container_cgroup(&self.world.context(&pod), container).kill() {
-            tracing::warn!(container, "could not kill everything in its cgroup: {error}");
+        self.kill_again(Killed { container: container.to_owned(), attempt, at: Instant::now(), told: false });
+    }
+
+    /// What hears SIGKILL is not always gone at once: everything else of the pod goes on meanwhile. A process that the kernel
+    /// does not let go of is named to the user, once.
+    pub(super) fn kill_again(&mut self, mut killed: Killed) {
+        let Killed { container, attempt, at, told } = &mut killed;
+        // The next instance has the same cgroup.
+        if self.first_process(container, *attempt).is_none() {
+            return;
         }
+        let pod = self.pod();
+        let left = container::container_cgroup(&self.world.context(&pod), container).kill_once();
+        if left.is_empty() {
+            return;
+        }
+        let wait = (at.elapsed() / 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let stuck = at.elapsed() > STUCK && left.iter().any(|pid| process::is_uninterruptible(*pid));
+        let happening = if stuck && !std::mem::replace(told, true) {
+            let stuck = left.into_iter().filter(|pid| process::is_uninterruptible(*pid));
+            let message = stuck.map(process::describe_uninterruptible).collect::<Vec<_>>().join(", ");
+            Happening::StuckAfterKill { killed, message }
+        } else {
+            Happening::StillThere(killed)
+        };
+        let happenings = self.happenings.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(wait).await;
+            let _ = happenings.send(happening);
+        });
     }
 
     async fn tear_down(&mut self, asked: Asked) {

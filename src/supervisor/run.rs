@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::ahead::Ahead;
 use super::attach::Attachment;
 use super::control::{Answer, Request};
+use super::effects::Killed;
 use super::exec::{Exec, HungUp};
 use super::fault::{self, Point};
 use super::journal::Journal;
@@ -103,6 +104,15 @@ pub enum Happening {
     ProcessEnded {
         /// The id of its spawn.
         id: String,
+    },
+    /// What was killed may be gone by now.
+    StillThere(Killed),
+    /// What was killed is not let go of by the kernel.
+    StuckAfterKill {
+        /// What.
+        killed: Killed,
+        /// Which processes, and in what they hang.
+        message: String,
     },
     /// Something that did not work is to be tried again.
     Again(Asked),
@@ -376,6 +386,13 @@ impl Supervisor {
             Happening::ProcessEnded { id } => self.process_ended(&id).await,
             Happening::ExecsUnclaimed => self.end_unclaimed_execs(),
             Happening::HungUpLongEnough(hung_up) => self.kill_session(&hung_up),
+            Happening::StillThere(killed) => self.kill_again(killed),
+            Happening::StuckAfterKill { killed, message } => {
+                let container = killed.container().to_owned();
+                tracing::error!(container, "killed, and still there: {message}");
+                self.tell(Fact::KillStuck { container, message }, clock::now(), None, None).await;
+                self.kill_again(killed);
+            }
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {
                 tracing::info!(number, "ending on a signal; the keeper starts another supervisor");

@@ -361,3 +361,7 @@ pub fn header() -> Header {
         program: crate::VERSION.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "state_test.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::residue;
+use super::{old_kernel, residue};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_podlet");
@@ -31,6 +31,8 @@ pub struct Podlet {
     /// Below it: `run`, `state`, `logs`.
     pub root: PathBuf,
     guard: Option<residue::Guard>,
+    /// What runs here is on a kernel that does not tell how a process ended.
+    forgets_ends: bool,
 }
 
 impl Podlet {
@@ -43,13 +45,23 @@ impl Podlet {
         fs::create_dir_all(&root).expect("the test's directory");
         // Some tests run a copy of podlet there as another user.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("the test's directory");
-        Podlet { root, guard: Some(guard) }
+        Podlet { root, guard: Some(guard), forgets_ends: false }
+    }
+
+    /// As [`Podlet::new`], on a kernel before 6.15, as far as podlet can tell.
+    pub fn on_kernel_that_forgets_ends() -> Podlet {
+        let mut podlet = Podlet::new();
+        podlet.forgets_ends = true;
+        podlet
     }
 
     /// `podlet WORDS…` with this test's directories, to be run or spawned.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(words).stdin(Stdio::null()).envs(self.environment());
+        if self.forgets_ends {
+            old_kernel::forget_ends(&mut command);
+        }
         command
     }
 

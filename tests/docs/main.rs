@@ -7,6 +7,7 @@
 mod commands;
 mod fields;
 mod links;
+mod reliability;
 mod rules;
 mod settings;
 

@@ -1,5 +1,5 @@
-//! Long sweeps over real pods: the supervisor killed at every point of its protocols, killed at random many times, a
-//! thousand restarts after which nothing has piled up, a gigabyte of output to the byte, and the waits of all rules up to the
+//! Long sweeps over real pods: the supervisor killed at every system call, killed at random many times,
+//! ten thousand restarts after which nothing has piled up, a gigabyte of output to the byte, and the waits of all rules up to the
 //! longest. An ordinary test run tries a sample; whole they are run by
 //!
 //! ```text
@@ -18,6 +18,7 @@ mod actor_noise;
 mod common;
 mod output;
 mod restarts;
+mod scenario;
 mod storm;
 mod sweep;
 mod waits;

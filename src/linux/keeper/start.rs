@@ -151,6 +151,9 @@ unsafe fn fork_into(cgroup: &Entrance) -> i32 {
 }
 
 fn failure(step: i32, error: io::Error) -> io::Error {
+    // F_DUPFD to a number that the limit does not let have, fcntl(2).
+    let beyond_limit = step == Step::Descriptors as i32 && error.raw_os_error() == Some(libc::EINVAL);
+    let error = if beyond_limit { io::Error::from_raw_os_error(libc::EMFILE) } else { error };
     let text = STEPS.iter().find(|(known, _)| *known as i32 == step).map_or("start the keeper", |(_, text)| text);
     io::Error::new(error.kind(), format!("could not {text}: {error}"))
 }

@@ -14,7 +14,7 @@ mod golden;
 mod images;
 mod limits;
 mod mutations;
-mod property;
+pub(crate) mod property;
 mod purity;
 mod restarts;
 mod sandboxes;
@@ -23,7 +23,7 @@ mod stops;
 mod upgrade;
 
 /// A defaulted pod with these containers.
-pub(super) fn pod(policy: &str, containers: Value) -> Pod {
+pub(crate) fn pod(policy: &str, containers: Value) -> Pod {
     let mut containers = containers;
     for container in containers.as_array_mut().unwrap() {
         container.as_object_mut().unwrap().entry("image").or_insert(json!("localhost/busybox:1"));
@@ -37,7 +37,7 @@ pub(super) fn pod(policy: &str, containers: Value) -> Pod {
 }
 
 /// The usual numbers, or, while [`mutations`] looks who notices, one of them changed.
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let numbers = mutations::changed().unwrap_or_default();
     Settings { node_name: "node".to_owned(), ..numbers }
 }

@@ -27,7 +27,8 @@ enum Op {
     Crash { nth: usize, code: i32 },
 }
 
-fn arbitrary_fact() -> impl Strategy<Value = Fact> {
+/// Sensible or not.
+pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
     let name = prop_oneof![Just("a"), Just("b"), Just("nobody")].prop_map(str::to_owned);
     let attempt = 0..3u32;
     (name, attempt, 0..17u8, any::<i32>(), -2..100i64).prop_map(
@@ -53,6 +54,7 @@ fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             12 if grace > 50 => Fact::DeleteRequested { grace_seconds: Some(grace - 50), force: grace % 2 == 0 },
             13 => Fact::TornDown,
             14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },
+            14 if grace % 3 == 0 => Fact::KillStuck { container, message: "process 1 (sh)".to_owned() },
             14 => Fact::ImagePulling { container, attempt },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
@@ -130,7 +132,7 @@ impl Watched {
             }
             Op::Answer { nth, how } if !self.open.is_empty() => {
                 let effect = self.open.remove(nth % self.open.len());
-                if let Some(fact) = answer(&effect, *how) {
+                if let Some(fact) = answer(&effect.action, *how) {
                     self.tell(fact, time);
                 }
             }
@@ -241,14 +243,14 @@ impl Watched {
     }
 }
 
-fn at(nanoseconds: u64) -> Moment {
+pub(crate) fn at(nanoseconds: u64) -> Moment {
     Moment { boot: BootTime(nanoseconds), wall: WallTime(nanoseconds.cast_signed()) }
 }
 
 /// An answer that the owner of a machine may give: good for an even `how`.
-fn answer(effect: &Effect, how: u8) -> Option<Fact> {
+pub(crate) fn answer(action: &Action, how: u8) -> Option<Fact> {
     let good = !how.is_multiple_of(3);
-    Some(match effect.action.clone() {
+    Some(match action.clone() {
         Action::StartSandbox { attempt } if good => Fact::SandboxStarted { attempt, ips: vec!["10.0.0.1".to_owned()] },
         Action::StartSandbox { attempt } if how.is_multiple_of(2) => {
             Fact::MountFailed { attempt: Some(attempt), messages: vec!["no".to_owned()] }
@@ -285,6 +287,9 @@ fn answer(effect: &Effect, how: u8) -> Option<Fact> {
     })
 }
 
+/// Nanoseconds.
+const YEAR: i64 = 365 * 24 * 3600 * 1_000_000_000;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -299,6 +304,47 @@ proptest! {
             watched.run(&op, time);
         }
         watched.comes_to_rest();
+    }
+
+    /// The wall clock may jump by years, either way: its times are shown, and no decision comes of them.
+    #[test]
+    fn the_wall_clock_decides_nothing(
+        policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        ops in vec((arbitrary_op(), 0u64..20_000_000_000, -10 * YEAR..10 * YEAR), 1..60),
+    ) {
+        let pod = pod(policy, json!([{"name": "a"}, {"name": "b"}]));
+        let mut now = 1_000_000_000_000;
+        let (mut steady, decision) = Machine::admit(pod.clone(), settings(), at(now));
+        let (mut jumping, _) = Machine::admit(pod, settings(), Moment { wall: WallTime(50 * YEAR), ..at(now) });
+        let mut open: Vec<Action> = decision.effects.into_iter().map(|effect| effect.action).collect();
+        for (op, step, jump) in ops {
+            let wake = steady.wake();
+            let fact = match op {
+                Op::Wake => {
+                    now = wake.map_or(now, |wake| wake.0.max(now));
+                    Fact::Tick
+                }
+                Op::Say(fact) => fact,
+                Op::Crash { nth, code } => exited(["a", "b"][nth % 2].to_owned(), 0, Exit::Code(code)),
+                Op::Answer { nth, how } if !open.is_empty() => {
+                    let action = open.remove(nth % open.len());
+                    let Some(fact) = answer(&action, how) else { continue };
+                    fact
+                }
+                Op::Answer { .. } => continue,
+            };
+            now += step;
+            let expected = steady.step(&Input { at: at(now), fact: fact.clone() });
+            let wall = WallTime(50 * YEAR + now.cast_signed() + jump);
+            let decision = jumping.step(&Input { at: Moment { wall, ..at(now) }, fact });
+            prop_assert_eq!(&decision, &expected);
+            prop_assert_eq!(View::of(&jumping.pod()), View::of(&steady.pod()));
+            let counts = |machine: &Machine| -> Vec<Option<i32>> {
+                machine.events().iter().map(|event| event.count).collect()
+            };
+            prop_assert_eq!(counts(&jumping), counts(&steady), "events");
+            open.extend(expected.effects.into_iter().map(|effect| effect.action));
+        }
     }
 
     /// Left alone with an owner that answers, every deleted pod is removed, whatever it did before.
