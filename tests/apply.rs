@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use common::podlet::{Podlet, container, text};
+use common::tracer::{self, Last};
 use serde_json::{Value, json};
 
 fn pod(name: &str, policy: &str, containers: Value) -> String {
@@ -228,7 +229,7 @@ fn wait_tells_what_is_in_the_way() {
     podlet.finish();
 }
 
-/// The supervisor that prepared a start dies when it has asked for the process: the next one has only the number of the
+/// The supervisor that prepared a start dies when the process has just been made: the next one has only the number of the
 /// call that failed, and still tells what it was.
 #[test]
 fn a_start_that_is_taken_over_and_fails_says_what_failed() {
@@ -236,14 +237,15 @@ fn a_start_that_is_taken_over_and_fails_says_what_failed() {
     for (name, user) in [("root", 0), ("user", 1000)] {
         let mut broken = json!([{"name": "a", "image": "podlet.local/actor", "command": ["/no/such"]}]);
         broken[0]["securityContext"] = json!({"runAsUser": user});
-        // The first that is asked for is pause.
-        let (code, _, err) = apply(&podlet, &pod(name, "Never", broken), &["--fault-point=asked:2"]);
-        assert_eq!(code, Some(0), "{err}");
+        // The first that is made is pause.
+        let (output, tracer) = tracer::apply(&podlet, &pod(name, "Never", broken), &[], Some(Last::Start(2)));
+        assert!(output.status.success(), "{}", text(&output.stderr));
         let state = podlet.wait(name, |pod| pod["status"]["phase"] == "Failed");
         let ended = &container(&state, "a")["state"]["terminated"];
         assert_eq!(ended["message"], "exec: \"/no/such\": stat /no/such: no such file or directory", "{ended}");
         assert_eq!(ended["reason"], "StartError");
         assert_eq!(container(&state, "a")["user"]["linux"]["uid"], user);
+        tracer.finish();
     }
     podlet.finish();
 }

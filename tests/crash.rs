@@ -149,7 +149,9 @@ fn assert_restarts_under_another_keeper(podlet: &Podlet, name: &str, uid: &str) 
 
 /// Whether this kernel tells how a process ended that somebody else has reaped.
 fn ends_are_told(podlet: &Podlet) -> bool {
-    text(&podlet.run(&["doctor"]).stdout).lines().any(|line| line.starts_with("good") && line.contains("PIDFD_GET_INFO"))
+    text(&podlet.run(&["doctor"]).stdout)
+        .lines()
+        .any(|line| line.starts_with("good") && line.contains("PIDFD_GET_INFO"))
 }
 
 #[test]
@@ -467,12 +469,12 @@ fn replace_supervisor(podlet: &Podlet, uid: &str, meanwhile: impl FnOnce(&Path))
 #[test]
 fn an_input_at_which_the_machine_panics_is_set_aside_and_named() {
     let podlet = Podlet::new();
-    let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF, "--fault-point=panic:2"]);
+    let output = podlet.try_apply(&mixed_pod(&podlet, "web"), &[LONG_BACKOFF, "--panic-at-exit=1"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let note = |pod: &Value| pod["metadata"]["annotations"]["podlet.dev/set-aside"].as_str().map(str::to_owned);
     let pod = podlet.wait("web", |pod| note(pod).is_some());
     let note = note(&pod).unwrap();
-    assert!(note.contains("\"container\":\"crash\"") && note.contains("a fault point asked for this"), "{note}");
+    assert!(note.contains("\"container\":\"crash\"") && note.contains("a test asked for this"), "{note}");
     assert!(container(&pod, "steady")["state"]["running"].is_object(), "{:#}", pod["status"]);
     assert_eq!(container(&pod, "done")["state"]["terminated"]["exitCode"], 0);
     podlet.finish();

@@ -114,7 +114,7 @@ fn apply_with_few_descriptors_runs_the_pod_or_leaves_nothing() {
     let manifest = podlet.root.join("pod.yaml");
     fs::write(&manifest, pod("web", json!({})).to_string()).unwrap();
     let all = kills::budget(1) == usize::MAX;
-    let limits: Vec<u64> = if all { (3..80).collect() } else { vec![3, 8, 16, 24, 40, 80] };
+    let limits: Vec<u64> = if all { (3..160).collect() } else { vec![3, 8, 16, 24, 40, 64, 80, 128, 256] };
     let mut worked = Vec::new();
     for limit in limits {
         let mut command = Command::new("prlimit");
@@ -228,9 +228,9 @@ fn what_is_stopped_or_frozen_ends_when_it_is_deleted() {
             let directories: Vec<PathBuf> = cgroups_of(&uid).into_iter().filter(of_container).collect();
             let files = [("cgroup.freeze", "1"), ("freezer.state", "FROZEN")];
             let frozen = files.iter().any(|(file, word)| {
-                directories.iter().any(|directory| {
-                    directory.join(file).exists() && fs::write(directory.join(file), word).is_ok()
-                })
+                directories
+                    .iter()
+                    .any(|directory| directory.join(file).exists() && fs::write(directory.join(file), word).is_ok())
             });
             assert!(frozen, "no freezer in {directories:?}");
         } else {
@@ -249,7 +249,8 @@ fn what_is_stopped_or_frozen_ends_when_it_is_deleted() {
 fn a_fork_bomb_stays_within_its_limit_and_is_ended_whole() {
     let podlet = Podlet::new();
     let settings = podlet.root.join("config.yaml");
-    fs::write(&settings, "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\npodPidsLimit: 60\n").unwrap();
+    fs::write(&settings, "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\npodPidsLimit: 60\n")
+        .unwrap();
     // Each instance of it makes two more, hears no SIGTERM and waits for nobody.
     let bomb = "trap '' TERM HUP; b() { b & b & sleep 100000; }; b 2>/dev/null; sleep 100000";
     let manifest = podlet.root.join("bomb.yaml");
@@ -283,7 +284,8 @@ fn daemons_end_with_their_container() {
         let mut manifest = pod(name, fields);
         manifest["spec"][field] = json!(field != "hostIPC");
         manifest["spec"]["restartPolicy"] = json!("Never");
-        manifest["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": data, "type": "DirectoryOrCreate"}}]);
+        manifest["spec"]["volumes"] =
+            json!([{"name": "data", "hostPath": {"path": data, "type": "DirectoryOrCreate"}}]);
         podlet.apply(&manifest.to_string());
         let pod = podlet.wait(name, |pod| pod["status"]["phase"] == "Failed");
         let uid = kills::uid(&pod);
@@ -325,7 +327,9 @@ fn a_process_that_cannot_die_is_named_and_waited_for() {
     fs::File::create(&image).unwrap().set_len(32 * 1024 * 1024).unwrap();
     command("mkfs.ext4", &["-q", image.to_str().unwrap()]);
     disk = Disk::mount(&data, &["-o", "loop", image.to_str().unwrap()]);
-    let mut fields = script("echo ready; while [ ! -e /data/frozen ]; do sleep 0.1; done; read x </dev/null; while :; do echo x > /data/x; done");
+    let mut fields = script(
+        "echo ready; while [ ! -e /data/frozen ]; do sleep 0.1; done; read x </dev/null; while :; do echo x > /data/x; done",
+    );
     fields["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
     let mut manifest = pod("stuck", fields);
     manifest["spec"]["volumes"] = json!([{"name": "data", "hostPath": {"path": data, "type": "Directory"}}]);
@@ -365,10 +369,14 @@ fn deletions_do_not_get_in_each_others_way() {
     let podlet = Podlet::new();
     let slow = script("trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done");
     let uid = run(&podlet, &pod("web", slow));
-    let spawn = |words: &[&str]| podlet.command(words).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let spawn = |words: &[&str]| {
+        podlet.command(words).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
     let exec = spawn(&["exec", "web", "--", "sleep", "100000"]);
     until("the command runs", || {
-        processes_of(&uid).iter().any(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c == "sleep\0100000\0"))
+        processes_of(&uid)
+            .iter()
+            .any(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c == "sleep\x00100000\0"))
     });
     let deletions: Vec<_> = (0..4).map(|_| spawn(&["delete", "pod", "web"])).collect();
     for deletion in deletions {
@@ -462,7 +470,10 @@ fn a_disk_that_is_full_while_pods_run() {
         kills::send(kills::program(&uid, "a"), Signal::SIGKILL);
         if directory == "state" {
             // What becomes of it is told from memory; a start needs no room that it cannot wait for.
-            let changed = |pod: &Value| container(pod, "a")["lastState"]["terminated"].is_object() || container(pod, "a")["state"]["waiting"].is_object();
+            let changed = |pod: &Value| {
+                container(pod, "a")["lastState"]["terminated"].is_object()
+                    || container(pod, "a")["state"]["waiting"].is_object()
+            };
             podlet.wait("web", changed);
         } else {
             std::thread::sleep(Duration::from_millis(500));
@@ -473,7 +484,9 @@ fn a_disk_that_is_full_while_pods_run() {
         fs::remove_file(place.join("filler")).unwrap();
         podlet.wait("web", |pod| has_run(pod, 1));
         delete_now(&podlet, "web", &uid);
-        until("nothing is in the directory", || fs::read_dir(&place).unwrap().all(|entry| entry.unwrap().file_name() == "images"));
+        until("nothing is in the directory", || {
+            fs::read_dir(&place).unwrap().all(|entry| entry.unwrap().file_name() == "images")
+        });
         drop(disk);
         podlet.finish();
     }

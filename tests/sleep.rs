@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::kills::{self, Part, Random};
 use common::podlet::{Podlet, container, text, until};
+use common::tracer::{Last, Tracer, Whom};
 use nix::sys::signal::Signal;
 use podlet::paths::Paths;
 use podlet::supervisor::client::{Client, ClientError};
@@ -165,29 +166,37 @@ fn no_client_and_no_line_is_missed_while_it_falls_asleep() {
     podlet.finish();
 }
 
-/// Killed at each step of falling asleep and of waking, it goes on.
+/// Killed at any call of waking up and of falling asleep again, it goes on.
 #[test]
 fn killed_in_the_hand_over_it_goes_on() {
-    for point in ["alarmed", "marked", "unmarked"] {
-        let podlet = Podlet::new();
-        let uid = apply(&podlet, "point", "Never", WAITS, &[AT_ONCE, &format!("--fault-point={point}")]);
-        let fired = podlet.root.join(format!("state/fault-fired.{uid}"));
-        let paths = paths(&podlet);
-        until("the fault point", || {
-            // Woken again and again, until it has come there.
-            match Client::connect(&paths, &uid).and_then(|client| client.state()) {
-                Ok(_) | Err(ClientError::HungUp) => {}
-                Err(error) => panic!("{point}: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-            fired.exists()
-        });
+    let podlet = Podlet::new();
+    let uid = apply(&podlet, "point", "Never", WAITS, &[AT_ONCE]);
+    let (keeper, paths) = (Part::Keeper.wait(&uid), paths(&podlet));
+    let wake = |last| {
         sleeps(&podlet, &uid);
-        let pod = podlet.pod("point");
-        assert!(container(&pod, "main")["state"]["running"].is_object(), "{point}: {:#}", pod["status"]);
-        assert_eq!(container(&pod, "main")["restartCount"], 0, "{point}");
-        kills::send_when_heard(kills::program(&uid, "main"), Signal::SIGTERM);
-        until("the end", || exit_code(&podlet.pod("point")) == Some(42));
-        podlet.finish();
+        let tracer = Tracer::start(Whom::NextSupervisorOf(keeper), last);
+        match Client::connect(&paths, &uid).and_then(|client| client.state()) {
+            Ok(_) | Err(ClientError::HungUp) => {}
+            Err(error) => panic!("{last:?}: {error}"),
+        }
+        sleeps(&podlet, &uid);
+        tracer.finish().len()
+    };
+    let (all, seed) = (wake(None), kills::seed());
+    let mut random = Random::new(seed);
+    // The last ones are those of the hand-over.
+    let mut calls: Vec<usize> = (1..=all).collect();
+    while calls.len() > kills::budget(20) {
+        calls.remove(random.below(calls.len() as u64 - 8) as usize);
     }
+    println!("{} of {all} calls, seed {seed}", calls.len());
+    for number in calls {
+        wake(Some(Last::Call(number)));
+        let pod = podlet.pod("point");
+        assert!(container(&pod, "main")["state"]["running"].is_object(), "{number}: {:#}", pod["status"]);
+        assert_eq!(container(&pod, "main")["restartCount"], 0, "{number}");
+    }
+    kills::send_when_heard(kills::program(&uid, "main"), Signal::SIGTERM);
+    until("the end", || exit_code(&podlet.pod("point")) == Some(42));
+    podlet.finish();
 }

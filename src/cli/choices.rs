@@ -9,15 +9,14 @@ use super::everywhere::Everywhere;
 use crate::config::Config;
 use crate::duration;
 use crate::pod::machine::Settings;
-use crate::supervisor::fault;
 use crate::supervisor::launch::Choices;
 
 /// Words of `apply` and `up` that the supervisor keeps.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChoiceWords {
-    /// For podlet's own tests.
-    #[arg(long, hide = true, value_parser = |text: &str| fault::parse(text).map(|_| text.to_owned()))]
-    fault_point: Option<String>,
+    /// For podlet's own tests: the machine panics at the end of a container's instance of this number.
+    #[arg(long, hide = true, value_name = "NUMBER")]
+    panic_at_exit: Option<u32>,
     /// For podlet's own tests: the first crash back-off, in milliseconds (lifecycle 4.4: 10 s).
     #[arg(long, hide = true, value_name = "MILLISECONDS")]
     crash_backoff_initial: Option<u64>,
@@ -83,7 +82,7 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         seccomp_default: config.seccomp_default(),
         log_level: level.as_str().to_lowercase(),
         trace,
-        fault_point: words.fault_point.clone(),
+        panic_at_exit: words.panic_at_exit,
         rotation: config.rotation(),
         pod_pids_limit: config.pod_pids_limit(),
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),

@@ -404,7 +404,7 @@ impl Cgroup {
     }
 
     fn kill_once_by(&self, by_file: Option<&Path>) -> Vec<i32> {
-        if !by_file.is_some_and(|file| put(file, "1").is_ok()) {
+        if by_file.is_none_or(|file| put(file, "1").is_err()) {
             self.kill_one_by_one();
         }
         self.processes()

@@ -26,6 +26,9 @@ pub fn begin(orders: &Orders) {
         .with_max_level(level)
         .with_ansi(false)
         .with_target(false)
+        // Else a full disk is told to standard error, which is the same file; print macros panic when that fails, and the
+        // panic is logged: to the writer that this thread holds.
+        .log_internal_errors(false)
         .with_writer(writer)
         .finish();
     // Fails only where one is set already, in a test.

@@ -14,7 +14,6 @@ use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
 use super::ahead::{self, Ready};
-use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::kept::{self, Claim};
 use super::log::Held;
@@ -88,7 +87,6 @@ impl Supervisor {
             Action::StartContainer { container, attempt } => self.start_container(&id, &container, attempt).await,
             Action::SignalContainer { container, attempt, signal } => {
                 self.signal_container(&container, attempt, &signal);
-                fault::at(Point::Signalled);
                 // No fact answers it: without this line the next supervisor would send it again.
                 let record = Record::Done { id };
                 self.append(&record).await;
@@ -277,7 +275,6 @@ impl Supervisor {
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
-        fault::at(Point::Held);
         let mut descriptors = vec![(prepared.table.as_fd(), TABLE_DESCRIPTOR), (writer.as_fd(), STATUS_DESCRIPTOR)];
         descriptors.extend(prepared.descriptors.iter().chain(more).map(|(fd, number)| (fd.as_fd(), *number)));
         let request = Spawn {
@@ -295,7 +292,6 @@ impl Supervisor {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        fault::at(Point::Asked);
         let status = StatusPipe::new(reader);
         self.follow_status(id, &status);
         self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
@@ -405,7 +401,6 @@ impl Supervisor {
             tracing::error!("could not clear what the pod leaves, trying again in a second: {error}");
             return self.again(asked);
         }
-        fault::at(Point::TornDown);
         self.tell(Fact::TornDown, clock::now(), None, None).await;
     }
 

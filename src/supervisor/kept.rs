@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition, PodStatus,
@@ -16,9 +17,8 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, PATIENCE};
 use super::clock;
-use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::sleep;
 use super::state::Snapshot;
@@ -220,11 +220,16 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
     }
-    match Client::connect(paths, uid).and_then(|client| client.state()) {
-        Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
-        // A supervisor that hung up has just ended, or dies and is started again; kept state tells which.
-        Err(ClientError::NotRunning | ClientError::HungUp) => {}
-        Err(error) => return Err(KeptError::Supervisor(error)),
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(paths, uid).and_then(|client| client.state()) {
+            Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
+            Err(ClientError::NotRunning) => break,
+            // One that hung up has died and is started again; or it has ended with its pod, and there is no socket any more.
+            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Err(ClientError::HungUp) => break,
+            Err(error) => return Err(KeptError::Supervisor(error)),
+        }
     }
     let Some(kept) = read_as::<Shown>(paths, uid)? else {
         // Claimed, but killed before its supervisor published anything.
@@ -389,12 +394,10 @@ pub(super) fn remove_all_but_logs(paths: &Paths, claim: &Claim) -> Result<(), Ke
     if read_claim(&name)?.as_deref() == Some(claim.uid.as_str()) {
         files::remove_file(&name).map_err(file_error("remove", &name))?;
     }
-    fault::at(Point::Unnamed);
     // For the lock's file. Whoever holds it now removes it himself if the name is still free then.
     drop(try_lock_name(paths, &claim.namespace, &claim.name, FlockArg::LockExclusiveNonblock)?);
     let state = paths.pod_state(&claim.uid);
     files::remove_tree(&state).map_err(file_error("remove", &state))?;
-    fault::at(Point::Unkept);
     let run = paths.pod_run(&claim.uid);
     remove_run(paths, &claim.uid).map_err(file_error("remove", &run))?;
     files::remove_empty(&[&paths.state.join("pods")]);
@@ -409,7 +412,6 @@ pub(super) fn remove_run(paths: &Paths, uid: &str) -> io::Result<()> {
         tracing::warn!("could not remove the keeper's cgroup: {error}");
     }
     files::remove_file(&paths.orders(uid))?;
-    fault::at(Point::Orderless);
     files::remove_tree(&paths.pod_run(uid))?;
     files::remove_empty(&[&paths.run.join("pods")]);
     files::remove_empty(&paths.usual_roots());

@@ -37,8 +37,9 @@ pub struct Choices {
     pub log_level: String,
     /// `apply --trace`: the stage records each step's result and times.
     pub trace: bool,
-    /// For tests (`--fault-point=NAME:N`): the supervisor kills itself the Nth time that it comes to this point, once.
-    pub fault_point: Option<String>,
+    /// For a test: the machine panics when it is told that a container's instance of this number has ended.
+    #[serde(default)]
+    pub panic_at_exit: Option<u32>,
     /// When its log files are put aside.
     #[serde(default)]
     pub rotation: Rotation,

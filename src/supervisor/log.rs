@@ -44,7 +44,6 @@ use self::file::LogFile;
 use self::record::Slot;
 use super::clock;
 use super::cri::{self, Stream};
-use super::fault::{self, Point};
 use crate::pod::time::WallTime;
 
 /// Formatted records are written in pieces that end at multiples of this in the file: short lines grow manifold, and caches
@@ -191,7 +190,6 @@ impl ContainerLog {
                 self.spare = (memory, output);
                 return Ok(());
             };
-            fault::at(Point::Batched);
             let time = clock::rfc3339_nanoseconds(WallTime(batch.time));
             let (mut used, mut gap) = (0, gap_records(&time, &batch));
             output.clear();
@@ -211,7 +209,6 @@ impl ContainerLog {
                 let written = bytes.len();
                 output.drain(..written);
             }
-            fault::at(Point::Written);
             self.books().finish_batch(&batch, offset, used)?;
             if batch.dropped > 0 {
                 let position = self.books().line_begins(batch.which);

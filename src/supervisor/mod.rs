@@ -17,7 +17,6 @@ pub mod diagnostics;
 mod effects;
 mod exec;
 pub mod exec_session;
-pub mod fault;
 mod files;
 mod journal;
 pub mod kept;

@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::clock;
 use super::control::Answer;
-use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::kept::{self, KEPT_VERSION, Kept};
 use super::run::{Happening, Over};
@@ -159,7 +158,6 @@ impl super::run::Supervisor {
             // Woken for something that changed nothing: so it stands there already.
             if self.publication.written != Some(written) {
                 files::replace(&path, &bytes, durability)?;
-                fault::at(Point::Kept);
             }
             Ok(written)
         });
@@ -194,7 +192,6 @@ impl super::run::Supervisor {
             });
             return;
         }
-        fault::at(Point::Published);
         self.keep_history();
         if let Err(error) = kept::remove_run(self.world.paths(), self.world.uid()) {
             tracing::warn!("could not remove the run directory: {error}");

@@ -15,7 +15,6 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::fault::{self, Point};
 use super::files::{self, Durability};
 use super::journal::{self, Journal, Tail};
 use super::kept::{self, Claim};
@@ -312,7 +311,6 @@ fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
     let mut journal = Journal::create(&orders.paths.journal(&orders.uid, 0), &state::header())?;
     let (state, record) = State::admit(manifest(orders)?, orders.choices.settings.clone(), clock::now());
     journal.append(&serde_json::to_vec(&record).map_err(io::Error::from)?)?;
-    fault::at(Point::Journalled);
     Ok(Found { state, journal, segment: 0, snapshot_length: 0, rebooted: false, undecided: false })
 }
 
@@ -328,7 +326,6 @@ fn begin_segment(orders: &Orders, number: u64, state: &State) -> io::Result<(Jou
     let snapshot = Snapshot { header: state::header(), state: state.clone() };
     let bytes = serde_json::to_vec(&snapshot).map_err(io::Error::from)?;
     files::replace(&paths.snapshot(uid, number), &bytes, Durability::Process)?;
-    fault::at(Point::Snapshotted);
     let journal = Journal::create(&paths.journal(uid, number), &state::header())?;
     for older in segments(&paths.pod_run(uid))?.into_iter().filter(|older| *older < number) {
         put_into_history(orders, older)?;

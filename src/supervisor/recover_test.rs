@@ -23,7 +23,7 @@ impl Place {
             seccomp_default: SeccompDefault::default(),
             log_level: "info".into(),
             trace: false,
-            fault_point: None,
+            panic_at_exit: None,
             rotation: Rotation::default(),
             pod_pids_limit: None,
             sleep_after: None,

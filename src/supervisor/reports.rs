@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::effects::container_id;
-use super::fault::{self, Point};
 use super::run::{Starting, Supervisor};
 use super::state::{Process, Record, ReportName};
 use super::status_pipe::Outcome;
@@ -37,13 +36,10 @@ impl Supervisor {
                 Ok(None) => return,
                 Err(error) => return self.lose_keeper(&error),
             };
-            fault::at(Point::Peeked);
             let forget = self.take_report(received.report, received.pidfd).await;
-            fault::at(Point::Told);
             if let Err(error) = self.keeper.take() {
                 return self.lose_keeper(&error);
             }
-            fault::at(Point::Taken);
             if let Some(id) = forget {
                 let _ = self.keeper.forget(&id);
             }
@@ -273,7 +269,6 @@ impl Supervisor {
         {
             tracing::warn!(container, "the end of its log is still to be written: {message}");
         }
-        fault::at(Point::Drained);
         let pod = self.pod();
         let oom_killed = self.cgroup_of(&pod, container).oom_kills() > 0;
         let message = self.termination_message(container, attempt);
@@ -283,7 +278,6 @@ impl Supervisor {
         self.tell(fact, end.at, end.report, None).await;
         // Not before: a supervisor that takes over in between must find the same counter.
         self.clear_cgroup(container);
-        fault::at(Point::Cleared);
     }
 
     /// Ends what is left in a container's cgroup (with a shared PID namespace its children outlive it), and removes it, so

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::clock;
 use super::control::{Answer, ObjectKind, Request};
-use super::fault::{self, Phase};
 use super::files::{self, Durability};
 use super::run::Supervisor;
 use crate::linux::container;
@@ -27,7 +26,6 @@ impl Supervisor {
                 self.connections.answer(connection, &state);
             }
             Request::Delete { grace_seconds, force } => {
-                fault::begin(Phase::Delete);
                 self.tell(Fact::DeleteRequested { grace_seconds, force }, clock::now(), None, None).await;
                 self.connections.answer(connection, &Answer::Accepted);
             }
@@ -36,7 +34,6 @@ impl Supervisor {
                 self.connections.answer(connection, &Answer::Accepted);
             }
             Request::Apply { pod } => {
-                fault::begin(Phase::Change);
                 let answer = self.apply(*pod).await;
                 self.connections.answer(connection, &answer);
             }
@@ -45,7 +42,6 @@ impl Supervisor {
                 self.connections.answer(connection, &Answer::Accepted);
             }
             Request::Exec { id, container, command, tty } => {
-                fault::begin(Phase::Exec);
                 self.exec(connection, &id, (&container, &command, tty), descriptors).await;
             }
             Request::Process { container } => self.tell_process(connection, &container),

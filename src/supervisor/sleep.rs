@@ -26,7 +26,6 @@ use pause::message::{ALARM_TAG, ASLEEP_EXIT};
 use tokio::time::Instant;
 
 use super::cri::Stream;
-use super::fault::{self, Point};
 use super::recover::CONTROL_TAG;
 use super::run::{Supervisor, set_alarm};
 use super::{clock, files};
@@ -84,7 +83,6 @@ pub fn wake_up(paths: &Paths, uid: &str, keeper: &Keeper) -> io::Result<Option<D
     let since = std::fs::read_to_string(&mark).ok().map(|text| text.trim().parse().unwrap_or_default());
     if since.is_some() {
         files::remove_file(&mark)?;
-        fault::at(Point::Unmarked);
     }
     for tag in [MARK_TAG, ALARM_TAG, TIMER_TAG] {
         if keeper.holds(tag) {
@@ -217,9 +215,7 @@ impl Supervisor {
             self.keeper.hold(TIMER_TAG, timer.as_fd())?;
         }
         self.keeper.hold(ALARM_TAG, alarm.set.0.as_fd())?;
-        fault::at(Point::Alarmed);
         self.keeper.hold(MARK_TAG, mark(&self.world.paths().asleep(self.world.uid()))?.as_fd())?;
-        fault::at(Point::Marked);
         tracing::info!(deadline = deadline.map(|at| at.0), "asleep");
         std::process::exit(ASLEEP_EXIT)
     }

@@ -41,9 +41,7 @@ pub fn forget_ends(command: &mut Command) {
     let install = || {
         let program = sock_fprog { len: FILTER.len() as u16, filter: FILTER.as_ptr().cast_mut() };
         // SAFETY: the kernel copies the program during the call, and writes nothing to it.
-        let result = unsafe {
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
-        };
+        let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     // SAFETY: one system call, with constants: nothing is allocated and no lock taken between fork and exec.

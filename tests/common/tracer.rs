@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
 use nix::libc;
@@ -18,7 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::kills;
-use super::podlet::{text, until};
+use super::podlet::{Podlet, text, until};
 
 /// A system call of a supervisor, as it came to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,15 @@ pub enum Whom {
     Supervisor(i32),
 }
 
+/// When a supervisor is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// As it comes to its public call of this number, counted from 1; that is not carried out.
+    Call(usize),
+    /// When the process of this number that its keeper makes for it, counted from 1, begins as a stage, and before it goes on.
+    Start(usize),
+}
+
 /// A supervisor that is being traced.
 pub struct Tracer {
     thread: JoinHandle<Vec<Call>>,
@@ -96,13 +106,13 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Begins. When it has come to its `last`th public call, counted from 1, it is killed before that is carried out.
-    pub fn start(whom: Whom, last: Option<usize>) -> Tracer {
+    /// Begins.
+    pub fn start(whom: Whom, last: Option<Last>) -> Tracer {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut bell = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat");
             let rope = bell.stdin.take().expect("a pipe");
-            let mut traced = Traced { supervisor: None, calls: Vec::new(), last };
+            let mut traced = Traced { supervisor: None, calls: Vec::new(), starts: 0, last };
             traced.seize(whom);
             ready.send(rope).expect("the test waits");
             traced.follow(bell);
@@ -121,7 +131,7 @@ impl Tracer {
 
 /// `PROGRAM WORDS…` of this command, by a grandchild that writes its pid into a file and stops itself before it begins. No
 /// child: who waits for that would take its stops away from the thread that traces it.
-pub fn stopped(command: &Command, pid: &Path) -> Command {
+fn stopped(command: &Command, pid: &Path) -> Command {
     let mut stopped = Command::new("sh");
     let inner = "echo $$ >\"$0\"; kill -STOP $$; exec \"$@\"";
     stopped.args(["-c", "sh -c \"$@\"; exit $?", "sh", inner]).arg(pid);
@@ -133,7 +143,7 @@ pub fn stopped(command: &Command, pid: &Path) -> Command {
 }
 
 /// The pid that such a command has written, once it has stopped.
-pub fn pid_of_stopped(file: &Path) -> i32 {
+fn pid_of_stopped(file: &Path) -> i32 {
     let mut found = 0;
     until("the stop of what is to be traced", || {
         found = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
@@ -142,10 +152,24 @@ pub fn pid_of_stopped(file: &Path) -> i32 {
     found
 }
 
+/// `podlet apply -f - WORDS…` of this text, of which the supervisor is traced from its first call on.
+pub fn apply(podlet: &Podlet, manifest: &str, words: &[&str], last: Option<Last>) -> (Output, Tracer) {
+    let pid_file = podlet.root.join("apply.pid");
+    let _ = fs::remove_file(&pid_file);
+    let mut command = stopped(&podlet.command(&[&["apply", "-f", "-"], words].concat()), &pid_file);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("sh starts");
+    let tracer = Tracer::start(Whom::NextSupervisorOf(pid_of_stopped(&pid_file)), last);
+    let _ = fs::remove_file(&pid_file);
+    child.stdin.take().expect("a pipe").write_all(manifest.as_bytes()).expect("the manifest is written");
+    (child.wait_with_output().expect("sh ends"), tracer)
+}
+
 struct Traced {
     supervisor: Option<Pid>,
     calls: Vec<Call>,
-    last: Option<usize>,
+    starts: usize,
+    last: Option<Last>,
 }
 
 impl Traced {
@@ -186,17 +210,12 @@ impl Traced {
     fn follow(&mut self, mut bell: Child) {
         let bell_pid = Pid::from_raw(bell.id().cast_signed());
         loop {
+            let mut killed = false;
             let any = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
             match waitpid(None, Some(any)) {
                 Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) if pid == bell_pid => return,
-                Ok(WaitStatus::PtraceSyscall(thread)) => {
-                    if self.at_call(thread) {
-                        // Killed. Nobody else is of interest; `cat` is not waited for by the loop any more.
-                        let _ = (bell.kill(), bell.wait());
-                        return;
-                    }
-                }
-                Ok(WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC)) => self.became(pid),
+                Ok(WaitStatus::PtraceSyscall(thread)) => killed = self.at_call(thread),
+                Ok(WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC)) => killed = self.became(pid),
                 Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
                     let forks = matches!(event, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK);
                     assert!(!forks || !self.is_of_supervisor(pid), "a supervisor, which allocates, must not fork");
@@ -207,7 +226,18 @@ impl Traced {
                 Ok(_) | Err(nix::Error::EINTR | nix::Error::EINVAL) => {}
                 Err(error) => panic!("waitpid: {error}"),
             }
+            if killed {
+                // Nobody else is of interest; all are let go of when this thread ends.
+                let _ = (bell.kill(), bell.wait());
+                return;
+            }
         }
+    }
+
+    fn kill_supervisor(&self) {
+        let supervisor = self.supervisor.expect("it was found");
+        kill(supervisor, Signal::SIGKILL).expect("it lives, or is a zombie that is not waited for yet");
+        until("its end", || kills::is_gone(supervisor.as_raw()));
     }
 
     /// Whether the supervisor was killed here.
@@ -220,9 +250,8 @@ impl Traced {
             let call = Call { number: entry.nr.cast_signed(), arguments: entry.args };
             if call.is_public() {
                 self.calls.push(call);
-                if self.last == Some(self.calls.len()) {
-                    let supervisor = self.supervisor.expect("one of its threads");
-                    kill(supervisor, Signal::SIGKILL).expect("it is stopped here");
+                if self.last == Some(Last::Call(self.calls.len())) {
+                    self.kill_supervisor();
                     return true;
                 }
             }
@@ -231,20 +260,31 @@ impl Traced {
         false
     }
 
-    /// It executes another program: that may be what is looked for, or of no interest.
-    fn became(&mut self, pid: Pid) {
+    /// It executes another program: that may be what is looked for, or of no interest. Whether the supervisor was killed here.
+    fn became(&mut self, pid: Pid) -> bool {
         let line = text(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default());
         let mut words = line.split('\0');
         match (words.next(), words.next()) {
             (Some("podlet"), Some("supervise")) if self.supervisor.is_none() => self.supervisor = Some(pid),
-            // Containers, pause, and supervisors after this one.
-            (Some("podlet" | "stage"), _) => {
+            // Pause and containers.
+            (Some("stage"), _) => {
+                self.starts += 1;
+                if self.last == Some(Last::Start(self.starts)) {
+                    self.kill_supervisor();
+                    return true;
+                }
                 let _ = ptrace::detach(pid, None);
-                return;
+                return false;
+            }
+            // Supervisors after this one.
+            (Some("podlet"), Some("supervise")) => {
+                let _ = ptrace::detach(pid, None);
+                return false;
             }
             _ => {}
         }
         self.resume(pid, None);
+        false
     }
 
     fn resume(&mut self, pid: Pid, signal: Option<Signal>) {

@@ -1,16 +1,14 @@
 //! Parts of a pod's life in which its supervisor is killed, and all that a user sees afterwards: status, events, logs, what
 //! was printed, files, and one instance of each container without a gap.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::common::kills::{self, Part};
 use crate::common::podlet::{Podlet, container, processes_of, text, until};
-use crate::common::tracer::{self, Call, Tracer, Whom};
+use crate::common::tracer::{self, Call, Last, Tracer, Whom};
 
 /// The first restart of `crash` comes at once, the second after so long that nothing more happens during the test.
 const LONG_BACKOFF: &str = "--crash-backoff-initial=600000";
@@ -96,12 +94,12 @@ spec:
         )
     }
 
-    /// Goes through it, the supervisor being killed as it comes to its `last`th public call, if one is given. Answers all that
+    /// Goes through it, the supervisor being killed if a moment is given. Answers all that
     /// a user sees, and the calls up to there.
-    pub fn run(self, podlet: &Podlet, name: &str, last: Option<usize>) -> (Value, Vec<Call>) {
+    pub fn run(self, podlet: &Podlet, name: &str, last: Option<Last>) -> (Value, Vec<Call>) {
         let manifest = self.manifest(podlet, name, "");
         if matches!(self, Scenario::Apply | Scenario::End) {
-            let (output, tracer) = apply_traced(podlet, &manifest, last);
+            let (output, tracer) = tracer::apply(podlet, &manifest, &[LONG_BACKOFF], last);
             assert!(output.status.success(), "{name}: {}", text(&output.stderr));
             if self == Scenario::Apply {
                 podlet.wait(name, rests);
@@ -191,17 +189,6 @@ spec:
     }
 }
 
-/// `apply`, of which the supervisor is traced from its first call on.
-fn apply_traced(podlet: &Podlet, manifest: &str, last: Option<usize>) -> (Output, Tracer) {
-    let pid_file = podlet.root.join("apply.pid");
-    let _ = std::fs::remove_file(&pid_file);
-    let mut command = tracer::stopped(&podlet.command(&["apply", "-f", "-", LONG_BACKOFF]), &pid_file);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let tracer = Tracer::start(Whom::NextSupervisorOf(tracer::pid_of_stopped(&pid_file)), last);
-    child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
-    (child.wait_with_output().unwrap(), tracer)
-}
-
 /// The actor's words for numbered lines of 64 bytes, each written before the next word is looked at.
 fn prints(lines: usize) -> String {
     let line = |number: usize| format!("print, \"{number:08} {}\", \",\"", "x".repeat(55));
@@ -248,7 +235,7 @@ fn left(podlet: &Podlet, uid: &str) -> Vec<String> {
     fn walk(directory: &Path, uid: &str, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.contains(uid)  {
+            if name.contains(uid) {
                 found.push(entry.path().display().to_string());
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 walk(&entry.path(), uid, found);
@@ -261,4 +248,3 @@ fn left(podlet: &Podlet, uid: &str) -> Vec<String> {
     }
     found
 }
-

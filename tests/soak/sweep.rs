@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::common::kills;
 use crate::common::podlet::Podlet;
-use crate::common::tracer::Call;
+use crate::common::tracer::{Call, Last};
 use crate::scenario::Scenario;
 
 /// What an undisturbed run shows, and the calls that others can tell were made.
@@ -77,7 +77,7 @@ fn a_supervisor_that_dies_at_any_call_leaves_what_an_undisturbed_run_leaves() {
     for (number, (run, last)) in cases.iter().enumerate() {
         let Undisturbed { scenario, seen: expected, .. } = &runs[*run];
         let name = format!("{}-{last}", scenario.name());
-        let (seen, calls) = scenario.run(&podlet, &name, Some(*last));
+        let (seen, calls) = scenario.run(&podlet, &name, Some(Last::Call(*last)));
         let at = calls.last().map_or_else(String::new, Call::to_string);
         println!("{number} {name} {at}");
         kills::assert_same(&seen, expected, &format!("{name}, killed at {at}"));

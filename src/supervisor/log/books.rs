@@ -18,7 +18,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::super::clock;
 use super::super::cri::{self, Rest};
-use super::super::fault::{self, Point};
 use super::held::{Held, Outputs};
 use super::record::{RecordPage, Slot, StreamSlot};
 use super::{Pumped, Stream};
@@ -177,7 +176,6 @@ impl Books {
                 Ok(Pumped::Ended)
             }
             Some(taken) => {
-                fault::at(Point::Spliced);
                 if 2 * taken > batch && batch < LARGE_BATCH {
                     self.resize_pipe(which, LARGE_BATCH);
                 }
