@@ -39,7 +39,9 @@ fn has_run(pod: &Value, restarts: u64) -> bool {
 
 /// Applies it and waits until it runs; answers its uid.
 fn run(podlet: &Podlet, pod: &Value) -> String {
-    podlet.apply(&pod.to_string());
+    // Who is looked at must be there.
+    let output = podlet.try_apply(&pod.to_string(), &["--sleep-after=never"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
     kills::uid(&podlet.wait(pod["metadata"]["name"].as_str().unwrap(), is_running))
 }
 

@@ -134,7 +134,8 @@ spec:
 "#,
         data = data.display()
     );
-    let output = podlet.try_apply(&manifest, &["--crash-backoff-initial=1", "--crash-backoff-max=1"]);
+    let output =
+        podlet.try_apply(&manifest, &["--crash-backoff-initial=1", "--crash-backoff-max=1", "--sleep-after=never"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let uid = kills::uid(&podlet.pod("web"));
 

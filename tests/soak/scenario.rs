@@ -12,6 +12,8 @@ use crate::common::tracer::{self, Call, Last, Tracer, Whom};
 
 /// The first restart of `crash` comes at once, the second after so long that nothing more happens during the test.
 const LONG_BACKOFF: &str = "--crash-backoff-initial=600000";
+/// Who is to be killed must be there.
+const AWAKE: &str = "--sleep-after=never";
 
 /// A part of a pod's life in which the supervisor is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ spec:
     pub fn run(self, podlet: &Podlet, name: &str, last: Option<Last>) -> (Value, Vec<Call>) {
         let manifest = self.manifest(podlet, name, "");
         if matches!(self, Scenario::Apply | Scenario::End) {
-            let (output, tracer) = tracer::apply(podlet, &manifest, &[LONG_BACKOFF], last);
+            let (output, tracer) = tracer::apply(podlet, &manifest, &[LONG_BACKOFF, AWAKE], last);
             assert!(output.status.success(), "{name}: {}", text(&output.stderr));
             if self == Scenario::Apply {
                 podlet.wait(name, rests);
@@ -110,7 +112,7 @@ spec:
             assert!(!podlet.root.join("run/pods").join(&uid).exists(), "{name}: its run directory");
             return (self.seen(podlet, name, 0), tracer.finish());
         }
-        let output = podlet.try_apply(&manifest, &[LONG_BACKOFF]);
+        let output = podlet.try_apply(&manifest, &[LONG_BACKOFF, AWAKE]);
         assert!(output.status.success(), "{name}: {}", text(&output.stderr));
         let uid = kills::uid(&podlet.wait(name, rests));
         let supervisor = Part::Supervisor.wait(&uid);
@@ -128,7 +130,7 @@ spec:
             Scenario::Change => {
                 // Its answer is lost with the supervisor when that dies meanwhile; whoever applies it again gets it.
                 let changed = self.manifest(podlet, name, &"x".repeat(70_000));
-                until("the change", || podlet.try_apply(&changed, &[LONG_BACKOFF]).status.success());
+                until("the change", || podlet.try_apply(&changed, &[LONG_BACKOFF, AWAKE]).status.success());
                 kills::send(Part::Pause.wait(&uid), Signal::SIGKILL);
                 podlet.wait(name, |pod| rests(pod) && container(pod, "steady")["restartCount"] == 1);
                 self.seen(podlet, name, 1)

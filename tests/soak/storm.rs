@@ -11,7 +11,8 @@ use crate::common::podlet::{Podlet, container, text, until};
 
 /// So often `crash` is started; the last time it goes on.
 const RUNS: usize = 5;
-const BACKOFF: [&str; 2] = ["--crash-backoff-initial=3000", "--crash-backoff-max=3000"];
+/// Who is to be killed must be there.
+const WORDS: [&str; 3] = ["--crash-backoff-initial=3000", "--crash-backoff-max=3000", "--sleep-after=never"];
 const LINES: usize = 4000;
 const LOUD_LINES: usize = 40_000;
 const PODS: usize = 4;
@@ -53,7 +54,7 @@ spec:
 }
 
 fn apply(podlet: &Podlet, name: &str) -> String {
-    let output = podlet.try_apply(&manifest(podlet, name), &BACKOFF);
+    let output = podlet.try_apply(&manifest(podlet, name), &WORDS);
     assert!(output.status.success(), "{name}: {}", text(&output.stderr));
     kills::uid(&podlet.pod(name))
 }
