@@ -134,7 +134,7 @@ impl Books {
             // What a killed predecessor has left in M is looked at first. Of a terminal the pipe is not what wakes.
             let known = state.ended || self.looked_through.contains(which);
             let empty = || poll(&mut [PollFd::new(self.pipe(*which), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0);
-            done && tidy && known && self.batch(*which) <= BATCH && (self.terminal.is_none() || empty())
+            done && tidy && known && self.batch(*which) <= BATCH && (self.terminal.is_none() || state.ended || empty())
         };
         self.slot().stamp == 0 && !self.ended() && Stream::BOTH.iter().all(rests)
     }
