@@ -87,8 +87,9 @@ fn both_run(pod: &Value) -> bool {
     ["beat", "ender"].iter().all(|name| container(pod, name)["state"]["running"].is_object())
 }
 
+/// It is said where it is another one than that of the command line, which in these tests is ours.
 fn version_of(pod: &Value) -> &str {
-    pod["metadata"]["annotations"]["podlet.dev/version"].as_str().unwrap_or_default()
+    pod["metadata"]["annotations"]["podlet.dev/version"].as_str().unwrap_or(OURS)
 }
 
 fn program_of(pid: i32) -> u64 {

@@ -11,6 +11,7 @@ use super::print::wire;
 use super::resource::{Kind, pod_name};
 use super::select::Selector;
 use crate::paths::Paths;
+use crate::supervisor::PROGRAM;
 use crate::supervisor::kept::{self, Claim, KeptError, Seen};
 
 use super::stored;
@@ -40,8 +41,12 @@ pub enum Typed {
 }
 
 impl Object {
-    /// A pod.
-    pub fn pod(seen: Seen) -> Object {
+    /// A pod. Which podlet runs it is said where that is another one.
+    pub fn pod(mut seen: Seen) -> Object {
+        if let Some(annotations) = &mut seen.pod.metadata.annotations {
+            annotations.retain(|key, version| key != PROGRAM || version != crate::VERSION);
+        }
+        seen.pod.metadata.annotations.take_if(|annotations| annotations.is_empty());
         Object {
             wire: wire::pod(&seen.pod),
             labels: seen.pod.metadata.labels.clone().unwrap_or_default(),
