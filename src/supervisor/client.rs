@@ -184,7 +184,7 @@ impl Client {
             {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => return Err(of_connection(errno)),
             }
         }
     }
@@ -205,7 +205,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_packet()?,
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                    Some(errno) => return Err(errno.into()),
+                    Some(errno) => return Err(of_connection(errno)),
                     None => return Err(error.into()),
                 },
             }
@@ -231,6 +231,14 @@ impl Client {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+}
+
+/// A supervisor that died with something unread resets the connection, and takes nothing more: it has hung up.
+fn of_connection(errno: Errno) -> ClientError {
+    match errno {
+        Errno::EPIPE | Errno::ECONNRESET => ClientError::HungUp,
+        errno => errno.into(),
     }
 }
 

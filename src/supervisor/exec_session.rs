@@ -35,10 +35,23 @@ pub enum Step {
 
 /// The first process of a running container, as the host sees it. By the time that it is used it may have ended.
 pub fn first_process(paths: &Paths, uid: &str, container: &str) -> Result<i32, ClientError> {
-    let client = Client::connect(paths, uid)?;
-    match client.answer_to(&Request::Process { container: container.to_owned() })? {
-        Answer::Process { pid } => Ok(pid),
-        other => Err(client.unexpected(other.name().to_owned())),
+    again(|| {
+        let client = Client::connect(paths, uid)?;
+        match client.answer_to(&Request::Process { container: container.to_owned() })? {
+            Answer::Process { pid } => Ok(pid),
+            other => Err(client.unexpected(other.name().to_owned())),
+        }
+    })
+}
+
+/// A supervisor that dies over a question is started again, and asked again.
+fn again<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let until = Instant::now() + RETURN;
+    loop {
+        match ask() {
+            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            done => return done,
+        }
     }
 }
 
@@ -66,11 +79,14 @@ impl ExecSession {
         stdio: [OwnedFd; 3],
     ) -> Result<ExecSession, ClientError> {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
-        let client = Client::connect(paths, uid)?;
+        let client = again(|| Client::connect(paths, uid))?;
         let request = Request::Exec { id: id.clone(), container: container.to_owned(), command: command.to_vec(), tty };
-        let session =
+        let mut session =
             ExecSession { paths: paths.clone(), uid: uid.to_owned(), id, request, client, stdio: Some(stdio) };
-        session.ask()?;
+        match session.ask() {
+            Err(ClientError::HungUp) => session.resume()?,
+            done => done?,
+        }
         Ok(session)
     }
 
@@ -107,21 +123,14 @@ impl ExecSession {
     }
 
     fn resume(&mut self) -> Result<(), ClientError> {
-        let until = Instant::now() + RETURN;
-        loop {
-            let connected = Client::connect(&self.paths, &self.uid).and_then(|client| {
-                self.client = client;
-                match self.stdio {
-                    // Not known to have started. It is the same exec by its id, and never becomes two.
-                    Some(_) => self.ask(),
-                    None => self.client.send(&Request::ExecResume { id: self.id.clone() }, &[]),
-                }
-            });
-            match connected {
-                Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-                done => return done,
+        again(|| {
+            self.client = Client::connect(&self.paths, &self.uid)?;
+            match self.stdio {
+                // Not known to have started. It is the same exec by its id, and never becomes two.
+                Some(_) => self.ask(),
+                None => self.client.send(&Request::ExecResume { id: self.id.clone() }, &[]),
             }
-        }
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::common::kills::{self, Part};
 use crate::common::podlet::{Podlet, container, processes_of, text, until};
 
 /// Restarts before the first look: what is made once is made by then.
-const BEFORE: u64 = 30;
+const BEFORE: u64 = 300;
 
 /// What a pod holds of the machine, each with what it may have more of later.
 #[derive(Debug, PartialEq, Eq)]
