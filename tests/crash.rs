@@ -8,42 +8,11 @@ mod common;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use common::kills::{self, Part};
+use common::kills::{self, Part, both_run, telling_pod};
 use common::podlet::{Podlet, container, text, until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-
-/// A pod that shows what happens to it: `beat` writes a heartbeat and 1,000 numbered lines within a second, `ender` exits with
-/// 42 at SIGTERM and writes a line at SIGUSR1.
-fn telling_pod(podlet: &Podlet, name: &str, policy: &str) -> String {
-    format!(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  restartPolicy: {policy}
-  terminationGracePeriodSeconds: 2
-  containers:
-  - name: beat
-    image: podlet.local/actor
-    args: [heartbeat, /data/{name}, every=20ms, ",", log, "1000", rate=1000/s, size=64]
-    volumeMounts: [{{name: data, mountPath: /data}}]
-  - name: ender
-    image: podlet.local/actor
-    args: ["on", TERM, exit, "42", ",", "on", USR1, report, ",", sleep, forever]
-  volumes:
-  - name: data
-    hostPath: {{path: {data}, type: DirectoryOrCreate}}
-"#,
-        data = podlet.root.join("data").display()
-    )
-}
-
-fn both_run(pod: &Value) -> bool {
-    ["beat", "ender"].iter().all(|name| container(pod, name)["state"]["running"].is_object())
-}
 
 fn exit_code(pod: &Value, name: &str) -> Option<i64> {
     container(pod, name)["state"]["terminated"]["exitCode"].as_i64()
@@ -85,7 +54,7 @@ fn each_part_is_killed(podlet: Podlet) {
         ("supervisor-guard", &[Part::Supervisor, Part::Guard]),
     ];
     for (name, _) in cases {
-        podlet.apply(&telling_pod(&podlet, name, "Never"));
+        podlet.apply(&telling_pod(&podlet, name, "Never", 1000));
     }
     for (name, parts) in cases {
         let uid = kills::uid(&podlet.wait(name, both_run));
@@ -168,7 +137,7 @@ fn keeper_and_twin_are_killed_where_the_kernel_forgets_ends() {
 
 fn both_are_killed(podlet: Podlet) {
     let words = ["--crash-backoff-initial=100", "--crash-backoff-max=200"];
-    let output = podlet.try_apply(&telling_pod(&podlet, "web", "Always"), &words);
+    let output = podlet.try_apply(&telling_pod(&podlet, "web", "Always", 1000), &words);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let uid = kills::uid(&podlet.wait("web", both_run));
     // The second time what runs is partly the first keeper's, partly the second's.
@@ -198,7 +167,7 @@ fn both_are_killed(podlet: Podlet) {
 
 /// As [`telling_pod`], but nothing writes to its log without being asked to: what a killed supervisor has in its hands is lost.
 fn quiet_pod(podlet: &Podlet, name: &str, policy: &str) -> String {
-    telling_pod(podlet, name, policy).replace(", \",\", log, \"1000\", rate=1000/s, size=64", "")
+    telling_pod(podlet, name, policy, 1000).replace(", \",\", log, \"1000\", rate=1000/s, size=64", "")
 }
 
 /// Nobody is left who could do anything: what runs goes on, and the next command takes it up.
@@ -329,7 +298,7 @@ fn what_was_taken_up_can_be_deleted() {
 fn pause_is_killed_and_the_sandbox_is_made_anew() {
     let podlet = Podlet::new();
     for (name, policy) in [("always", "Always"), ("never", "Never")] {
-        podlet.apply(&telling_pod(&podlet, name, policy));
+        podlet.apply(&telling_pod(&podlet, name, policy, 1000));
     }
     let link = |uid: &str, container: &str| format!("/proc/{}/ns/net", kills::program(uid, container));
     let network = |uid: &str, container: &str| std::fs::read_link(link(uid, container)).unwrap();

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use common::kills::{self, Part};
+use common::kills::{self, Part, both_run, telling_pod};
 use common::podlet::{PROGRAM, Podlet, container, text, until};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
@@ -58,35 +58,6 @@ fn upgrade(podlet: &Podlet, program: &PathBuf, words: &[&str]) -> String {
     text(&output.stdout)
 }
 
-fn pod_that_tells(podlet: &Podlet, name: &str, policy: &str) -> String {
-    format!(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  restartPolicy: {policy}
-  terminationGracePeriodSeconds: 2
-  containers:
-  - name: beat
-    image: podlet.local/actor
-    args: [heartbeat, /data/{name}, every=20ms, ",", log, "3000", rate=1000/s, size=64]
-    volumeMounts: [{{name: data, mountPath: /data}}]
-  - name: ender
-    image: podlet.local/actor
-    args: ["on", TERM, exit, "42", ",", sleep, forever]
-  volumes:
-  - name: data
-    hostPath: {{path: {data}, type: DirectoryOrCreate}}
-"#,
-        data = podlet.root.join("data").display()
-    )
-}
-
-fn both_run(pod: &Value) -> bool {
-    ["beat", "ender"].iter().all(|name| container(pod, name)["state"]["running"].is_object())
-}
-
 /// It is said where it is another one than that of the command line, which in these tests is ours.
 fn version_of(pod: &Value) -> &str {
     pod["metadata"]["annotations"]["podlet.dev/version"].as_str().unwrap_or(OURS)
@@ -101,7 +72,7 @@ fn a_running_pod_goes_on_under_another_program() {
     let podlet = Podlet::new();
     let other = other_podlet(&podlet);
     assert!(upgrade(&podlet, &other, &["version"]).starts_with(&format!("podlet {OTHER} ")));
-    podlet.apply(&pod_that_tells(&podlet, "web", "OnFailure"));
+    podlet.apply(&telling_pod(&podlet, "web", "OnFailure", 3000));
     let pod = podlet.wait("web", both_run);
     let uid = kills::uid(&pod);
     assert_eq!(version_of(&pod), OURS);
@@ -199,7 +170,7 @@ fn whoever_is_killed_during_an_upgrade_the_pod_runs_on() {
     let parts = [Part::Supervisor, Part::Keeper, Part::Guard];
     for (number, part) in parts.into_iter().enumerate() {
         let name = format!("killed{number}");
-        podlet.apply(&pod_that_tells(&podlet, &name, "Never"));
+        podlet.apply(&telling_pod(&podlet, &name, "Never", 3000));
         let uid = kills::uid(&podlet.wait(&name, both_run));
         let ours = ["beat", "ender"].map(|name| kills::program(&uid, name));
         let victim = part.wait(&uid);

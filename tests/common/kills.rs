@@ -9,7 +9,39 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::podlet::{Podlet, processes_of, until};
+use super::podlet::{Podlet, container, processes_of, until};
+
+/// A pod that shows what happens to it: `beat` writes a heartbeat and so many numbered lines, a thousand a second, `ender` exits with
+/// 42 at SIGTERM and writes a line at SIGUSR1.
+pub fn telling_pod(podlet: &Podlet, name: &str, policy: &str, lines: u32) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  restartPolicy: {policy}
+  terminationGracePeriodSeconds: 2
+  containers:
+  - name: beat
+    image: podlet.local/actor
+    args: [heartbeat, /data/{name}, every=20ms, ",", log, "{lines}", rate=1000/s, size=64]
+    volumeMounts: [{{name: data, mountPath: /data}}]
+  - name: ender
+    image: podlet.local/actor
+    args: ["on", TERM, exit, "42", ",", "on", USR1, report, ",", sleep, forever]
+  volumes:
+  - name: data
+    hostPath: {{path: {data}, type: DirectoryOrCreate}}
+"#,
+        data = podlet.root.join("data").display()
+    )
+}
+
+/// Whether both of its containers run.
+pub fn both_run(pod: &Value) -> bool {
+    ["beat", "ender"].iter().all(|name| container(pod, name)["state"]["running"].is_object())
+}
 
 /// One of podlet's processes in a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
