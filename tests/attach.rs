@@ -106,8 +106,8 @@ fn a_terminal_is_typed_into_let_go_of_and_taken_up_again() {
     terminal.send("until [ \"$(stty size)\" = '40 90' ]; do sleep 0.01; done; echo followed-$((1 + 1))\r");
     terminal.resize(40, 90);
     terminal.wait_for("followed-2\r\n");
-    // Ctrl-C goes to what runs there.
-    terminal.send("echo sleeps-$((1 + 1)); sleep 5000\r");
+    // Ctrl-C goes to what runs there: the one that says so is in the foreground, which the shell's own next child may not be yet.
+    terminal.send("sh -c 'echo sleeps-$((1 + 1)); exec sleep 5000'\r");
     terminal.wait_for("sleeps-2\r\n");
     terminal.send("\x03");
     terminal.send("echo code-$?\r");
