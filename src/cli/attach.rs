@@ -7,15 +7,16 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::everywhere::Everywhere;
 use super::logs::choose;
 use super::session::{End, Filter, Peer, Raw, Session, To, Told};
 use super::watching::{Sight, Watch};
-use super::{Caller, Failure, ask, duration, resource};
+use super::{Caller, Failure, ask, duration, outlook, resource};
 use crate::supervisor::attach_session::{self, AttachSession, Step};
 use crate::supervisor::client::ClientError;
+use crate::supervisor::find_container;
 use keys::DetachKeys;
 
 /// The words of `attach`.
@@ -71,7 +72,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     let pod = ask::pod(&caller.paths, everywhere.namespace(), &name)?.pod;
     let container = container(&pod, words, caller)?;
     let pod = wait_until_it_runs(pod, &container, words.pod_running_timeout, caller)?;
-    let spec = spec(&pod, &container).cloned().unwrap_or_default();
+    let spec = find_container(&pod, &container).cloned().unwrap_or_default();
     let has_terminal = spec.tty == Some(true);
     let typed = is_typed(has_terminal, &container, words, caller);
     if !words.quiet {
@@ -137,18 +138,12 @@ fn container(pod: &Pod, words: &Words, caller: &mut Caller<'_>) -> Result<String
     }
 }
 
-/// The container as the manifest has it.
-fn spec<'a>(pod: &'a Pod, container: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    spec.init_containers.iter().flatten().chain(&spec.containers).find(|found| found.name == container)
-}
-
 fn wait_until_it_runs(pod: Pod, container: &str, patience: Duration, caller: &Caller<'_>) -> Result<Pod, Failure> {
     let deadline = Instant::now().checked_add(patience);
     let mut watch = Watch::start(&caller.paths, pod.metadata.uid.as_deref().unwrap_or_default());
     let mut pod = pod;
     loop {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let phase = outlook::phase(&pod);
         if matches!(phase, "Succeeded" | "Failed") {
             return Err(Failure::Error(format!(
                 "cannot attach a container in a completed pod; current phase is {phase}"
@@ -160,7 +155,7 @@ fn wait_until_it_runs(pod: Pod, container: &str, patience: Duration, caller: &Ca
         }
         match watch.next_before(deadline)? {
             Some(Sight::State(seen, _)) => pod = *seen,
-            Some(Sight::Still(seen)) if !matches!(phase_of(&seen.pod), "Succeeded" | "Failed") => {
+            Some(Sight::Still(seen)) if !matches!(outlook::phase(&seen.pod), "Succeeded" | "Failed") => {
                 return Err(Failure::error("nothing of this pod runs; podlet start sets it going again"));
             }
             Some(Sight::Still(seen)) => pod = seen.pod,
@@ -170,10 +165,6 @@ fn wait_until_it_runs(pod: Pod, container: &str, patience: Duration, caller: &Ca
             None => return Err(Failure::error("timed out waiting for the condition")),
         }
     }
-}
-
-fn phase_of(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
 /// Whether the caller types into the container's terminal from one of its own; kubectl's rules and words.

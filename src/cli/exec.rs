@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::everywhere::Everywhere;
 use super::logs::choose;
 use super::session::{End, Peer, Raw, Session, Told};
-use super::{Caller, Failure, ask, resource};
+use super::{Caller, Failure, ask, outlook, resource};
 use crate::supervisor::client::ClientError;
 use crate::supervisor::exec_session::{self, ExecSession, Step};
 
@@ -59,7 +59,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         return Err(Failure::error("you must specify at least one command for the container"));
     }
     let pod = ask::pod(&caller.paths, everywhere.namespace(), &name)?.pod;
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    let phase = outlook::phase(&pod);
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Failure::Error(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"

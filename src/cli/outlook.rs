@@ -22,6 +22,11 @@ pub enum Outlook {
     Never(String, u8),
 }
 
+/// `status.phase`, empty where there is none yet.
+pub fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
 /// Looks at a pod again and again, and remembers what it has seen.
 #[derive(Debug, Default)]
 pub struct Judge {

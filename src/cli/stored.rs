@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +13,7 @@ use super::Failure;
 use super::ask::is_name;
 use super::resource::Kind;
 use crate::paths::Paths;
-use crate::supervisor::client::{Client, ClientError, PATIENCE};
+use crate::supervisor::client::{self, Client, ClientError};
 use crate::supervisor::control::{ObjectKind, Request};
 use crate::supervisor::kept;
 
@@ -125,17 +124,9 @@ pub fn tell_pods(paths: &Paths, kind: Kind, namespace: &str, name: &str) -> Vec<
     let request = Request::ObjectChanged { kind, name: name.to_owned() };
     let mut failures = Vec::new();
     for claim in kept::list(paths, Some(namespace)).unwrap_or_default() {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match Client::connect(paths, &claim.uid).and_then(|client| client.ask(&request)) {
-                Ok(()) | Err(ClientError::NotRunning) => break,
-                // Its supervisor died over it; the next one is asked again.
-                Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-                Err(error) => {
-                    failures.push(format!("pod/{} was not told of the change: {error}", claim.name));
-                    break;
-                }
-            }
+        match client::again(|| Client::connect(paths, &claim.uid)?.ask(&request)) {
+            Ok(()) | Err(ClientError::NotRunning) => {}
+            Err(error) => failures.push(format!("pod/{} was not told of the change: {error}", claim.name)),
         }
     }
     failures

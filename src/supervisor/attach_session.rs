@@ -3,11 +3,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, again};
 use super::control::{Answer, Request, Resume};
-use super::exec_session::RETURN;
 use crate::paths::Paths;
 
 /// What became of an attachment.
@@ -115,17 +113,10 @@ impl AttachSession {
     }
 
     fn resume(&mut self) -> Result<(), ClientError> {
-        let until = Instant::now() + RETURN;
-        loop {
-            let connected = Client::connect(&self.paths, &self.uid).and_then(|client| {
-                self.client = client;
-                self.ask(Some(self.at))
-            });
-            match connected {
-                Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-                done => return done,
-            }
-        }
+        again(|| {
+            self.client = Client::connect(&self.paths, &self.uid)?;
+            self.ask(Some(self.at))
+        })
     }
 }
 

@@ -73,6 +73,18 @@ impl From<Errno> for ClientError {
 /// How long a supervisor may take for the first answer. It is one thread that never waits for long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Asks until there is an answer, for [`PATIENCE`] at most: a supervisor that hangs up has died over the question; its keeper
+/// starts another, which is asked again.
+pub fn again<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            done => return done,
+        }
+    }
+}
+
 impl Client {
     /// Connects and exchanges greetings.
     pub fn connect(paths: &Paths, uid: &str) -> Result<Client, ClientError> {

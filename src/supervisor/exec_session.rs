@@ -10,14 +10,10 @@
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, again};
 use super::control::{Answer, Request};
 use crate::paths::Paths;
-
-/// How long a successor may take to answer; it waits as long for us.
-pub(super) const RETURN: Duration = Duration::from_secs(10);
 
 /// What became of an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +38,6 @@ pub fn first_process(paths: &Paths, uid: &str, container: &str) -> Result<i32, C
             other => Err(client.unexpected(other.name().to_owned())),
         }
     })
-}
-
-/// A supervisor that dies over a question is started again, and asked again.
-fn again<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
-    let until = Instant::now() + RETURN;
-    loop {
-        match ask() {
-            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            done => return done,
-        }
-    }
 }
 
 /// One exec and the connection over which it is told of.

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod, PodCondition, PodStatus,
@@ -17,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, ClientError, PATIENCE};
+use super::client::{self, Client, ClientError};
 use super::clock;
 use super::files::{self, Durability};
 use super::sleep;
@@ -220,16 +219,11 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
     }
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match Client::connect(paths, uid).and_then(|client| client.state()) {
-            Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
-            Err(ClientError::NotRunning) => break,
-            // One that hung up has died and is started again; or it has ended with its pod, and there is no socket any more.
-            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            Err(ClientError::HungUp) => break,
-            Err(error) => return Err(KeptError::Supervisor(error)),
-        }
+    match client::again(|| Client::connect(paths, uid)?.state()) {
+        Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
+        // It has ended with its pod, and there is no socket any more; or none was started again in time.
+        Err(ClientError::NotRunning | ClientError::HungUp) => {}
+        Err(error) => return Err(KeptError::Supervisor(error)),
     }
     let Some(kept) = read_as::<Shown>(paths, uid)? else {
         // Claimed, but killed before its supervisor published anything.

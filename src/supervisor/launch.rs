@@ -7,14 +7,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, ClientError, PATIENCE};
+use super::client::{self, Client, ClientError};
 use super::files::{self, Durability};
 use super::kept::{self, Claim, KeptError};
 pub use super::log::Rotation;
@@ -298,18 +297,13 @@ fn start_keeper(
 /// Asks until the supervisor answers: its answer comes only when the admission is in the journal. One that dies before that
 /// is started again by the keeper and finds the next question in the backlog.
 fn wait_for_admission(paths: &Paths, uid: &str) -> Result<(Pod, Vec<Event>), LaunchError> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match Client::connect(paths, uid).and_then(|client| client.state()) {
-            Ok(state) => return Ok(state),
-            Err(ClientError::HungUp) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            // A pod can be over before it was asked after: its program ended within milliseconds.
-            Err(ClientError::NotRunning | ClientError::HungUp) if ended(paths, uid).is_some() => {
-                return ended(paths, uid).ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() });
-            }
-            Err(source) => return Err(LaunchError::Supervisor { source, log: log_tail(paths, uid) }),
+    client::again(|| Client::connect(paths, uid)?.state()).or_else(|source| match source {
+        // A pod can be over before it was asked after: its program ended within milliseconds.
+        ClientError::NotRunning | ClientError::HungUp if ended(paths, uid).is_some() => {
+            ended(paths, uid).ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() })
         }
-    }
+        source => Err(LaunchError::Supervisor { source, log: log_tail(paths, uid) }),
+    })
 }
 
 fn ended(paths: &Paths, uid: &str) -> Option<(Pod, Vec<Event>)> {

@@ -42,4 +42,4 @@ mod world;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use sleep::is_asleep;
-pub use world::KeptObjects;
+pub use world::{KeptObjects, find_container};
