@@ -12,6 +12,7 @@ pub mod keeper;
 pub mod kernel;
 pub mod lower;
 pub mod machine;
+pub mod names;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;
