@@ -45,7 +45,7 @@ fn a_child_is_made_reported_and_forgotten() {
     let exit = pod.exited();
     assert_eq!((exit.id.as_str(), exit.pid, exit.code, exit.status), ("start/web/0", pid, libc::CLD_EXITED, 7));
     assert!(exit.wall > 1_600_000_000_000_000_000 && exit.boot > 0);
-    assert!(pod.children().is_empty());
+    pod.children_become("", &[]);
     // Still known though it has ended, until forgotten.
     pod.spawn_table("start/web/0", 0, false, &exits(1), &[]);
     assert_eq!(pod.spawned("start/web/0"), pid);
@@ -420,9 +420,8 @@ fn a_keeper_becomes_another_program_and_loses_nothing() {
         assert_eq!(codes, [(expected[0], code + 1), (expected[1], code)]);
         assert_keeper_is(&mut pod, guard, &program);
         // The second process may have been made, and be known, only since.
-        let firsts = |children: Vec<(String, i32)>| children.into_iter().filter(|(id, _)| id.starts_with("start/"));
-        let left: Vec<_> = firsts(before).filter(|(_, pid)| pids.contains(pid)).collect();
-        assert_eq!(firsts(pod.children()).collect::<Vec<_>>(), left);
+        let left = before.into_iter().filter(|(id, pid)| id.starts_with("start/") && pids.contains(pid));
+        pod.children_become("start/", &left.collect::<Vec<_>>());
         // The next supervisor finds what is held, and all goes on.
         pod.kill_supervisor();
         pod.next_supervisor();

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
@@ -381,6 +382,19 @@ impl Pod {
         let text = self.ask("children", &[]).0;
         let words: Vec<&str> = text.split(' ').collect();
         words.chunks_exact(2).map(|pair| (pair[0].into(), pair[1].parse().unwrap())).collect()
+    }
+
+    /// Waits until the children whose ids begin so are these: an end is told before its child is reaped and struck off.
+    pub fn children_become(&mut self, begin: &str, expected: &[(String, i32)]) {
+        let asked = Instant::now();
+        loop {
+            let mut found = self.children();
+            found.retain(|(id, _)| id.starts_with(begin));
+            if found == expected {
+                return;
+            }
+            assert!(asked.elapsed() < Duration::from_secs(60), "{found:?} instead of {expected:?}");
+        }
     }
 
     pub fn info(&mut self) -> Info {
