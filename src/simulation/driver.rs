@@ -26,6 +26,16 @@ pub struct Stuck {
     pub at: Duration,
 }
 
+/// A machine made from the journal anew is not the machine that wrote it: a fault of the machine.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the journal folded again gives another state than the one that died (digests {before:016x} and {after:016x})")]
+pub struct Diverged {
+    /// The digest of the machine that died.
+    pub before: u64,
+    /// That of the one that folded its journal.
+    pub after: u64,
+}
+
 /// A pod in virtual time.
 #[derive(Clone, Debug)]
 pub struct Driver {
@@ -35,7 +45,19 @@ pub struct Driver {
     pub timeline: Vec<Line>,
     /// The machine has asked for its removal.
     pub removed: bool,
-    script: Script,
+    /// What is to come of the world around the machine; what is changed in it holds for all that is asked for from then on.
+    pub script: Script,
+    /// What the machine began with, and all that it was told: what a supervisor keeps.
+    admitted: (Box<Pod>, Settings),
+    journal: Vec<Input>,
+    /// Nobody hears anything until then.
+    down_until: Duration,
+    /// When the machine on which all runs was started: boot time is counted from [`UPTIME`] there.
+    booted: Duration,
+    /// How far the wall clock was set forward, in nanoseconds.
+    wall_offset: i64,
+    /// Inputs at the present instant.
+    at_once: u32,
     now: Duration,
     /// Facts to come, by time and order of asking.
     queue: BTreeMap<(Duration, u64), Fact>,
@@ -51,12 +73,19 @@ pub struct Driver {
 impl Driver {
     /// Admits a pod.
     pub fn new(pod: Pod, settings: Settings, script: Script) -> Driver {
-        let (machine, decision) = Machine::admit(pod, settings, moment(Duration::ZERO));
+        let admitted = (Box::new(pod.clone()), settings.clone());
+        let (machine, decision) = Machine::admit(pod, settings, beginning());
         let mut driver = Driver {
             machine,
             timeline: Vec::new(),
             removed: false,
             script,
+            admitted,
+            journal: Vec::new(),
+            down_until: Duration::ZERO,
+            booted: Duration::ZERO,
+            wall_offset: 0,
+            at_once: 0,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
             asked: 0,
@@ -90,32 +119,92 @@ impl Driver {
         }
     }
 
+    /// Whether an instance of this container runs.
+    pub fn runs(&self, name: &str) -> bool {
+        self.live.keys().any(|(container, _)| container == name)
+    }
+
     /// Lets all happen up to and including that time.
     pub fn run_until(&mut self, time: Duration) -> Result<(), Stuck> {
-        let mut at_once = 0;
-        while let Some(next) = self.next_time().filter(|next| *next <= time) {
-            at_once = if next > self.now { 0 } else { at_once + 1 };
-            if at_once > MOST_AT_ONCE {
-                return Err(Stuck { at: self.now });
-            }
-            self.now = self.now.max(next);
-            self.advance();
-        }
-        self.now = self.now.max(time);
+        while self.step(time)? {}
         Ok(())
     }
 
+    /// Lets the next thing happen, if it comes by that time; else time passes up to there, and nothing is left to happen.
+    pub fn step(&mut self, time: Duration) -> Result<bool, Stuck> {
+        let Some(next) = self.next_time().filter(|next| *next <= time) else {
+            self.now = self.now.max(time);
+            return Ok(false);
+        };
+        self.at_once = if next > self.now { 0 } else { self.at_once + 1 };
+        if self.at_once > MOST_AT_ONCE {
+            return Err(Stuck { at: self.now });
+        }
+        self.now = self.now.max(next);
+        self.advance();
+        Ok(true)
+    }
+
     /// When something happens next.
-    fn next_time(&self) -> Option<Duration> {
-        let wake = self.machine.wake().map(|wake| Duration::from_nanos(wake.0).saturating_sub(UPTIME));
+    pub fn next_time(&self) -> Option<Duration> {
+        let wake = self.machine.wake();
+        let wake = wake.map(|wake| (Duration::from_nanos(wake.0) + self.booted).saturating_sub(UPTIME));
         let fact = self.queue.keys().next().map(|(time, _)| *time);
-        [wake, fact].into_iter().flatten().min()
+        [wake, fact].into_iter().flatten().min().map(|next| next.max(self.down_until))
+    }
+
+    /// The supervisor is killed, and started again so long afterwards: the machine is made anew from what it had journalled,
+    /// and must be the same. What happens meanwhile is heard then.
+    pub fn restart_supervisor(&mut self, away: Duration) -> Result<(), Diverged> {
+        let (pod, settings) = self.admitted.clone();
+        let (mut machine, _) = Machine::admit(*pod, settings, beginning());
+        for input in &self.journal {
+            machine.step(input);
+        }
+        if machine != self.machine {
+            return Err(Diverged { before: self.machine.digest(), after: machine.digest() });
+        }
+        self.machine = machine;
+        self.down_until = self.now + away;
+        Ok(())
+    }
+
+    /// The wall clock is set forward or back by so much.
+    pub fn set_clock(&mut self, forward: bool, by: Duration) {
+        let nanoseconds = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        let by = if forward { nanoseconds } else { -nanoseconds };
+        self.wall_offset = self.wall_offset.saturating_add(by);
+    }
+
+    /// The machine on which all runs is started anew: nothing of the pod is left, and boot time begins again.
+    pub fn reboot(&mut self) {
+        // What was on its way came from processes that are no more; what users are about to ask for they still ask for.
+        self.queue.retain(|_, fact| {
+            matches!(
+                fact,
+                Fact::DeleteRequested { .. } | Fact::StopRequested { .. } | Fact::SpecChanged { .. } | Fact::Rebooted
+            )
+        });
+        self.booted = self.now;
+        self.live.clear();
+        self.input(Fact::Rebooted);
+    }
+
+    /// What a clock on the wall shows now.
+    pub fn wall(&self) -> WallTime {
+        self.moment(self.now).wall
+    }
+
+    fn moment(&self, now: Duration) -> Moment {
+        let boot = now.saturating_sub(self.booted) + UPTIME;
+        let wall = WALL.saturating_add_unsigned(nanoseconds(now)).saturating_add(self.wall_offset);
+        Moment { boot: BootTime(nanoseconds(boot)), wall: WallTime(wall) }
     }
 
     /// Takes one fact that is due, else a tick.
     fn advance(&mut self) {
         let due = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now);
-        let fact = due.map_or(Fact::Tick, |entry| entry.remove());
+        let ((when, _), fact) = due.map_or(((self.now, 0), Fact::Tick), |entry| entry.remove_entry());
         if let Fact::ContainerExited { container, attempt, .. } = &fact {
             // An instance ends once, however many causes were on their way.
             let ended = self.live.remove(&(container.clone(), *attempt));
@@ -124,16 +213,23 @@ impl Driver {
             }
         }
         if fact == Fact::Rebooted {
-            self.live.clear();
+            return self.reboot();
         }
-        self.input(fact);
+        // The kernel's record of an exit tells when it was, however late it is read.
+        let when = if matches!(fact, Fact::ContainerExited { .. }) { when } else { self.now };
+        self.tell(self.moment(when), fact);
     }
 
     /// Tells the machine at once, past the queue.
     pub fn input(&mut self, fact: Fact) {
-        let input = Input { at: moment(self.now), fact };
+        self.tell(self.moment(self.now), fact);
+    }
+
+    fn tell(&mut self, at: Moment, fact: Fact) {
+        let input = Input { at, fact };
         let decision = self.machine.step(&input);
-        self.timeline.push(Line { at: self.now, entry: Entry::Input(input.fact) });
+        self.timeline.push(Line { at: self.now, entry: Entry::Input(input.fact.clone()) });
+        self.journal.push(input);
         self.record_status();
         self.carry_out(decision);
     }
@@ -181,9 +277,9 @@ impl Driver {
             Action::StopSandbox { attempt } => self.at(soon, Fact::SandboxExited { attempt: *attempt }),
             Action::EnsureImage { container, attempt } => self.look_for_image(container, *attempt),
             Action::StartContainer { container, attempt } => self.start(container, *attempt),
-            Action::SignalContainer { container, attempt, .. } => {
+            Action::SignalContainer { container, attempt, signal } => {
                 let Some(run) = self.live.get(&(container.clone(), *attempt)).cloned() else { return };
-                if let OnSignal::Ends(End { after, exit }) = run.on_signal {
+                if let OnSignal::Ends(End { after, exit }) = *run.signals.get(signal).unwrap_or(&run.on_signal) {
                     self.at(self.now + after, exited(container, *attempt, exit, &run));
                 }
             }
@@ -199,9 +295,20 @@ impl Driver {
     fn look_for_image(&mut self, container: &str, attempt: u32) {
         let spec = self.machine.pod().spec.unwrap_or_default();
         let image = spec.containers.into_iter().find(|spec| spec.name == container).and_then(|spec| spec.image);
+        let starts = self.starts.entry(container.to_owned()).or_default();
         let looks = self.looks.entry(container.to_owned()).or_default();
-        let outcome = self.script.image_outcome(container, &image.unwrap_or_default(), *looks);
+        let outcome = match self.script.run(container, *starts).image {
+            Some(outcome) => outcome,
+            None => self.script.image_outcome(container, &image.unwrap_or_default(), *looks),
+        };
         *looks += 1;
+        let mut takes = self.script.latency;
+        match &outcome {
+            // A start that comes no further than here was one of the script's.
+            ImageOutcome::Missing(..) => *starts += 1,
+            ImageOutcome::Pulled(_, pulled) => takes += Duration::from_millis(pulled.milliseconds),
+            ImageOutcome::Present(_) => {}
+        }
         let container = container.to_owned();
         let fact = match outcome {
             ImageOutcome::Present(image) => Fact::ImageReady { container, attempt, image, pulled: None },
@@ -211,14 +318,14 @@ impl Driver {
             }
             ImageOutcome::Missing(reason, message) => Fact::ImageFailed { container, attempt, reason, message },
         };
-        self.at(self.now + self.script.latency, fact);
+        self.at(self.now + takes, fact);
     }
 
     fn start(&mut self, name: &str, attempt: u32) {
         let starts = self.starts.entry(name.to_owned()).or_default();
         let run = self.script.run(name, *starts);
         *starts += 1;
-        let soon = self.now + self.script.latency;
+        let soon = self.now + self.script.latency + run.start_delay;
         let (container, id) = (name.to_owned(), instance_id(name, attempt));
         match &run.start {
             Start::Fails(stage, message) => {
@@ -238,10 +345,13 @@ impl Driver {
     }
 }
 
-fn moment(now: Duration) -> Moment {
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let wall = WALL.saturating_add_unsigned(nanoseconds(now));
-    Moment { boot: BootTime(nanoseconds(now + UPTIME)), wall: WallTime(wall) }
+/// When a pod is admitted.
+fn beginning() -> Moment {
+    Moment { boot: BootTime(nanoseconds(UPTIME)), wall: WallTime(WALL) }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn exited(name: &str, attempt: u32, exit: Exit, run: &Run) -> Fact {

@@ -6,6 +6,6 @@ mod driver;
 mod script;
 mod timeline;
 
-pub use driver::{Driver, Stuck};
+pub use driver::{Diverged, Driver, Stuck};
 pub use script::{End, ImageOutcome, OnSignal, Run, Script, Start};
 pub use timeline::{ContainerView, Entry, Line, View};

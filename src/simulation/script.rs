@@ -40,8 +40,15 @@ pub struct Run {
     pub start: Start,
     /// When and how it ends by itself.
     pub end: Option<End>,
+    /// How long the start takes beyond the script's latency.
+    pub start_delay: Duration,
+    /// What becomes of the look for its image, where that is not for [`Script::images`] to say. A look that ends badly is
+    /// all that there is of this instance.
+    pub image: Option<ImageOutcome>,
     /// What it does when told to stop.
     pub on_signal: OnSignal,
+    /// What it does on other signals, by their names (`SIGHUP`).
+    pub signals: BTreeMap<String, OnSignal>,
     /// Whether the memory controller kills something in it.
     pub oom_killed: bool,
     /// What it leaves behind.
@@ -81,6 +88,9 @@ impl Run {
         Run {
             start: Start::Runs,
             end: None,
+            start_delay: Duration::ZERO,
+            image: None,
+            signals: BTreeMap::new(),
             on_signal: OnSignal::Ends(End { after: Duration::ZERO, exit: Exit::Code(0) }),
             oom_killed: false,
             message: TerminationMessage::default(),
