@@ -147,14 +147,14 @@ impl Machine {
         Finding::because(false, "ReadinessGatesNotReady", Some(missing.join(", ")))
     }
 
-    /// Whether a container is ready: it is started, and (later) its readiness probe says so.
+    /// Whether a container is ready: it is started, and its readiness probe says so.
     pub(super) fn is_ready(&self, container: &Container) -> bool {
-        self.is_started(container)
+        self.is_started(container) && self.has_passed_readiness(container)
     }
 
-    /// Whether a container is started: it runs, and (later) its startup probe said so.
+    /// Whether a container is started, as long as the pod stands.
     pub(super) fn is_started(&self, container: &Container) -> bool {
-        container.running() && self.state.course <= Course::Ending
+        super::probe::is_started(&self.pod, container) && self.state.course <= Course::Ending
     }
 
     /// The conditions as shown.

@@ -2,10 +2,14 @@
 //! started, and what has been asked for. The words are Kubernetes' (`state`, `lastState`, waiting reasons). Only `facts`
 //! and `decide` change these values; `status` shows them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
+use super::hook::{StartHook, StopHook};
 use super::input::{ImageFacts, ImageFailure, LinuxUser};
+use super::probe::Probes;
 use super::time::{BootTime, Moment, WallTime};
 
 /// One container of the pod. (Regular containers; init containers and sidecars will have a kind here.)
@@ -29,6 +33,12 @@ pub struct Container {
     pub backoff: Option<Backoff>,
     /// An instance that cannot be found: what may be left of it is to be killed before anything else.
     pub lost: Option<u32>,
+    /// What its probes have found.
+    #[serde(default, skip_serializing_if = "Probes::is_untouched")]
+    pub probes: Probes,
+    /// How far the postStart hook of the running instance is, while it is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_hook: Option<StartHook>,
 }
 
 /// One instance.
@@ -65,12 +75,44 @@ pub enum RecordState {
 /// A stop under way: the signal was sent, SIGKILL follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// When SIGKILL is due.
+    /// When SIGKILL is due; of a signal that is held back, when it is sent at the latest.
     pub kill_at: BootTime,
     /// Whether the grace period was raised to the least one.
     pub raised: bool,
     /// Whether SIGKILL was asked for.
     pub killed: bool,
+    /// Since when the stop signal is held back, because something comes before it (lifecycle 8.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<BootTime>,
+    /// The preStop hook that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<StopHook>,
+}
+
+impl Stop {
+    /// With a signal that is sent now, and SIGKILL then.
+    pub fn at(kill_at: BootTime) -> Stop {
+        Stop { kill_at, raised: false, killed: false, held: None, hook: None }
+    }
+
+    /// The signal that was held back is sent: what came before it is deducted from the grace period in whole seconds, and at
+    /// least the least one is left (lifecycle 8.2). False when it was sent before.
+    pub fn release(&mut self, now: BootTime, least: Duration) -> bool {
+        let Some(held) = self.held.take() else { return false };
+        let used = now.since(held);
+        let rest = self.kill_at.since(now);
+        let rest = if rest.is_zero() { rest } else { rest + Duration::from_nanos(u64::from(used.subsec_nanos())) };
+        self.hook = None;
+        self.raised = rest < least;
+        self.kill_at = now.after(rest.max(least));
+        true
+    }
+
+    /// When something is to be done about it next.
+    pub fn next(&self) -> BootTime {
+        let until = self.hook.and_then(|hook| hook.until);
+        until.map_or(self.kill_at, |until| until.min(self.kill_at))
+    }
 }
 
 /// How an instance ended: `state.terminated`.
@@ -145,6 +187,8 @@ pub enum WaitingReason {
     CreateContainerError,
     /// Its program could not be started.
     RunContainerError,
+    /// Its postStart hook failed.
+    PostStartHookError,
     /// This pull failed.
     ErrImagePull,
     /// Refused by the image back-off.
@@ -165,6 +209,7 @@ impl WaitingReason {
             WaitingReason::CreateContainerConfigError => "CreateContainerConfigError",
             WaitingReason::CreateContainerError => "CreateContainerError",
             WaitingReason::RunContainerError => "RunContainerError",
+            WaitingReason::PostStartHookError => "PostStartHookError",
             WaitingReason::ErrImagePull => "ErrImagePull",
             WaitingReason::ImagePullBackOff => "ImagePullBackOff",
             WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
@@ -237,6 +282,8 @@ impl Container {
             anew: None,
             backoff: None,
             lost: None,
+            probes: Probes::default(),
+            start_hook: None,
         }
     }
 
@@ -245,9 +292,14 @@ impl Container {
         self.record.as_ref().map_or(0, |record| record.attempt.saturating_add(1))
     }
 
-    /// Its restart count as shown.
+    /// The number of the newest instance; its restart count.
     pub fn restart_count(&self) -> u32 {
         self.record.as_ref().map_or(0, |record| record.attempt)
+    }
+
+    /// The restart count as shown: an instance whose postStart hook is not over is not shown yet.
+    pub fn shown_restart_count(&self) -> u32 {
+        self.restart_count().saturating_sub(u32::from(self.start_hook.is_some()))
     }
 
     /// How the newest instance ended; none when it runs or there is none.
@@ -284,6 +336,17 @@ impl Container {
         }
     }
 
+    /// A stop of the running instance begins; false when there is none or one is under way.
+    pub fn begin_stop(&mut self, begun: Stop) -> bool {
+        match self.record.as_mut().map(|record| &mut record.state) {
+            Some(RecordState::Running { stop: stop @ None, .. }) => {
+                *stop = Some(begun);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a process of it may exist: it runs, or a start was asked for and not answered.
     pub fn may_have_process(&self) -> bool {
         self.running() || matches!(self.step, Step::Starting { .. })
@@ -304,5 +367,7 @@ impl Container {
         self.step = Step::Idle;
         self.tries = 0;
         self.anew = None;
+        self.start_hook = None;
+        self.probes.begin_instance();
     }
 }

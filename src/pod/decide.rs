@@ -8,6 +8,7 @@ use super::because;
 use super::container::{Anew, Container, RecordState, Step, Stop, Waiting, WaitingReason};
 use super::effect::EffectName;
 use super::events::EventType::{Normal, Warning};
+use super::hook::StartHook;
 use super::machine::{Course, Machine, Turn, hash_json, pod_policy};
 use super::restart::{RestartPolicy, container_restart_decision, effective_policy};
 use super::rules::{self, Rule};
@@ -24,6 +25,7 @@ impl Turn<'_> {
     pub(super) fn decide(&mut self) {
         self.look_for_end();
         self.look_at_sandbox();
+        self.run_start_hooks();
         self.stop_containers();
         self.go_on_ending();
         self.make_sandbox();
@@ -118,8 +120,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes the start that is under way further; false when there is none.
+    /// Takes the start that is under way further; false when there is none. One is until its postStart hook is over.
     fn go_on_starting(&mut self) -> bool {
+        if self.state.containers.iter().any(|container| container.start_hook.is_some()) {
+            return true;
+        }
         let Some(index) = self.state.containers.iter().position(|container| container.step != Step::Idle) else {
             return false;
         };
@@ -259,6 +264,9 @@ impl Turn<'_> {
             EffectName::Start { container, attempt, .. } => self.mark_start(container, *attempt),
             EffectName::Signal { container, attempt, .. } => self.mark_signal(container, *attempt),
             EffectName::Kill { container, attempt } => self.mark_kill(container, *attempt),
+            // When a probe is run is the prober's, not the machine's.
+            EffectName::Probe { .. } => false,
+            EffectName::Hook { container, attempt, hook } => self.mark_hook(container, *attempt, *hook),
             EffectName::TearDown => {
                 self.state.course = self.state.course.max(Course::TearingDown);
                 true
@@ -299,14 +307,17 @@ impl Turn<'_> {
 
     fn mark_signal(&mut self, name: &str, attempt: u32) -> bool {
         let Some(index) = self.index_of(name) else { return false };
-        let (text, stop) = (self.stop_text(index), self.stop_from_now());
+        let (text, stop, now) = (self.stop_text(index), self.stop_from_now(index), self.now());
+        let least = self.numbers().least_grace();
         let Some(container) = self.state.containers.get_mut(index) else { return false };
-        match container.record.as_mut().filter(|record| record.attempt == attempt).map(|record| &mut record.state) {
-            Some(RecordState::Running { stop: place @ None, .. }) => *place = Some(stop),
-            _ => return false,
+        if container.running_attempt() != Some(attempt) {
+            return false;
         }
-        self.event(Some(name), Normal, "Killing", text);
-        true
+        if container.begin_stop(stop) {
+            self.event(Some(name), Normal, "Killing", text);
+            return true;
+        }
+        container.stop_mut().is_some_and(|stop| stop.release(now, least))
     }
 
     fn mark_kill(&mut self, name: &str, attempt: u32) -> bool {
@@ -319,7 +330,7 @@ impl Turn<'_> {
         }
         match container.record.as_mut().filter(|record| record.attempt == attempt).map(|record| &mut record.state) {
             Some(RecordState::Running { stop, .. }) => {
-                let stop = stop.get_or_insert(Stop { kill_at: now, raised: false, killed: false });
+                let stop = stop.get_or_insert(Stop::at(now));
                 !std::mem::replace(&mut stop.killed, true)
             }
             _ => false,
@@ -354,7 +365,7 @@ fn retry_rule(reason: WaitingReason) -> Option<&'static Rule> {
             Some(rules::R_3_2_B)
         }
         WaitingReason::ErrImagePull | WaitingReason::ImagePullBackOff => Some(rules::R_4_5_C),
-        WaitingReason::CrashLoopBackOff | WaitingReason::RunContainerError => None,
+        WaitingReason::CrashLoopBackOff | WaitingReason::RunContainerError | WaitingReason::PostStartHookError => None,
     }
 }
 
@@ -379,9 +390,14 @@ impl Machine {
         let state = &self.state;
         let now = state.clock.boot;
         let unseen = |container: &Container| container.waiting.as_ref().filter(|why| why.unseen).map(|_| now);
-        let kill = |container: &Container| container.stop().filter(|stop| !stop.killed).map(|stop| stop.kill_at);
+        let kill = |container: &Container| container.stop().filter(|stop| !stop.killed).map(|stop| stop.next());
+        let hook = |container: &Container| match &container.start_hook {
+            Some(StartHook::Runs { until }) => *until,
+            _ => None,
+        };
         let serving = state.course == Course::Serving;
-        let idle = state.containers.iter().all(|container| container.step == Step::Idle);
+        let idle = |container: &Container| container.step == Step::Idle && container.start_hook.is_none();
+        let idle = state.containers.iter().all(idle);
         let starts = serving && idle && state.sandbox.state == SandboxState::Ready;
         let start = |container: &Container| {
             container.waiting.as_ref().filter(|_| starts && wants_start(&self.pod, container)).map(|why| why.until)
@@ -390,7 +406,7 @@ impl Machine {
             SandboxState::Wanted { not_before } if serving => Some(not_before),
             _ => None,
         };
-        let each = |container: &Container| [unseen(container), kill(container), start(container)];
+        let each = |container: &Container| [unseen(container), kill(container), hook(container), start(container)];
         state.containers.iter().flat_map(each).flatten().chain(sandbox).min()
     }
 }

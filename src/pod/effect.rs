@@ -6,10 +6,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::hook::HookKind;
+use super::probe::ProbeKind;
 use super::time::BootTime;
 
 /// A name that says what the effect is: `sandbox/0`, `image/web/4`, `start/web/4`, `signal/web/4/SIGTERM`, `kill/web/4`,
-/// `stop-sandbox/0`, `teardown`, `remove`; a second try of something that failed has its number, `start/web/4#2`. Never a
+/// `probe/web/4/liveness/17`, `hook/web/4/preStop`, `stop-sandbox/0`, `teardown`, `remove`; a second try of something that failed has its number, `start/web/4#2`. Never a
 /// running number: another version of the machine names the same thing alike. [`EffectName`] reads and writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -76,6 +78,24 @@ pub enum Action {
         container: String,
         /// Which instance.
         attempt: u32,
+    },
+    /// Probe the container once. Asked for by [`super::prober::Prober`] alone; answer: `ProbeResult`.
+    RunProbe {
+        /// Which.
+        container: String,
+        /// Which instance.
+        attempt: u32,
+        /// Which probe.
+        probe: ProbeKind,
+    },
+    /// Run a hook. Answer: `HookEnded`, unless the container ends first.
+    RunHook {
+        /// Of which container.
+        container: String,
+        /// Of which instance.
+        attempt: u32,
+        /// Which hook.
+        hook: HookKind,
     },
     /// Everything has ended: remove cgroups, mounts, volumes' mounts, run state but the kept one. Answer: `TornDown`.
     TearDown,
@@ -154,6 +174,26 @@ pub enum EffectName {
         /// Which instance.
         attempt: u32,
     },
+    /// `probe/<container>/<attempt>/<kind>/<number>`
+    Probe {
+        /// Of which container.
+        container: String,
+        /// Of which instance.
+        attempt: u32,
+        /// Which probe.
+        probe: ProbeKind,
+        /// In which period since its first one, from 1.
+        number: u32,
+    },
+    /// `hook/<container>/<attempt>/<kind>`
+    Hook {
+        /// Of which container.
+        container: String,
+        /// Of which instance.
+        attempt: u32,
+        /// Which hook.
+        hook: HookKind,
+    },
     /// `teardown`
     TearDown,
     /// `remove`
@@ -174,6 +214,10 @@ impl fmt::Display for EffectName {
             }
             EffectName::Signal { container, attempt, signal } => write!(f, "signal/{container}/{attempt}/{signal}"),
             EffectName::Kill { container, attempt } => write!(f, "kill/{container}/{attempt}"),
+            EffectName::Probe { container, attempt, probe, number } => {
+                write!(f, "probe/{container}/{attempt}/{}/{number}", probe.word())
+            }
+            EffectName::Hook { container, attempt, hook } => write!(f, "hook/{container}/{attempt}/{}", hook.word()),
             EffectName::TearDown => f.write_str("teardown"),
             EffectName::Remove => f.write_str("remove"),
         }
@@ -211,6 +255,17 @@ impl EffectName {
             (["kill", container, attempt], 1) => {
                 EffectName::Kill { container: named(container), attempt: attempt.parse().ok()? }
             }
+            (["probe", container, attempt, probe, number], 1) => EffectName::Probe {
+                container: named(container),
+                attempt: attempt.parse().ok()?,
+                probe: ProbeKind::read(probe)?,
+                number: number.parse().ok()?,
+            },
+            (["hook", container, attempt, hook], 1) => EffectName::Hook {
+                container: named(container),
+                attempt: attempt.parse().ok()?,
+                hook: HookKind::read(hook)?,
+            },
             (["teardown"], 1) => EffectName::TearDown,
             (["remove"], 1) => EffectName::Remove,
             _ => return None,
@@ -235,6 +290,8 @@ mod tests {
             "start/web/0#2",
             "signal/web/4/SIGTERM",
             "kill/web/4",
+            "probe/web/4/liveness/17",
+            "hook/web/4/preStop",
             "teardown",
             "remove",
         ] {

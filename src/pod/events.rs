@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
+use super::input::Fact;
 use super::machine::Turn;
 use super::numbers::Numbers;
 use super::status::rfc3339;
@@ -109,6 +110,30 @@ impl Turn<'_> {
         let (at, numbers) = (self.state.clock, self.numbers());
         let news = News { reporter: Reporter::Kubelet, container, kind, reason, message };
         self.state.events.record(news, at, &numbers);
+    }
+
+    /// Records what is told for its event only.
+    pub(super) fn record_trouble(&mut self, fact: &Fact) {
+        let (container, reason, text) = match fact {
+            Fact::LogDropping { container, message } => {
+                let text = format!("The log cannot be written, output is dropped until it can: {message}");
+                (container, "LogDropping", text)
+            }
+            Fact::LogResumed { container, dropped } => {
+                let text = format!("The log is written again, {dropped} bytes of output are missing in it");
+                (container, "LogResumed", text)
+            }
+            Fact::LogLost { container, lost, message } => {
+                let text = format!("The end of the log could not be written, {lost} bytes are lost: {message}");
+                (container, "LogLost", text)
+            }
+            Fact::KillStuck { container, message } => {
+                let text = format!("error killing pod: {message}: it ends when the kernel lets go of it");
+                (container, "FailedKillPod", text)
+            }
+            _ => return,
+        };
+        self.event(Some(container), EventType::Warning, reason, text);
     }
 
     /// What a scheduler would say; podlet says it for it, with the host as the node.

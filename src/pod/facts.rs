@@ -8,6 +8,7 @@ use super::because;
 use super::container::{Container, EndReason, Ended, Record, RecordState, Step, Waiting, WaitingReason};
 use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
+use super::hook::{HookKind, StartHook};
 use super::input::{Exit, Fact, ImageFacts, ImageFailure, Input, LinuxUser, Pulled, StartStage, TerminationMessage};
 use super::machine::{Course, Deletion, Halt, ImageBackoff, Turn, container_names, hash_json};
 use super::message::{MessagePolicy, termination_message};
@@ -58,21 +59,20 @@ impl Turn<'_> {
             Fact::ContainerLost { container, attempt, message } => {
                 self.container_lost(container, *attempt, message, input.at);
             }
-            Fact::LogDropping { container, message } => {
-                let text = format!("The log cannot be written, output is dropped until it can: {message}");
-                self.event(Some(container), Warning, "LogDropping", text);
+            Fact::ProbeResult { container, attempt, probe, begun, outcome } => {
+                self.probe_result(container, *attempt, *probe, *begun, outcome);
             }
-            Fact::LogResumed { container, dropped } => {
-                let text = format!("The log is written again, {dropped} bytes of output are missing in it");
-                self.event(Some(container), Warning, "LogResumed", text);
+            Fact::HookEnded { container, attempt, hook, failure, fell_back } => {
+                if let Some(address) = fell_back {
+                    let text = format!(
+                        "request to HTTPS lifecycle hook {address} got HTTP response, retry with HTTP succeeded"
+                    );
+                    self.event(None, Warning, "LifecycleHTTPFallback", text);
+                }
+                self.hook_ended(container, *attempt, *hook, failure.clone());
             }
-            Fact::LogLost { container, lost, message } => {
-                let text = format!("The end of the log could not be written, {lost} bytes are lost: {message}");
-                self.event(Some(container), Warning, "LogLost", text);
-            }
-            Fact::KillStuck { container, message } => {
-                let text = format!("error killing pod: {message}: it ends when the kernel lets go of it");
-                self.event(Some(container), Warning, "FailedKillPod", text);
+            Fact::LogDropping { .. } | Fact::LogResumed { .. } | Fact::LogLost { .. } | Fact::KillStuck { .. } => {
+                self.record_trouble(&input.fact);
             }
             Fact::DeleteRequested { grace_seconds, force } => self.delete_requested(*grace_seconds, *force),
             Fact::StopRequested { most_seconds } => self.stop_requested(*most_seconds),
@@ -220,8 +220,11 @@ impl Turn<'_> {
         let Some((index, spec_image, image)) = self.start_asked(name, attempt) else { return };
         self.event(Some(name), Normal, "Created", "Container created".to_owned());
         self.event(Some(name), Normal, "Started", "Container started".to_owned());
+        let hook = self.hook_handler(index, HookKind::PostStart).map(|_| StartHook::Wanted);
         let Some(container) = self.state.containers.get_mut(index) else { return };
-        container.waiting = None;
+        if hook.is_none() {
+            container.waiting = None;
+        }
         container.push_record(Record {
             attempt,
             id: id.to_owned(),
@@ -230,6 +233,7 @@ impl Turn<'_> {
             user: user.cloned(),
             state: RecordState::Running { started: at, stop: None },
         });
+        container.start_hook = hook;
     }
 
     fn start_failed(
@@ -339,6 +343,15 @@ impl Turn<'_> {
         if let Some(record) = &mut container.record {
             let (id, started) = (record.id.clone(), Some(started.wall));
             record.state = RecordState::Exited(Ended { exit_code, reason, message, started, finished, id });
+        }
+        if let Some(hook) = container.start_hook.take() {
+            container.waiting = None;
+            if let StartHook::Failed { message } = hook
+                && let Some(index) = self.index(name)
+            {
+                let now = self.now();
+                self.wait(index, waiting(WaitingReason::PostStartHookError, &message, now));
+            }
         }
         self.note_restart_decision(name);
     }

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Moment;
+use super::hook::HookKind;
+use super::probe::ProbeKind;
+use super::time::{BootTime, Moment};
 
 /// One fact and when it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +127,33 @@ pub enum Fact {
         /// Why it cannot be known, for podlet's own notice.
         message: String,
     },
+    /// A probe has ended.
+    ProbeResult {
+        /// Of which container.
+        container: String,
+        /// Of which instance.
+        attempt: u32,
+        /// Which probe.
+        probe: ProbeKind,
+        /// When it was begun.
+        begun: BootTime,
+        /// How it ended.
+        outcome: ProbeOutcome,
+    },
+    /// A hook has ended.
+    HookEnded {
+        /// Of which container.
+        container: String,
+        /// Of which instance.
+        attempt: u32,
+        /// Which hook.
+        hook: HookKind,
+        /// What a kubelet logs and, of postStart, shows: what went wrong. None when nothing did.
+        failure: Option<String>,
+        /// The address that was asked by https, answered with plain http, and was then asked so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fell_back: Option<String>,
+    },
     /// The container's log could not be written for too long: from now on what it writes is dropped and counted. Only for
     /// the event.
     LogDropping {
@@ -178,6 +207,43 @@ pub enum Fact {
     Rebooted,
     /// The pod's cgroups, mounts and namespaces are gone after [`Effect::TearDown`](super::effect::Action::TearDown).
     TornDown,
+}
+
+/// How a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeOutcome {
+    /// Well.
+    Success,
+    /// Well, but its owner should know this.
+    Warning(String),
+    /// Not: the text for the event.
+    Failure(String),
+    /// It could not be run to its end; it counts neither way.
+    Error {
+        /// What the event says it resulted in.
+        state: ErrorState,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What a probe that could not be run resulted in, as the event has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorState {
+    /// `unknown`: it was not begun.
+    Unknown,
+    /// `failure`: its answer could not be read.
+    Failure,
+}
+
+impl ErrorState {
+    /// The kubelet's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            ErrorState::Unknown => "unknown",
+            ErrorState::Failure => "failure",
+        }
+    }
 }
 
 /// How a process ended.

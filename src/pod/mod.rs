@@ -9,6 +9,8 @@
 //! | how a fact changes that | `facts` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when | `restart`, `backoff` |
+//! | probes: what they find; when they are run | `probe`; `prober` |
+//! | postStart and preStop | `hook` |
 //! | what a user sees | `status`, `phase`, `conditions`, `amounts`, `events`, `message` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -21,11 +23,14 @@ mod decide;
 pub mod effect;
 pub mod events;
 mod facts;
+pub mod hook;
 pub mod input;
 pub mod machine;
 pub mod message;
 pub mod numbers;
 pub mod phase;
+pub mod probe;
+pub mod prober;
 pub mod restart;
 pub mod rules;
 pub mod sandbox;

@@ -20,6 +20,9 @@ pub struct Numbers {
     pub least_grace_milliseconds: u64,
     /// The grace period of a pod that names none (`DefaultTerminationGracePeriodSeconds`); a defaulted manifest names one.
     pub default_grace_seconds: i64,
+    /// How long after its start a container is probed for the first time, at the least (R-6.2-a). podlet's own: a kubelet looks
+    /// at its pods once a second.
+    pub first_probe_milliseconds: u64,
     /// First wait after volumes could not be set up (R-0.6-a; `exponentialbackoff.go`: `initialDurationBeforeRetry`).
     pub volume_initial_milliseconds: u64,
     /// The largest (`maxDurationBeforeRetry`).
@@ -58,6 +61,7 @@ impl Numbers {
         retry_milliseconds: 10_000,
         least_grace_milliseconds: 2_000,
         default_grace_seconds: 30,
+        first_probe_milliseconds: 1_000,
         volume_initial_milliseconds: 500,
         volume_maximum_milliseconds: 122_000,
         image_initial_milliseconds: 10_000,
@@ -82,6 +86,11 @@ impl Numbers {
     /// See the field.
     pub fn least_grace(&self) -> Duration {
         Duration::from_millis(self.least_grace_milliseconds)
+    }
+
+    /// See the field.
+    pub fn first_probe(&self) -> Duration {
+        Duration::from_millis(self.first_probe_milliseconds)
     }
 
     /// Of image pulls.

@@ -68,6 +68,14 @@ impl Machine {
     fn count(&self, container: &Container, counts: &mut Counts) {
         match container.record.as_ref().map(|record| &record.state) {
             None => counts.waiting += 1,
+            // Until its postStart hook is over an instance is not shown.
+            Some(RecordState::Running { .. }) if container.start_hook.is_some() => match container.last {
+                None => counts.waiting += 1,
+                Some(_) => {
+                    counts.stopped += 1;
+                    counts.restartable += 1;
+                }
+            },
             Some(RecordState::Running { .. }) => counts.running += 1,
             Some(RecordState::Exited(ended)) => {
                 counts.stopped += 1;

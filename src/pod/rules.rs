@@ -65,6 +65,12 @@ rules! {
         "Where the container has no restartPolicy, the pod's decides: Always, OnFailure for an exit code other than 0, Never.";
     R_4_3_A = "R-4.3-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
         "A running container whose image was changed is stopped and started anew, whatever its policy.";
+    R_4_3_B = "R-4.3-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "A running container whose liveness probe has failed is stopped, with the probe's own grace period if it has one; it is started anew unless its policy is Never.";
+    R_4_3_C = "R-4.3-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "A running container whose startup probe has failed is stopped, with the probe's own grace period if it has one; it is started anew unless its policy is Never.";
+    R_4_3_D = "R-4.3-d", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "When a probe stops the last container that runs, and none is to be started, the whole pod is stopped instead, with the pod's grace period.";
     R_4_4_A = "R-4.4-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff",
         "A container with no back-off entry is started at once, and the entry begins at the initial back-off (10 s).";
     R_4_4_B = "R-4.4-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff; podlet",
@@ -83,6 +89,24 @@ rules! {
         "Less than the back-off after the last failed pull of an image it is not pulled: ImagePullBackOff.";
     R_4_5_C = "R-4.5-c", "pkg/kubelet/images/image_manager.go",
         "When the back-off since the last failed pull is over the image is pulled again.";
+    R_6_2_A = "R-6.2-a", "pkg/kubelet/prober/worker.go; podlet",
+        "A container is probed for the first time initialDelaySeconds after its start, but not in its first second (a kubelet: up to a period later).";
+    R_6_2_B = "R-6.2-b", "pkg/kubelet/prober/worker.go; podlet",
+        "Then it is probed every periodSeconds, counted from the first time; a probe that outlasts its period is followed at once by the next, and what was missed is not made up for.";
+    R_6_2_C = "R-6.2-c", "pkg/kubelet/prober/prober_manager.go UpdatePodStatus; podlet",
+        "Readiness is probed as soon as the startup probe has succeeded, or the postStart hook is over (a kubelet also probes what is not ready whenever it looks at the pod).";
+    R_6_2_D = "R-6.2-d", "pkg/kubelet/prober/worker.go doProbe",
+        "After successThreshold successes in a row a probe has passed: the container is started, or ready.";
+    R_6_2_E = "R-6.2-e", "pkg/kubelet/prober/worker.go doProbe",
+        "After failureThreshold failures in a row a probe has failed: the container is not ready, or is stopped. Only another result begins the count anew, a restart does not; an error of the probe itself counts neither way.";
+    R_7_A = "R-7-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go startContainer",
+        "A postStart hook is run as soon as the container's process runs; until it is over the container is not shown as running, not probed, and no other is started.";
+    R_7_B = "R-7-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go startContainer",
+        "A container whose postStart hook has failed is stopped with the grace period of the spec, and treated as a crash: PostStartHookError.";
+    R_7_C = "R-7-c", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",
+        "A container that is told to stop, with a grace period of more than nothing, runs its preStop hook first.";
+    R_7_D = "R-7-d", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",
+        "When the preStop hook is over, however it ended, or the grace period is, the stop signal is sent; the whole seconds that it took are deducted from the grace period, of which at least 2 s are left.";
     R_8_1_A = "R-8.1-a", "pkg/registry/core/pod/strategy.go CheckGracefulDelete",
         "A deleted pod's containers are told to stop, with the grace period of the request, else of the spec.";
     R_8_1_B = "R-8.1-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go setTerminationGracePeriod",

@@ -1,6 +1,8 @@
 //! The `v1.Pod` as a user sees it: the spec as applied and the status computed from the state (lifecycle 1 to 3). What the
 //! control socket, `get`, `describe` and the kept state show comes from here.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::{
     Container as ContainerSpec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
     ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP, PodStatus, VolumeMountStatus,
@@ -90,6 +92,11 @@ impl Machine {
         let last = container.last.as_ref();
         let (state, last) = match container.record.as_ref().map(|record| &record.state) {
             None => (waiting(), last),
+            // As it was before the start, from which a kubelet has not come back (lifecycle 7).
+            Some(RecordState::Running { .. }) if container.start_hook.is_some() => match last {
+                Some(ended) if container.waiting.is_none() => (Shown::Terminated(ended), None),
+                last => (waiting(), last),
+            },
             Some(RecordState::Running { started, .. }) => (Shown::Running { started: started.wall }, last),
             Some(RecordState::Exited(ended)) if self.is_shown_waiting(container) => (waiting(), Some(ended)),
             Some(RecordState::Exited(ended)) => (Shown::Terminated(ended), last),
@@ -109,15 +116,15 @@ impl Machine {
         let status = ContainerStatus {
             name: container.name.clone(),
             image: spec_image,
-            restart_count: i32::try_from(container.restart_count()).unwrap_or(i32::MAX),
+            restart_count: i32::try_from(container.shown_restart_count()).unwrap_or(i32::MAX),
             ready: self.is_ready(container),
             started: Some(self.is_started(container)),
             state: Some(self.shown_state(&state)),
             last_state: Some(last.map_or_else(ContainerState::default, |ended| self.terminated(ended))),
             ..ContainerStatus::default()
         };
-        match (&container.record, spec) {
-            (Some(record), Some(spec)) => with_record(status, record, spec),
+        match (shown_record(container), spec) {
+            (Some(record), Some(spec)) => with_record(status, &record, spec),
             _ => status,
         }
     }
@@ -167,6 +174,16 @@ impl Machine {
             ..ContainerState::default()
         }
     }
+}
+
+/// The record that is shown: while a postStart hook is not over, the one before.
+fn shown_record(container: &Container) -> Option<Cow<'_, Record>> {
+    let record = container.record.as_ref()?;
+    if container.start_hook.is_none() {
+        return Some(Cow::Borrowed(record));
+    }
+    let ended = container.last.clone()?;
+    Some(Cow::Owned(Record { id: ended.id.clone(), state: RecordState::Exited(ended), ..record.clone() }))
 }
 
 /// `podlet://<64 hexadecimal digits>`.

@@ -7,18 +7,44 @@ use super::because;
 use super::container::{Anew, Container, Stop};
 use super::effect::EffectName;
 use super::facts::plus_seconds;
+use super::hook::StartHook;
 use super::machine::{Course, Deletion, Turn};
+use super::probe::{ProbeKind, failed_probe, restarts_after_probe};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 
+/// Why a running container must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Its image was changed.
+    DefinitionChanged,
+    /// A probe of it has failed.
+    Probe(ProbeKind),
+    /// Its postStart hook has failed.
+    StartHook,
+    /// The whole pod stops, by this rule.
+    Pod(&'static Rule),
+}
+
 impl Turn<'_> {
-    /// All work is done when every container has ended and none may be started again.
+    /// All work is done when every container has ended, or must, and none may be started again.
     pub(super) fn look_for_end(&mut self) {
+        if self.state.course != Course::Serving {
+            return;
+        }
         let pod = &*self.pod;
         let over = |container: &Container| container.exited().is_some() && !super::decide::wants_start(pod, container);
-        if self.state.course == Course::Serving && self.state.containers.iter().all(over) {
-            self.state.course = Course::Ending;
-            self.note("", rules::R_1_1_A, because! {"containers": self.state.containers.len()});
+        let failed =
+            |container: &Container| failed_probe(container).filter(|_| !restarts_after_probe(pod, &container.name));
+        let containers = &self.state.containers;
+        if !containers.iter().all(|container| over(container) || failed(container).is_some()) {
+            return;
+        }
+        let last = containers.iter().find_map(|container| Some((container.name.clone(), failed(container)?)));
+        self.state.course = Course::Ending;
+        match last {
+            None => self.note("", rules::R_1_1_A, because! {"containers": self.state.containers.len()}),
+            Some((name, probe)) => self.note("", rules::R_4_3_D, because! {"container": name, "probe": probe.word()}),
         }
     }
 
@@ -29,6 +55,7 @@ impl Turn<'_> {
             let Some(attempt) = self.state.containers.get(index).and_then(Container::running_attempt) else { continue };
             match self.state.containers.get(index).and_then(Container::stop).copied() {
                 None => self.begin_stop(index, attempt),
+                Some(stop) if stop.held.is_some() => self.go_on_stopping(index, attempt, stop),
                 Some(stop) if !stop.killed && self.now() >= stop.kill_at => self.kill(index, attempt, stop),
                 Some(_) => {}
             }
@@ -44,14 +71,22 @@ impl Turn<'_> {
     }
 
     /// Why a running container must end, if it must.
-    fn stop_rule(&self, index: usize) -> Option<&'static Rule> {
-        match self.state.course {
-            Course::Serving => self.definition_changed(index).then_some(rules::R_4_3_A),
-            Course::Replacing => Some(rules::R_9_2_B),
-            _ if self.state.deletion.is_some() => Some(rules::R_8_1_A),
-            _ if self.state.halt.is_some() => Some(rules::R_9_4_B),
-            _ => Some(rules::R_8_1_B),
-        }
+    fn stop_cause(&self, index: usize) -> Option<Cause> {
+        Some(match self.state.course {
+            Course::Serving => {
+                let container = self.state.containers.get(index)?;
+                match (failed_probe(container), &container.start_hook) {
+                    _ if self.definition_changed(index) => Cause::DefinitionChanged,
+                    (Some(probe), _) => Cause::Probe(probe),
+                    (None, Some(StartHook::Failed { .. })) => Cause::StartHook,
+                    (None, _) => return None,
+                }
+            }
+            Course::Replacing => Cause::Pod(rules::R_9_2_B),
+            _ if self.state.deletion.is_some() => Cause::Pod(rules::R_8_1_A),
+            _ if self.state.halt.is_some() => Cause::Pod(rules::R_9_4_B),
+            _ => Cause::Pod(rules::R_8_1_B),
+        })
     }
 
     fn definition_changed(&self, index: usize) -> bool {
@@ -60,18 +95,51 @@ impl Turn<'_> {
     }
 
     fn begin_stop(&mut self, index: usize, attempt: u32) {
-        let Some(rule) = self.stop_rule(index) else { return };
+        let Some(cause) = self.stop_cause(index) else { return };
         let signal = self.stop_signal(index);
-        let stop = self.stop_from_now();
-        let started_anew = matches!(self.state.course, Course::Serving | Course::Replacing);
+        let stop = self.stop_from_now(index);
+        let pod = &*self.pod;
         let Some(container) = self.state.containers.get_mut(index) else { return };
+        let started_anew = match cause {
+            Cause::DefinitionChanged => true,
+            Cause::Probe(_) => restarts_after_probe(pod, &container.name),
+            Cause::StartHook => false,
+            Cause::Pod(_) => self.state.course == Course::Replacing,
+        };
         if started_anew {
             container.anew = Some(Anew { exited: container.last.as_ref().map(|ended| ended.finished.boot) });
         }
+        let rule = match cause {
+            Cause::DefinitionChanged => rules::R_4_3_A,
+            Cause::Probe(ProbeKind::Startup) => rules::R_4_3_C,
+            Cause::Probe(_) => rules::R_4_3_B,
+            Cause::StartHook => rules::R_7_B,
+            Cause::Pod(rule) => rule,
+        };
+        if self.begin_stop_hook(index, attempt, rule) {
+            return;
+        }
+        let Some(container) = self.state.containers.get(index) else { return };
         let grace = super::backoff::go_duration(stop.kill_at.since(self.state.clock.boot));
         let because = because! {"signal": signal, "grace": grace, "raisedToLeast": stop.raised};
         let name = EffectName::Signal { container: container.name.clone(), attempt, signal };
         self.ask(name, rule, because);
+    }
+
+    /// The signal is held back by a preStop hook: it is sent when that is over, or the grace period is.
+    pub(super) fn go_on_stopping(&mut self, index: usize, attempt: u32, stop: Stop) {
+        let now = self.now();
+        let slept = stop.hook.is_some_and(|hook| hook.until.is_some_and(|until| until <= now));
+        if stop.hook.is_some() && !slept && now < stop.kill_at {
+            return;
+        }
+        let signal = self.stop_signal(index);
+        let Some(container) = self.state.containers.get(index) else { return };
+        let used = super::backoff::go_duration(now.since(stop.held.unwrap_or(now)));
+        let abandoned = stop.hook.is_some() && !slept;
+        let because = because! {"signal": signal, "used": used, "hookAbandoned": abandoned};
+        let name = EffectName::Signal { container: container.name.clone(), attempt, signal };
+        self.ask(name, rules::R_7_D, because);
     }
 
     fn kill(&mut self, index: usize, attempt: u32, stop: Stop) {
@@ -96,23 +164,39 @@ impl Turn<'_> {
         named.unwrap_or(self.numbers().default_grace_seconds)
     }
 
-    /// The stop that begins now, with the grace period in force.
-    pub(super) fn stop_from_now(&self) -> Stop {
-        let numbers = self.numbers();
+    /// The grace period of a container that is told to stop now: of a deletion, never nothing; else the one of the probe that
+    /// stops this container alone; else the spec's (lifecycle 6.4, 8.1).
+    pub(super) fn stop_grace(&self, index: usize) -> Duration {
         let most = self.state.halt.and_then(|halt| halt.most_seconds).unwrap_or(i64::MAX);
-        let seconds =
-            self.state.deletion.map_or_else(|| self.spec_grace().min(most), |deletion| deletion.grace_seconds);
-        let (grace, least) = (Duration::from_secs(u64::try_from(seconds).unwrap_or(0)), numbers.least_grace());
-        Stop { kill_at: self.now().after(grace.max(least)), raised: grace < least, killed: false }
+        let of_probe = || match self.stop_cause(index)? {
+            Cause::Probe(kind) => kind.of(self.container_spec(index)?)?.termination_grace_period_seconds,
+            _ => None,
+        };
+        let seconds = match self.state.deletion {
+            Some(deletion) => deletion.grace_seconds.max(1),
+            None => of_probe().unwrap_or_else(|| self.spec_grace()).min(most),
+        };
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    }
+
+    /// The stop that begins now with the signal.
+    pub(super) fn stop_from_now(&self, index: usize) -> Stop {
+        let (grace, least) = (self.stop_grace(index), self.numbers().least_grace());
+        Stop { raised: grace < least, ..Stop::at(self.now().after(grace.max(least))) }
     }
 
     /// The text of the event Killing.
     pub(super) fn stop_text(&self, index: usize) -> String {
         let name = self.state.containers.get(index).map_or("", |container| container.name.as_str());
-        if self.state.course == Course::Serving && self.definition_changed(index) {
-            return format!("Container {name} definition changed, will be restarted");
+        match self.stop_cause(index) {
+            Some(Cause::DefinitionChanged) => format!("Container {name} definition changed, will be restarted"),
+            Some(Cause::Probe(probe)) => {
+                let then = if restarts_after_probe(self.pod, name) { ", will be restarted" } else { "" };
+                format!("Container {name} failed {} probe{then}", probe.word())
+            }
+            Some(Cause::StartHook) => "FailedPostStartHook".to_owned(),
+            Some(Cause::Pod(_)) | None => format!("Stopping container {name}"),
         }
-        format!("Stopping container {name}")
     }
 
     /// A shorter delete, or the first one while containers are being stopped for another reason: what is under way ends
@@ -130,8 +214,10 @@ impl Turn<'_> {
         let least = clock.boot.after(self.numbers().least_grace());
         for container in &mut self.state.containers {
             if let Some(stop) = container.stop_mut() {
-                stop.raised |= end < least;
-                stop.kill_at = stop.kill_at.min(end.max(least));
+                // What holds the signal back is cut short; the least grace period follows the signal.
+                let earliest = if stop.held.is_some() { clock.boot } else { least };
+                stop.raised |= end < earliest;
+                stop.kill_at = stop.kill_at.min(end.max(earliest));
             }
         }
         self.note("", rules::R_8_1_C, because! {"graceSeconds": grace_seconds, "before": first.grace_seconds});

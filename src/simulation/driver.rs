@@ -8,8 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::script::{End, ImageOutcome, OnSignal, Run, Script, Start};
 use super::timeline::{Entry, Line, View};
 use crate::pod::effect::{Action, Decision, Effect};
+use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, Fact, Input, LinuxUser, TerminationMessage};
 use crate::pod::machine::{Machine, Settings};
+use crate::pod::probe::ProbeKind;
+use crate::pod::prober::Prober;
 use crate::pod::time::{BootTime, Moment, WallTime};
 
 /// Where the virtual clocks begin: an uptime of 1,000 s, and 2026-01-01T00:00:00Z.
@@ -58,16 +61,27 @@ pub struct Driver {
     wall_offset: i64,
     /// Inputs at the present instant.
     at_once: u32,
+    /// When probes are run.
+    prober: Prober,
     now: Duration,
     /// Facts to come, by time and order of asking.
     queue: BTreeMap<(Duration, u64), Fact>,
     asked: u64,
     /// The instances that run, with what each will do.
-    live: BTreeMap<(String, u32), Run>,
+    live: BTreeMap<(String, u32), Live>,
     starts: BTreeMap<String, usize>,
     looks: BTreeMap<String, usize>,
     sandboxes: usize,
     mounts: usize,
+}
+
+/// An instance that runs.
+#[derive(Clone, Debug)]
+struct Live {
+    /// What it does.
+    run: Run,
+    /// Since when it runs.
+    since: Duration,
 }
 
 impl Driver {
@@ -79,6 +93,7 @@ impl Driver {
             machine,
             timeline: Vec::new(),
             removed: false,
+            prober: Prober::default(),
             script,
             admitted,
             journal: Vec::new(),
@@ -97,6 +112,7 @@ impl Driver {
         };
         driver.record_status();
         driver.carry_out(decision);
+        driver.prober.follow(&driver.machine);
         driver
     }
 
@@ -147,10 +163,10 @@ impl Driver {
 
     /// When something happens next.
     pub fn next_time(&self) -> Option<Duration> {
-        let wake = self.machine.wake();
-        let wake = wake.map(|wake| (Duration::from_nanos(wake.0) + self.booted).saturating_sub(UPTIME));
+        let since_admission = |wake: BootTime| (Duration::from_nanos(wake.0) + self.booted).saturating_sub(UPTIME);
+        let wakes = [self.machine.wake(), self.prober.wake()].into_iter().flatten().map(since_admission);
         let fact = self.queue.keys().next().map(|(time, _)| *time);
-        [wake, fact].into_iter().flatten().min().map(|next| next.max(self.down_until))
+        wakes.chain(fact).min().map(|next| next.max(self.down_until))
     }
 
     /// The supervisor is killed, and started again so long afterwards: the machine is made anew from what it had journalled,
@@ -165,6 +181,10 @@ impl Driver {
             return Err(Diverged { before: self.machine.digest(), after: machine.digest() });
         }
         self.machine = machine;
+        // Who takes over probes anew; what a predecessor's probes find is heard by nobody.
+        self.queue.retain(|_, fact| !matches!(fact, Fact::ProbeResult { .. }));
+        self.prober = Prober::default();
+        self.prober.follow(&self.machine);
         self.down_until = self.now + away;
         Ok(())
     }
@@ -201,9 +221,16 @@ impl Driver {
         Moment { boot: BootTime(nanoseconds(boot)), wall: WallTime(wall) }
     }
 
-    /// Takes one fact that is due, else a tick.
+    /// Takes one fact that is due, else begins the probes that are, else a tick.
     fn advance(&mut self) {
+        let now = self.moment(self.now).boot;
         let due = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now);
+        if due.is_none() && self.machine.wake().is_none_or(|wake| wake > now) {
+            let probes = self.prober.begin_due(now);
+            if !probes.is_empty() {
+                return self.carry_out(Decision { effects: probes, ..Decision::default() });
+            }
+        }
         let ((when, _), fact) = due.map_or(((self.now, 0), Fact::Tick), |entry| entry.remove_entry());
         if let Fact::ContainerExited { container, attempt, .. } = &fact {
             // An instance ends once, however many causes were on their way.
@@ -226,12 +253,19 @@ impl Driver {
     }
 
     fn tell(&mut self, at: Moment, fact: Fact) {
+        if let Fact::ProbeResult { container, attempt, probe, .. } = &fact {
+            self.prober.ended(container, *attempt, *probe);
+            if !self.machine.is_news(&fact) {
+                return self.timeline.push(Line { at: self.now, entry: Entry::Input(fact) });
+            }
+        }
         let input = Input { at, fact };
         let decision = self.machine.step(&input);
         self.timeline.push(Line { at: self.now, entry: Entry::Input(input.fact.clone()) });
         self.journal.push(input);
         self.record_status();
         self.carry_out(decision);
+        self.prober.follow(&self.machine);
     }
 
     fn record_status(&mut self) {
@@ -278,17 +312,37 @@ impl Driver {
             Action::EnsureImage { container, attempt } => self.look_for_image(container, *attempt),
             Action::StartContainer { container, attempt } => self.start(container, *attempt),
             Action::SignalContainer { container, attempt, signal } => {
-                let Some(run) = self.live.get(&(container.clone(), *attempt)).cloned() else { return };
+                let Some(Live { run, .. }) = self.live.get(&(container.clone(), *attempt)).cloned() else { return };
                 if let OnSignal::Ends(End { after, exit }) = *run.signals.get(signal).unwrap_or(&run.on_signal) {
                     self.at(self.now + after, exited(container, *attempt, exit, &run));
                 }
             }
             Action::KillContainer { container, attempt } => {
-                let Some(run) = self.live.get(&(container.clone(), *attempt)).cloned() else { return };
+                let Some(Live { run, .. }) = self.live.get(&(container.clone(), *attempt)).cloned() else { return };
                 self.at(soon, exited(container, *attempt, Exit::Signal(9), &run));
             }
+            Action::RunProbe { container, attempt, probe } => self.probe(container, *attempt, *probe),
+            Action::RunHook { container, attempt, hook } => self.run_hook(container, *attempt, *hook),
             Action::TearDown => self.at(soon, Fact::TornDown),
             Action::Remove => self.removed = true,
+        }
+    }
+
+    fn probe(&mut self, name: &str, attempt: u32, kind: ProbeKind) {
+        let container = name.to_owned();
+        let Some(live) = self.live.get(&(container.clone(), attempt)) else { return };
+        let (outcome, takes) = live.run.probe_answer(kind, self.now.saturating_sub(live.since));
+        let begun = self.moment(self.now).boot;
+        self.at(self.now + takes, Fact::ProbeResult { container, attempt, probe: kind, begun, outcome });
+    }
+
+    fn run_hook(&mut self, name: &str, attempt: u32, hook: HookKind) {
+        let container = name.to_owned();
+        let Some(live) = self.live.get(&(container.clone(), attempt)) else { return };
+        let run = live.run.hook_run(hook);
+        if let Some(takes) = run.takes {
+            let fact = Fact::HookEnded { container, attempt, hook, failure: run.failure, fell_back: None };
+            self.at(self.now + takes, fact);
         }
     }
 
@@ -339,7 +393,7 @@ impl Driver {
                 if let Some(End { after, exit }) = run.end {
                     self.at(soon + after, exited(name, attempt, exit, &run));
                 }
-                self.live.insert((name.to_owned(), attempt), run);
+                self.live.insert((name.to_owned(), attempt), Live { run, since: soon });
             }
         }
     }

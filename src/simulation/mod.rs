@@ -7,5 +7,5 @@ mod script;
 mod timeline;
 
 pub use driver::{Diverged, Driver, Stuck};
-pub use script::{End, ImageOutcome, OnSignal, Run, Script, Start};
+pub use script::{End, HookRun, ImageOutcome, OnSignal, ProbeAnswer, Run, Script, Start};
 pub use timeline::{ContainerView, Entry, Line, View};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pod::input::{Exit, ImageFacts, ImageFailure, Pulled, StartStage, TerminationMessage};
+use crate::pod::hook::HookKind;
+use crate::pod::input::{Exit, ImageFacts, ImageFailure, ProbeOutcome, Pulled, StartStage, TerminationMessage};
+use crate::pod::probe::ProbeKind;
 
 /// The behaviour of everything outside the machine. What it does not mention runs for ever and obeys SIGTERM.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,30 @@ pub struct Run {
     pub oom_killed: bool,
     /// What it leaves behind.
     pub message: TerminationMessage,
+    /// What its probes find, by its age: the latest answer that has begun holds. Without any they succeed at once.
+    pub probes: BTreeMap<ProbeKind, Vec<ProbeAnswer>>,
+    /// How its hooks end. Those that are not mentioned end well at once; sleeps are the machine's own.
+    pub hooks: BTreeMap<HookKind, HookRun>,
+}
+
+/// What a probe finds from an age of its instance on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeAnswer {
+    /// From this age on.
+    pub from: Duration,
+    /// What it finds.
+    pub outcome: ProbeOutcome,
+    /// How long it takes.
+    pub takes: Duration,
+}
+
+/// How a hook ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HookRun {
+    /// After so long; `None`: not by itself.
+    pub takes: Option<Duration>,
+    /// What went wrong, if anything.
+    pub failure: Option<String>,
 }
 
 /// Whether an instance starts.
@@ -94,7 +120,41 @@ impl Run {
             on_signal: OnSignal::Ends(End { after: Duration::ZERO, exit: Exit::Code(0) }),
             oom_killed: false,
             message: TerminationMessage::default(),
+            probes: BTreeMap::new(),
+            hooks: BTreeMap::new(),
         }
+    }
+
+    /// The same, but one of its probes finds this from so many milliseconds of its age on; it takes no time.
+    pub fn probe(self, kind: ProbeKind, milliseconds: u64, outcome: ProbeOutcome) -> Run {
+        self.slow_probe(kind, milliseconds, outcome, 0)
+    }
+
+    /// The same, but one of its probes finds this from so many milliseconds of its age on, and takes so many for it.
+    pub fn slow_probe(mut self, kind: ProbeKind, milliseconds: u64, outcome: ProbeOutcome, takes: u64) -> Run {
+        let answers = self.probes.entry(kind).or_default();
+        let (from, takes) = (Duration::from_millis(milliseconds), Duration::from_millis(takes));
+        answers.push(ProbeAnswer { from, outcome, takes });
+        self
+    }
+
+    /// The same, but one of its hooks takes so many milliseconds (`None`: for ever), and fails with this text, if any.
+    pub fn hook(mut self, kind: HookKind, milliseconds: Option<u64>, failure: Option<&str>) -> Run {
+        let run = HookRun { takes: milliseconds.map(Duration::from_millis), failure: failure.map(str::to_owned) };
+        self.hooks.insert(kind, run);
+        self
+    }
+
+    /// What a probe finds at this age.
+    pub(super) fn probe_answer(&self, kind: ProbeKind, age: Duration) -> (ProbeOutcome, Duration) {
+        let mut answers = self.probes.get(&kind).into_iter().flatten();
+        let found = answers.rfind(|answer| answer.from <= age);
+        found.map_or((ProbeOutcome::Success, Duration::ZERO), |answer| (answer.outcome.clone(), answer.takes))
+    }
+
+    /// How a hook ends.
+    pub(super) fn hook_run(&self, kind: HookKind) -> HookRun {
+        self.hooks.get(&kind).cloned().unwrap_or(HookRun { takes: Some(Duration::ZERO), failure: None })
     }
 
     /// Ends with this code after so many milliseconds.

@@ -298,10 +298,17 @@ impl State {
                 self.answer(|action| is_start(action, container, *attempt) || is_end(action, container, *attempt));
             }
             Fact::ContainerExited { container, attempt, .. } | Fact::ContainerLost { container, attempt, .. } => {
-                self.answer(|action| is_start(action, container, *attempt) || is_end(action, container, *attempt));
+                self.answer(|action| {
+                    is_start(action, container, *attempt)
+                        || is_end(action, container, *attempt)
+                        || is_hook(action, container, *attempt)
+                });
                 if self.containers.get(container).is_some_and(|running| running.attempt == *attempt) {
                     self.containers.remove(container);
                 }
+            }
+            Fact::HookEnded { container, attempt, hook, .. } => {
+                self.answer(|action| matches!(action, Action::RunHook { container: c, attempt: a, hook: h } if (c, a, h) == (container, attempt, hook)));
             }
             Fact::Rebooted => {
                 // No process of the other boot is left to be waited for, and its keeper numbered its reports anew.
@@ -335,6 +342,10 @@ impl State {
 
 fn is_start(action: &Action, container: &str, attempt: u32) -> bool {
     matches!(action, Action::StartContainer { container: c, attempt: a } if c == container && *a == attempt)
+}
+
+fn is_hook(action: &Action, container: &str, attempt: u32) -> bool {
+    matches!(action, Action::RunHook { container: c, attempt: a, .. } if c == container && *a == attempt)
 }
 
 fn is_end(action: &Action, container: &str, attempt: u32) -> bool {

@@ -26,6 +26,8 @@ fn section(name: &str) -> &'static str {
         "4.1" | "4.2" | "4.3" => "Whether to restart",
         "4.4" => "Restart back-off",
         "4.5" => "Image pulls and their back-off",
+        "6.2" => "Probes",
+        "7" => "Hooks",
         "8.1" => "Deletion and grace periods",
         "8.2" | "8.3" => "Stopping and removal",
         "9.2" => "Sandboxes",

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::probes::fails;
 use super::*;
-use crate::pod::input::{Fact, ImageFailure, StartStage};
+use crate::pod::hook::HookKind;
+use crate::pod::input::{Fact, ImageFailure, ProbeOutcome, StartStage};
+use crate::pod::probe::ProbeKind;
 use crate::pod::rules::{self, RULES};
 use crate::simulation::{ImageOutcome, Run};
 
@@ -30,7 +33,24 @@ fn lives() -> Vec<Driver> {
     let with_rule = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": [
         {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]);
     let deaf = || run_one("Always", runs(&[Run::forever().deaf()]), 10);
+    let sick = |run: Run, kind| run.probe(kind, 1_500, ProbeOutcome::Failure(String::new()));
+    let probed = |policy, kind: ProbeKind, run: Run| {
+        let probe = json!({"exec": {"command": ["a"]}, "periodSeconds": 1, "failureThreshold": 2});
+        super::probes::probed(policy, json!({format!("{}Probe", kind.word()): probe}), &[run], 20)
+    };
+    let post_start = json!({"postStart": {"exec": {"command": ["a"]}}});
+    let hooked = |lifecycle: &Value, failure| {
+        let run = Run::forever().hook(HookKind::PostStart, Some(2_000), failure);
+        let spec = json!({"lifecycle": lifecycle, "readinessProbe": {"exec": {"command": ["a"]}}});
+        super::probes::probed("Always", spec, &[run], 20)
+    };
     vec![
+        probed("Always", ProbeKind::Liveness, sick(Run::forever(), ProbeKind::Liveness)),
+        probed("Never", ProbeKind::Liveness, sick(Run::forever(), ProbeKind::Liveness)),
+        probed("Always", ProbeKind::Startup, Run::forever().probe(ProbeKind::Startup, 0, fails())),
+        hooked(&post_start, Some("no")),
+        tell(hooked(&post_start, None), delete(5), 5),
+        tell(hooked(&json!({"preStop": {"sleep": {"seconds": 1}}}), None), delete(5), 5),
         run_one("Never", runs(&[Run::exits(1, 0)]), 5),
         run_one("Always", runs(&[Run::exits(1, 0), Run::exits(1, 0), Run::exits(1, 700_000), Run::forever()]), 900),
         run_one("Always", runs(&[Run::fails(StartStage::Config, "no"), Run::fails(StartStage::Run, "no")]), 30),

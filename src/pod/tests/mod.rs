@@ -11,9 +11,11 @@ use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 
 mod coverage;
 mod golden;
+mod hooks;
 mod images;
 mod limits;
 mod mutations;
+mod probes;
 pub(crate) mod property;
 mod purity;
 mod restarts;

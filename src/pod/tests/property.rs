@@ -9,8 +9,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pod::effect::{Action, Decision, Effect};
-use crate::pod::input::{Exit, Fact, ImageFacts, ImageFailure, Input, StartStage, TerminationMessage};
+use crate::pod::hook::HookKind;
+use crate::pod::input::{
+    ErrorState, Exit, Fact, ImageFacts, ImageFailure, Input, ProbeOutcome, StartStage, TerminationMessage,
+};
 use crate::pod::machine::Machine;
+use crate::pod::probe::ProbeKind;
 use crate::pod::rules;
 use crate::pod::time::{BootTime, Moment, WallTime};
 
@@ -31,7 +35,7 @@ enum Op {
 pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
     let name = prop_oneof![Just("a"), Just("b"), Just("nobody")].prop_map(str::to_owned);
     let attempt = 0..3u32;
-    (name, attempt, 0..17u8, any::<i32>(), -2..100i64).prop_map(
+    (name, attempt, 0..20u8, any::<i32>(), -2..100i64).prop_map(
         |(container, attempt, which, code, grace)| match which {
             0 => Fact::SandboxStarted { attempt, ips: vec![] },
             1 => Fact::SandboxFailed { attempt, message: "no".to_owned() },
@@ -59,9 +63,30 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
             16 => Fact::MountFailed { attempt: (grace > 0).then_some(attempt), messages: vec!["no".to_owned()] },
+            17 | 18 => {
+                let probe = ProbeKind::ALL[code.rem_euclid(3) as usize];
+                let outcome = match grace % 4 {
+                    0 => ProbeOutcome::Success,
+                    1 | 2 => ProbeOutcome::Failure("no".to_owned()),
+                    _ => ProbeOutcome::Error { state: ErrorState::Unknown, message: "no".to_owned() },
+                };
+                Fact::ProbeResult { container, attempt, probe, begun: BootTime(grace.unsigned_abs()), outcome }
+            }
+            19 => {
+                let hook = if code % 2 == 0 { HookKind::PostStart } else { HookKind::PreStop };
+                let failure = (grace % 2 == 0).then(|| "no".to_owned());
+                Fact::HookEnded { container, attempt, hook, failure, fell_back: None }
+            }
             _ => Fact::Tick,
         },
     )
+}
+
+/// One that has nothing but its program, and one that has all else.
+fn containers() -> Value {
+    let probe = json!({"exec": {"command": ["a"]}, "failureThreshold": 2, "periodSeconds": 1});
+    json!([{"name": "a"}, {"name": "b", "startupProbe": probe, "livenessProbe": probe, "readinessProbe": probe,
+        "lifecycle": {"postStart": {"exec": {"command": ["a"]}}, "preStop": {"exec": {"command": ["a"]}}}}])
 }
 
 fn exited(container: String, attempt: u32, exit: Exit) -> Fact {
@@ -70,7 +95,9 @@ fn exited(container: String, attempt: u32, exit: Exit) -> Fact {
 
 fn changed_image(code: i32) -> Fact {
     let image = format!("localhost/busybox:{}", code.rem_euclid(3));
-    let pod = pod("Always", json!([{"name": "a", "image": image}, {"name": "b"}]));
+    let mut containers = containers();
+    containers[0]["image"] = json!(image);
+    let pod = pod("Always", containers);
     Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
 }
 
@@ -101,8 +128,7 @@ struct Watched {
 
 impl Watched {
     fn new(policy: &str) -> Watched {
-        let (machine, decision) =
-            Machine::admit(pod(policy, json!([{"name": "a"}, {"name": "b"}])), settings(), at(1_000_000_000_000));
+        let (machine, decision) = Machine::admit(pod(policy, containers()), settings(), at(1_000_000_000_000));
         let mut watched = Watched {
             machine,
             now: 1_000_000_000_000,
@@ -214,7 +240,9 @@ impl Watched {
         let seen = View::of(&pod);
         for container in &seen.containers {
             let runs = self.live.iter().any(|(name, _)| *name == container.name);
-            assert_eq!(container.state == "running", runs, "{} in {seen:?}", container.name);
+            // While its postStart hook runs, a container that runs does not show it.
+            let shows = container.state == "running";
+            assert!(shows == runs || runs && container.name == "b", "{} in {seen:?}", container.name);
             let before = self.restarts.insert(container.name.clone(), container.restart_count).unwrap_or_default();
             assert!(before <= container.restart_count, "a restart count went back");
         }
@@ -283,6 +311,12 @@ pub(crate) fn answer(action: &Action, how: u8) -> Option<Fact> {
         Action::SignalContainer { container, attempt, .. } if good => exited(container, attempt, Exit::Code(0)),
         Action::SignalContainer { .. } | Action::Remove => return None,
         Action::KillContainer { container, attempt } => exited(container, attempt, Exit::Signal(9)),
+        Action::RunHook { container, attempt, hook } => {
+            let failure = (!good).then(|| "no".to_owned());
+            Fact::HookEnded { container, attempt, hook, failure, fell_back: None }
+        }
+        // Not asked for by a machine itself.
+        Action::RunProbe { .. } => return None,
         Action::TearDown => Fact::TornDown,
     })
 }
@@ -312,7 +346,7 @@ proptest! {
         policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
         ops in vec((arbitrary_op(), 0u64..20_000_000_000, -10 * YEAR..10 * YEAR), 1..60),
     ) {
-        let pod = pod(policy, json!([{"name": "a"}, {"name": "b"}]));
+        let pod = pod(policy, containers());
         let mut now = 1_000_000_000_000;
         let (mut steady, decision) = Machine::admit(pod.clone(), settings(), at(now));
         let (mut jumping, _) = Machine::admit(pod, settings(), Moment { wall: WallTime(50 * YEAR), ..at(now) });
