@@ -76,20 +76,23 @@ impl Watch {
                 }
                 Err(ClientError::NotRunning) => {
                     self.client = None;
-                    return self.kept();
+                    if let Some(sight) = self.kept()? {
+                        return Ok(sight);
+                    }
+                    std::thread::sleep(RETURN);
                 }
                 Err(error) => return Err(Failure::Server { reason: "InternalError", message: error.to_string() }),
             }
         }
     }
 
-    fn kept(&self) -> Result<Sight, Failure> {
+    /// None: a supervisor came between the two looks. It is connected to, as else nobody would tell of what comes after.
+    fn kept(&self) -> Result<Option<Sight>, Failure> {
         let seen = kept::see(&self.paths, &self.uid).map_err(|e| kept_failure(&e))?;
         Ok(match seen {
-            None => Sight::Gone,
-            // It came back between the two looks.
-            Some(seen) if seen.standing == Standing::Live => Sight::State(Box::new(seen.pod), seen.events),
-            Some(seen) => Sight::Still(Box::new(seen)),
+            None => Some(Sight::Gone),
+            Some(seen) if seen.standing == Standing::Live => None,
+            Some(seen) => Some(Sight::Still(Box::new(seen))),
         })
     }
 
@@ -149,13 +152,66 @@ fn poll_until(polled: &mut [PollFd<'_>], patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs::{self, File};
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixListener;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
     use nix::sys::pthread::{pthread_kill, pthread_self};
     use nix::sys::signal::Signal;
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use serde_json::json;
 
     use super::super::signals::Told;
     use super::*;
+    use crate::supervisor::control::Hello;
+
+    fn pod(name: &str) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": "u-1"}})).unwrap()
+    }
+
+    /// Nobody listened at the first look, and somebody vouched for the pod at the second: the state alone, without a
+    /// connection, would be the last that is ever heard of it.
+    #[test]
+    fn a_supervisor_that_comes_between_two_looks_is_connected_to() {
+        let root = std::env::temp_dir().join(format!("podlet-watch-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let paths = Paths { run: root.join("run"), state: root.join("state"), logs: root.join("logs") };
+        fs::create_dir_all(paths.pod_run("u-1")).unwrap();
+        fs::create_dir_all(paths.pod_state("u-1")).unwrap();
+        // A sleeping supervisor vouches for kept state by the lock of this file; here it is the test.
+        let mark = File::create(paths.asleep("u-1")).unwrap();
+        let lock = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        fcntl(&mark, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+        // Opened for writing as soon as the watch, refused before, reads it.
+        mkfifo(&paths.pod_kept("u-1"), Mode::S_IRWXU).unwrap();
+        let there = paths.clone();
+        std::thread::spawn(move || {
+            let mut kept = File::options().write(true).open(there.pod_kept("u-1")).unwrap();
+            let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+            bind(listener.as_raw_fd(), &UnixAddr::new(&there.control_socket("u-1")).unwrap()).unwrap();
+            listen(&listener, Backlog::new(1).unwrap()).unwrap();
+            let seen = json!({"bootId": "", "ended": false, "pod": pod("kept"), "events": []});
+            kept.write_all(seen.to_string().as_bytes()).unwrap();
+            drop(kept);
+            let (mut client, _) = UnixListener::from(listener).accept().unwrap();
+            client.write_all(&serde_json::to_vec(&Hello::ours()).unwrap()).unwrap();
+            for packet in (Answer::State { pod: Box::new(pod("live")), events: vec![] }).packets().unwrap() {
+                client.write_all(&packet).unwrap();
+            }
+            // Until the client hangs up.
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+        let mut watch = Watch::start(&paths, "u-1");
+        let Sight::State(seen, _) = watch.next().unwrap() else { panic!("nobody vouches for it") };
+        assert_eq!((*seen, watch.descriptor().is_some()), (pod("live"), true));
+        fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn a_signal_does_not_make_readable_what_is_not() {
