@@ -240,6 +240,14 @@ impl EventLog {
         }
     }
 
+    /// All that was recorded, what the spam filter holds back too: each with its serial number, container, reason, text and
+    /// count.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, Option<&str>, &str, &str, u32)> {
+        self.entries.iter().map(|entry| {
+            (entry.serial, entry.container.as_deref(), entry.reason.as_str(), entry.message.as_str(), entry.count)
+        })
+    }
+
     /// As `v1.Event`s, those of which something was let through, in the order in which they were seen first.
     pub(super) fn shown(&self, pod: &Pod, node: &str) -> Vec<Event> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| entry.shown > 0).collect();

@@ -235,6 +235,17 @@ impl Machine {
         self.state.events.shown(&self.pod, &self.state.settings.node_name)
     }
 
+    /// Every event so far, what is held back from [`Machine::events`] too: serial number, container, reason, text, count.
+    pub fn recorded_events(&self) -> impl Iterator<Item = (u64, Option<&str>, &str, &str, u32)> {
+        self.state.events.recorded()
+    }
+
+    /// The number of the sandbox that stands, if one does.
+    pub fn standing_sandbox(&self) -> Option<u32> {
+        let sandbox = &self.state.sandbox;
+        (sandbox.state == super::sandbox::SandboxState::Ready).then_some(sandbox.attempt)
+    }
+
     /// A hash of the whole state; two machines of one version that saw the same inputs agree.
     pub fn digest(&self) -> u64 {
         hash_json(&self.state)
