@@ -104,6 +104,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         // As early as can be: of a new pod the admission is in the journal.
         supervisor.prepare_ahead();
     }
+    supervisor.take_back_followers();
     server::listen(control, &supervisor.happenings)?;
     watch_signals(&supervisor.happenings)?;
     if let Some(slept) = slept {
