@@ -219,7 +219,7 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
     }
-    match client::again(|| Client::connect(paths, uid)?.state()) {
+    match client::again(|| Client::see(paths, uid)) {
         Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
         // It has ended with its pod, and there is no socket any more; or none was started again in time.
         Err(ClientError::NotRunning | ClientError::HungUp) => {}

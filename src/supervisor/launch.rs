@@ -297,7 +297,7 @@ fn start_keeper(
 /// Asks until the supervisor answers: its answer comes only when the admission is in the journal. One that dies before that
 /// is started again by the keeper and finds the next question in the backlog.
 fn wait_for_admission(paths: &Paths, uid: &str) -> Result<(Pod, Vec<Event>), LaunchError> {
-    client::again(|| Client::connect(paths, uid)?.state()).or_else(|source| match source {
+    client::again(|| Client::see(paths, uid)).or_else(|source| match source {
         // A pod can be over before it was asked after: its program ended within milliseconds.
         ClientError::NotRunning | ClientError::HungUp if ended(paths, uid).is_some() => {
             ended(paths, uid).ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() })

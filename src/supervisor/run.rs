@@ -195,6 +195,9 @@ pub struct Supervisor {
 /// How long nothing happens until what was needed for it is given back: a start takes ten times what a supervisor lives on.
 const TIDY: Duration = Duration::from_secs(2);
 
+/// How many descriptors of which something is to be told are asked for at once: tokio keeps room for them, 12 bytes each.
+const EVENTS: usize = 64;
+
 /// The exit code after which the keeper ends, too.
 pub(super) const WELL: u8 = pause::message::OVER_EXIT as u8;
 /// An exit code after which the keeper starts another supervisor.
@@ -223,7 +226,8 @@ pub fn supervise(run_directory: &Path) -> u8 {
         return WELL;
     }
     poison::watch(orders.paths.panics(&orders.uid));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_io_events_per_tick(EVENTS).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("could not start the event loop: {error}");

@@ -284,12 +284,8 @@ struct Packet {
 async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Packet> {
     loop {
         let mut ready = socket.readable().await?;
-        // Made when something is there, so that waiting clients cost no buffer.
-        let mut bytes = vec![0; MAXIMUM_PACKET];
-        match descriptors::receive(socket.get_ref().as_fd(), &mut bytes) {
-            Ok(packet) => {
-                bytes.truncate(packet.length);
-                bytes.shrink_to_fit();
+        match descriptors::receive_whole(socket.get_ref().as_fd(), MAXIMUM_PACKET) {
+            Ok((bytes, packet)) => {
                 let descriptors::Packet { length, descriptors, truncated } = packet;
                 return Ok(Packet { length, bytes, descriptors, truncated });
             }
