@@ -85,6 +85,8 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         panic_at_exit: words.panic_at_exit,
         rotation: config.rotation(),
         pod_pids_limit: config.pod_pids_limit(),
+        max_pods: config.max_pods(),
+        pod_logs_dir: config.pod_logs_dir.value.clone(),
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }
 }

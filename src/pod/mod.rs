@@ -15,6 +15,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod admission;
 mod amounts;
 pub mod backoff;
 pub mod conditions;

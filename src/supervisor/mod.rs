@@ -39,6 +39,7 @@ pub mod trace;
 pub mod upgrade;
 mod world;
 
+pub use files::stray;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use sleep::is_asleep;
