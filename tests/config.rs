@@ -51,12 +51,15 @@ fn view_names_the_origin_of_each_value_and_its_yaml_can_be_read_again() {
             "seccompDefault false flag --seccomp-default".to_owned(),
             "containerLogMaxSize 10Mi default".to_owned(),
             format!("containerLogMaxFiles 3 {place}:3"),
+            "podLogsDir /var/log/podlet/pods default".to_owned(),
+            "maxPods 0 default".to_owned(),
             "podPidsLimit -1 default".to_owned(),
             format!("crashLoopBackOff.maxContainerRestartPeriod 1m30s {place}:6"),
             "logging.verbosity 0 default".to_owned(),
             "shutdownGracePeriod 0s default".to_owned(),
             "shutdownGracePeriodCriticalPods 0s default".to_owned(),
             "shutdownGracePeriodByPodPriority [] default".to_owned(),
+            "--sleep-after 5s default".to_owned(),
         ]
     );
     assert_eq!(text(&output.stderr), format!("Note: {place}: without meaning for podlet: port\n"));
@@ -180,7 +183,9 @@ fn a_pod_lives_by_the_settings() {
 fn one_pod_too_many_is_failed_and_logs_lie_where_they_are_wanted() {
     let podlet = Podlet::new();
     let elsewhere = podlet.root.join("elsewhere");
-    let file = File::new("places", &format!("maxPods: 2\npodLogsDir: {}\n", elsewhere.display()));
+    let settings = podlet.root.join("settings.yaml");
+    let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+    fs::write(&settings, format!("{head}maxPods: 2\npodLogsDir: {}\n", elsewhere.display())).unwrap();
     let apply = |name: &str, words: &[&str]| {
         let pod = format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
@@ -189,7 +194,7 @@ fn one_pod_too_many_is_failed_and_logs_lie_where_they_are_wanted() {
         let manifest = podlet.root.join(format!("{name}.yaml"));
         fs::write(&manifest, pod).unwrap();
         let mut command = podlet.command(&["apply", manifest.to_str().unwrap()]);
-        command.args(words).env("PODLET_CONFIG", &file.0).output().unwrap()
+        command.args(words).env("PODLET_CONFIG", &settings).output().unwrap()
     };
     for name in ["one", "two"] {
         assert!(apply(name, &["--wait"]).status.success());
