@@ -210,7 +210,6 @@ mod tests {
     #[test]
     fn what_orders_feeds_watches_or_protects_is_refused_until_it_works() {
         for (spec, path) in [
-            ("{initContainers: [{name: a}]}", "spec.initContainers"),
             ("{containers: [{livenessProbe: {exec: {command: [a]}}}]}", "spec.containers[0].livenessProbe"),
             ("{containers: [{lifecycle: {preStop: {sleep: {seconds: 1}}}}]}", "spec.containers[0].lifecycle.preStop"),
             ("{containers: [{volumeMounts: [{subPath: a}]}]}", "spec.containers[0].volumeMounts[0].subPath"),
@@ -233,7 +232,7 @@ mod tests {
             assert_eq!(refused(spec), [path], "{spec}");
         }
         for spec in [
-            "{initContainers: []}",
+            "{initContainers: [{name: a, restartPolicy: Always}]}",
             "{hostUsers: true}",
             "{os: {name: linux}}",
             "{hostNetwork: true, containers: [{ports: [{hostPort: 80}]}]}",

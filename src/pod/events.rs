@@ -269,6 +269,12 @@ fn both_combined(one: &str, other: &str) -> bool {
     one.starts_with(COMBINED) && other.starts_with(COMBINED)
 }
 
+/// In which list of the spec a container stands.
+fn list_of(pod: &Pod, name: &str) -> &'static str {
+    let mut init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    if init.any(|container| container.name == name) { "initContainers" } else { "containers" }
+}
+
 impl Entry {
     /// The event's own uid, in the form of a random one, but made from what it is: the same whoever shows it.
     fn uid(&self, pod: &str) -> String {
@@ -303,7 +309,7 @@ impl Entry {
                 name: metadata.name.clone(),
                 namespace: metadata.namespace.clone(),
                 uid: metadata.uid.clone(),
-                field_path: self.container.as_ref().map(|name| format!("spec.containers{{{name}}}")),
+                field_path: self.container.as_ref().map(|name| format!("spec.{}{{{name}}}", list_of(pod, name))),
                 ..ObjectReference::default()
             },
             type_: Some(match self.kind {

@@ -293,7 +293,8 @@ impl Driver {
 
     fn look_for_image(&mut self, container: &str, attempt: u32) {
         let spec = self.machine.pod().spec.unwrap_or_default();
-        let image = spec.containers.into_iter().find(|spec| spec.name == container).and_then(|spec| spec.image);
+        let mut specs = spec.init_containers.into_iter().flatten().chain(spec.containers);
+        let image = specs.find(|spec| spec.name == container).and_then(|spec| spec.image);
         let starts = self.starts.entry(container.to_owned()).or_default();
         let looks = self.looks.entry(container.to_owned()).or_default();
         let outcome = match self.script.run(container, *starts).image {

@@ -235,6 +235,12 @@ pub fn until_within(patience: Duration, what: &str, mut reached: impl FnMut() ->
     }
 }
 
+/// The status entry of an init container or a sidecar.
+pub fn init_container<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let entries = pod["status"]["initContainerStatuses"].as_array();
+    entries.into_iter().flatten().find(|entry| entry["name"] == name).unwrap_or(&Value::Null)
+}
+
 /// The status entry of a container.
 pub fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
     let entries = pod["status"]["containerStatuses"].as_array();
