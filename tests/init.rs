@@ -192,6 +192,7 @@ fn a_job_ends_with_its_regular_container_and_takes_its_sidecar_along() {
             break;
         }
     }
+    drop(watch);
     assert!(seen.contains(&("Running".to_owned(), true, true)), "the sidecar outlives the job: {seen:?}");
     assert_eq!(init_container(&podlet.pod("job"), "side")["state"]["terminated"]["exitCode"], 9);
     assert!(podlet.succeed(&["get", "pod", "job"]).contains("0/2     Completed"));
