@@ -53,9 +53,10 @@ impl State {
 
     /// The last one of the init containers and sidecars that has a record which counts.
     fn furthest(&self) -> Option<(usize, &Container)> {
-        let counts = |container: &Container| container.record.is_some() && container.anew.is_none();
-        let init = self.containers.iter().enumerate().filter(|(_, container)| !container.kind.is_regular());
-        init.filter(|(_, container)| counts(container)).last()
+        let counts = |(_, container): &(usize, &Container)| {
+            !container.kind.is_regular() && container.record.is_some() && container.anew.is_none()
+        };
+        self.containers.iter().enumerate().rfind(counts)
     }
 
     /// The init container that has failed and is not run again, and how it ended: the pod fails with it.
