@@ -18,7 +18,6 @@
 pub mod cli;
 pub mod config;
 pub mod duration;
-pub mod event_lines;
 pub mod http;
 pub mod image;
 pub mod linux;

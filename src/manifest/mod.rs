@@ -25,9 +25,8 @@ pub mod resources;
 mod scalar;
 pub mod settings;
 mod status;
-pub mod suggest;
+mod suggest;
 mod treatment;
-pub mod tree;
 mod unified_diff;
 pub mod update;
 pub mod validate;
@@ -43,7 +42,6 @@ pub use diagnostic::Diagnostic;
 pub use load::{dry_run, load, read_sources};
 
 /// Bytes to be read, and what to call them in messages (`pod.yaml`, `<stdin>`).
-#[derive(Clone, Debug)]
 pub struct Source {
     /// The name in messages.
     pub name: String,

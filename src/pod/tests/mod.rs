@@ -13,7 +13,6 @@ mod coverage;
 mod golden;
 mod hooks;
 mod images;
-mod init;
 mod limits;
 mod mutations;
 mod probes;
