@@ -18,6 +18,7 @@
 pub mod cli;
 pub mod config;
 pub mod duration;
+pub mod event_lines;
 pub mod http;
 pub mod image;
 pub mod linux;

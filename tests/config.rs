@@ -51,12 +51,15 @@ fn view_names_the_origin_of_each_value_and_its_yaml_can_be_read_again() {
             "seccompDefault false flag --seccomp-default".to_owned(),
             "containerLogMaxSize 10Mi default".to_owned(),
             format!("containerLogMaxFiles 3 {place}:3"),
+            "podLogsDir /var/log/podlet/pods default".to_owned(),
+            "maxPods 0 default".to_owned(),
             "podPidsLimit -1 default".to_owned(),
             format!("crashLoopBackOff.maxContainerRestartPeriod 1m30s {place}:6"),
             "logging.verbosity 0 default".to_owned(),
             "shutdownGracePeriod 0s default".to_owned(),
             "shutdownGracePeriodCriticalPods 0s default".to_owned(),
             "shutdownGracePeriodByPodPriority [] default".to_owned(),
+            "--sleep-after 5s default".to_owned(),
         ]
     );
     assert_eq!(text(&output.stderr), format!("Note: {place}: without meaning for podlet: port\n"));
@@ -172,5 +175,49 @@ fn a_pod_lives_by_the_settings() {
     until("the last line is written", || files().any(|path| last(&path)));
     // Nothing is written any more; the oldest may still be about to go.
     until("three files are left", || fs::read_dir(&directory).unwrap().count() == 3);
+    podlet.finish();
+}
+
+/// Two pods may run; the third is what a kubelet makes of it. Their logs lie where the settings say.
+#[test]
+fn one_pod_too_many_is_failed_and_logs_lie_where_they_are_wanted() {
+    let podlet = Podlet::new();
+    let elsewhere = podlet.root.join("elsewhere");
+    let settings = podlet.root.join("settings.yaml");
+    let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+    fs::write(&settings, format!("{head}maxPods: 2\npodLogsDir: {}\n", elsewhere.display())).unwrap();
+    let apply = |name: &str, words: &[&str]| {
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
+             - {{name: a, image: podlet.local/actor, args: [print, hello, \",\", sleep, forever]}}\n"
+        );
+        let manifest = podlet.root.join(format!("{name}.yaml"));
+        fs::write(&manifest, pod).unwrap();
+        let mut command = podlet.command(&["apply", manifest.to_str().unwrap()]);
+        command.args(words).env("PODLET_CONFIG", &settings).output().unwrap()
+    };
+    for name in ["one", "two"] {
+        assert!(apply(name, &["--wait"]).status.success());
+    }
+    let third = apply("three", &[]);
+    assert!(third.status.success(), "{third:?}");
+    let pod = podlet.pod("three");
+    let message = "Node didn't have enough resource: pods, requested: 1, used: 2, capacity: 2";
+    assert_eq!(pod["status"]["phase"], "Failed");
+    assert_eq!(pod["status"]["reason"], "OutOfpods");
+    assert_eq!(pod["status"]["message"], format!("Pod was rejected: {message}"));
+    assert!(podlet.succeed(&["get", "pod", "three"]).contains("OutOfpods"));
+    assert!(podlet.succeed(&["events", "--for=pod/three"]).contains(message));
+    assert!(text(&apply("three", &[]).stdout).contains("unchanged"));
+
+    until("its line", || podlet.logs("one", "a") == "hello\n");
+    let uid = podlet.pod("one")["metadata"]["uid"].as_str().unwrap().to_owned();
+    let place = elsewhere.join(format!("default_one_{uid}"));
+    assert!(place.join("a/0.log").is_file());
+    podlet.succeed(&["delete", "pod", "one", "three"]);
+    assert!(!place.exists());
+    assert!(!podlet.root.join(format!("logs/pods/default_one_{uid}")).is_symlink());
+    // There is room again.
+    assert!(apply("three", &["--wait"]).status.success());
     podlet.finish();
 }

@@ -348,11 +348,13 @@ fn a_process_that_cannot_die_is_named_and_waited_for() {
     disk.freeze("-f");
     let state = || fs::read_to_string(format!("/proc/{program}/stat")).unwrap_or_default();
     until("it waits for its disk", || state().contains(") D "));
-    let delete = podlet.run(&["delete", "pod", "stuck", "--now", "--timeout=20s"]);
+    let delete = podlet.run(&["delete", "pod", "stuck", "--now", "--timeout=30s"]);
     assert!(!delete.status.success());
     let said = text(&delete.stderr);
     println!("{said}");
     assert!(said.contains("timed out waiting"), "{said}");
+    // The command itself says what it waits for.
+    assert!(said.contains("Note: pod/stuck still ends: ") && said.contains("uninterruptible"), "{said}");
     // Meanwhile everybody is answered.
     let pod = podlet.pod("stuck");
     assert!(pod["metadata"]["deletionTimestamp"].is_string());

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use common::kills::{self, Part, Random};
@@ -103,6 +104,95 @@ fn whatever_happens_wakes_it_and_looking_does_not() {
     podlet.finish();
 }
 
+/// A verb that goes on, and what it has printed.
+struct Following {
+    child: Child,
+    output: std::path::PathBuf,
+}
+
+impl Following {
+    fn start(podlet: &Podlet, words: &[&str]) -> Following {
+        let output = podlet.root.join(format!("{}.out", words.join("_").replace('/', "_")));
+        let file = fs::File::create(&output).unwrap();
+        Following { child: podlet.command(words).stdout(file).spawn().unwrap(), output }
+    }
+
+    fn printed(&self) -> String {
+        fs::read_to_string(&self.output).unwrap()
+    }
+
+    fn ends(&mut self) -> ExitStatus {
+        until("it ends by itself", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whoever follows a pod lets it sleep, and is told of everything once.
+#[test]
+fn followers_let_it_sleep_and_miss_nothing() {
+    let podlet = Podlet::new();
+    let uid = apply(&podlet, "quiet", "Never", WAITS, &[AT_ONCE]);
+    let program = kills::program(&uid, "main");
+    kills::hears(program, Signal::SIGUSR1);
+    let states = Following::start(&podlet, &["get", "pod", "quiet", "-w", "--no-headers"]);
+    let events = Following::start(&podlet, &["events", "-w", "--no-headers"]);
+    let mut lines = Following::start(&podlet, &["logs", "-f", "quiet"]);
+    let mut wait = Following::start(&podlet, &["wait", "--for=jsonpath={.status.phase}=Failed", "pod/quiet"]);
+    let gone = Following::start(&podlet, &["get", "pods", "-w"]);
+    until("all have looked", || {
+        let first = [&states, &events, &gone].iter().all(|follower| !follower.printed().is_empty());
+        first && supervisor_log(&podlet, &uid).contains("asleep")
+    });
+    sleeps(&podlet, &uid);
+    let before = wakes(&podlet, &uid);
+    // One that goes wakes nobody.
+    drop(gone);
+    let log = kills::log_file(&podlet, "quiet", &uid, "main", 0);
+    for _ in 0..3 {
+        sleeps(&podlet, &uid);
+        let length = kills::written(&log).len();
+        kills::send(program, Signal::SIGUSR1);
+        until("the line", || kills::written(&log).len() > length);
+    }
+    sleeps(&podlet, &uid);
+    assert_eq!(wakes(&podlet, &uid), before + 3, "{}", supervisor_log(&podlet, &uid));
+    kills::send(program, Signal::SIGTERM);
+    assert!(wait.ends().success(), "{}", wait.printed());
+    assert!(lines.ends().success());
+    assert_eq!(lines.printed(), podlet.logs("quiet", "main"));
+    until("the end is told", || states.printed().lines().last().is_some_and(|line| line.contains("Error")));
+    let column = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split_whitespace().nth(2).unwrap_or_default().to_owned()).collect()
+    };
+    let mut told = column(&states.printed());
+    // Its conditions change, too.
+    told.dedup();
+    assert_eq!(told, ["Running", "Error"], "{}", states.printed());
+    let all = podlet.succeed(&["events", "--no-headers"]);
+    let reasons = |text: &str| {
+        let mut all: Vec<String> = text
+            .lines()
+            .filter_map(|line| {
+                line.split_whitespace()
+                    .find(|word| word.len() > 5 && word.starts_with(char::is_uppercase) && *word != "Normal")
+            })
+            .map(str::to_owned)
+            .collect();
+        all.sort();
+        all
+    };
+    until("all events are told", || reasons(&events.printed()) == reasons(&all));
+    drop((states, events));
+    podlet.finish();
+}
+
 #[test]
 fn a_deadline_wakes_it() {
     let podlet = Podlet::new();
@@ -171,6 +261,8 @@ fn no_client_and_no_line_is_missed_while_it_falls_asleep() {
 fn killed_in_the_hand_over_it_goes_on() {
     let podlet = Podlet::new();
     let uid = apply(&podlet, "point", "Never", WAITS, &[AT_ONCE]);
+    let follower = Following::start(&podlet, &["get", "pod", "point", "-w", "--no-headers"]);
+    until("it has looked", || !follower.printed().is_empty());
     let (keeper, paths) = (Part::Keeper.wait(&uid), paths(&podlet));
     let wake = |last| {
         sleeps(&podlet, &uid);
@@ -198,5 +290,7 @@ fn killed_in_the_hand_over_it_goes_on() {
     }
     kills::send_when_heard(kills::program(&uid, "main"), Signal::SIGTERM);
     until("the end", || exit_code(&podlet.pod("point")) == Some(42));
+    until("whoever follows hears of it", || follower.printed().contains("Error"));
+    drop(follower);
     podlet.finish();
 }

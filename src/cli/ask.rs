@@ -1,9 +1,11 @@
 //! What podlet knows of objects: pods from their supervisors or from kept state, ConfigMaps and Secrets from the store,
 //! events from the pods that they are about. Reads only.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::Failure;
@@ -16,13 +18,13 @@ use crate::supervisor::kept::{self, Claim, KeptError, Seen};
 
 use super::stored;
 
-/// One object of any kind, with the JSON that the API server would send.
+/// One object of any kind.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// Typed.
     pub typed: Typed,
-    /// As sent.
-    pub wire: Value,
+    /// [`Object::wire`], once it was asked for: a table of hundreds does without.
+    wire: OnceCell<Value>,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
 }
@@ -48,7 +50,7 @@ impl Object {
         }
         seen.pod.metadata.annotations.take_if(|annotations| annotations.is_empty());
         Object {
-            wire: wire::pod(&seen.pod),
+            wire: OnceCell::new(),
             labels: seen.pod.metadata.labels.clone().unwrap_or_default(),
             typed: Typed::Pod(Box::new(seen)),
         }
@@ -57,7 +59,7 @@ impl Object {
     /// An event.
     pub fn event(event: Event) -> Object {
         Object {
-            wire: wire::event(&event),
+            wire: OnceCell::new(),
             labels: event.metadata.labels.clone().unwrap_or_default(),
             typed: Typed::Event(Box::new(event)),
         }
@@ -65,7 +67,7 @@ impl Object {
 
     fn config_map(map: ConfigMap) -> Object {
         Object {
-            wire: wire::config_map(&map),
+            wire: OnceCell::new(),
             labels: map.metadata.labels.clone().unwrap_or_default(),
             typed: Typed::ConfigMap(Box::new(map)),
         }
@@ -73,7 +75,7 @@ impl Object {
 
     fn secret(secret: Secret) -> Object {
         Object {
-            wire: wire::secret(&secret),
+            wire: OnceCell::new(),
             labels: secret.metadata.labels.clone().unwrap_or_default(),
             typed: Typed::Secret(Box::new(secret)),
         }
@@ -89,14 +91,33 @@ impl Object {
         }
     }
 
+    /// As the API server would send it.
+    pub fn wire(&self) -> &Value {
+        self.wire.get_or_init(|| match &self.typed {
+            Typed::Pod(seen) => wire::pod(&seen.pod),
+            Typed::ConfigMap(map) => wire::config_map(map),
+            Typed::Secret(secret) => wire::secret(secret),
+            Typed::Event(event) => wire::event(event),
+        })
+    }
+
+    fn metadata(&self) -> &ObjectMeta {
+        match &self.typed {
+            Typed::Pod(seen) => &seen.pod.metadata,
+            Typed::ConfigMap(map) => &map.metadata,
+            Typed::Secret(secret) => &secret.metadata,
+            Typed::Event(event) => &event.metadata,
+        }
+    }
+
     /// `metadata.name`.
     pub fn name(&self) -> &str {
-        self.wire.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+        self.metadata().name.as_deref().unwrap_or_default()
     }
 
     /// `metadata.namespace`.
     pub fn namespace(&self) -> &str {
-        self.wire.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+        self.metadata().namespace.as_deref().unwrap_or_default()
     }
 }
 
@@ -201,7 +222,7 @@ pub fn list(paths: &Paths, kind: Kind, namespace: Option<&str>, selector: &Selec
         Kind::ConfigMap => stored::list(paths, kind, namespace)?.into_iter().map(Object::config_map).collect(),
         Kind::Secret => stored::list(paths, kind, namespace)?.into_iter().map(Object::secret).collect(),
     };
-    objects.retain(|object| selector.matches(&object.labels, &object.wire));
+    objects.retain(|object| selector.matches(&object.labels, || object.wire()));
     Ok(objects)
 }
 

@@ -132,7 +132,7 @@ fn compare(
     let mut there = Vec::new();
     for (key, object) in now {
         there.push(key.clone());
-        if shown.get(&key).is_none_or(|before| before.wire != object.wire) {
+        if shown.get(&key).is_none_or(|before| before.wire() != object.wire()) {
             shown.insert(key, object.clone());
             changes.push(Change { object, gone: false });
         }

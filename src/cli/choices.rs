@@ -8,6 +8,7 @@ use clap::Args;
 use super::everywhere::Everywhere;
 use crate::config::Config;
 use crate::duration;
+use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
 use crate::supervisor::launch::Choices;
 
@@ -85,8 +86,23 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         panic_at_exit: words.panic_at_exit,
         rotation: config.rotation(),
         pod_pids_limit: config.pod_pids_limit(),
+        max_pods: config.max_pods(),
+        pod_logs_dir: config.pod_logs_dir.value.clone(),
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }
+}
+
+/// After how long a quiet pod's supervisor falls asleep when no flag says otherwise, and who says so.
+pub fn sleep_after() -> (String, &'static str) {
+    let (after, origin) = match sleep_after_by_environment() {
+        Some(after) => (after, "environment PODLET_SLEEP_AFTER"),
+        None => (SleepAfter::USUAL, "default"),
+    };
+    let word = match after {
+        SleepAfter::Never => "never".to_owned(),
+        SleepAfter::Quiet(after) => go_duration(after),
+    };
+    (word, origin)
 }
 
 /// What cannot be read says nothing, as with `PODLET_LOG`.

@@ -228,7 +228,10 @@ impl Typed {
         let pod = self.words.first().map(|word| word.trim_start_matches("pod/").trim_start_matches("pods/"));
         let seen = pod.and_then(|pod| ask::find_pod(&self.paths, &self.namespace, pod).ok().flatten());
         let spec = seen.and_then(|seen| seen.pod.spec);
-        spec.into_iter().flat_map(|spec| spec.containers).map(|container| container.name).collect()
+        let all = spec
+            .into_iter()
+            .flat_map(|spec| spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten()));
+        all.map(|container| container.name).collect()
     }
 
     /// A kind, or a name of the kind that stands before, in the same word or in the one before.

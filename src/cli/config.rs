@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::everywhere::Everywhere;
 use super::files::render;
 use super::print::table::{self, Shape, Table, columns};
-use super::{Caller, Failure, check_output, print};
+use super::{Caller, Failure, check_output, choices, print};
 use crate::config::{Config, Error, Overrides, Place, Row};
 use crate::linux::container::SeccompDefault;
 use crate::manifest::settings::{API_VERSION, KIND};
@@ -27,7 +27,9 @@ Examples:
   podlet config view --seccomp-default=Unconfined
 
 Settings are read from /etc/podlet/config.yaml (PODLET_CONFIG names another file), a KubeletConfiguration. A pod
-keeps those with which it was set going until the machine is started anew.")]
+keeps those with which it was set going until the machine is started anew. --sleep-after is what apply and up
+do without that flag: after so long without anything to do a pod's supervisor ends, and the next event starts
+it again; nobody who follows the pod notices.")]
 pub struct View {
     /// yaml or json.
     #[arg(short, long, value_name = "json|yaml")]
@@ -84,7 +86,11 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
         "yaml" => caller.print(&page(&rows)?)?,
         _ => {
             let cells = |row: &Row| vec![row.path.to_owned(), word(&row.value), row.origin.to_string()];
-            let rows = rows.iter().map(|row| table::Row { cells: cells(row), ..table::Row::default() }).collect();
+            // No setting of a kubelet's, so not in what it could read.
+            let (after, origin) = choices::sleep_after();
+            let sleep = vec!["--sleep-after".to_owned(), after, origin.to_owned()];
+            let rows = rows.iter().map(cells).chain([sleep]);
+            let rows = rows.map(|cells| table::Row { cells, ..table::Row::default() }).collect();
             let table = Table { columns: columns(&["SETTING", "VALUE", "ORIGIN"], &[]), rows };
             caller.print(&table.print(&Shape::default()))?;
         }

@@ -84,7 +84,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if words.wait {
         let deadline = words.timeout.filter(|t| !t.is_zero()).and_then(|t| Instant::now().checked_add(t));
         for claim in &claims {
-            if !ending::wait_gone(&caller.paths, claim, deadline)? {
+            if !ending::wait_gone(claim, deadline, caller)? {
                 return Err(Failure::Error(format!("timed out waiting for the condition on pods/{}", claim.name)));
             }
         }

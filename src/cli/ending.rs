@@ -1,12 +1,13 @@
 //! Ending a pod: `delete`, `apply --replace` and `up` do it the same way. The supervisor carries it out; a pod of which
 //! nothing runs is removed here.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::Failure;
 use super::ask::kept_failure;
 use super::choices;
 use super::watching::{Sight, Watch};
+use super::{Caller, Failure};
 use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
@@ -21,6 +22,9 @@ pub struct Way {
     /// At once.
     pub force: bool,
 }
+
+/// The reason of the event that names what is killed and does not end.
+const KILL_STUCK: &str = "FailedKillPod";
 
 /// How often to look again at a pod that ends by itself between one look and the next.
 const LOOKS: u32 = 5;
@@ -82,23 +86,33 @@ fn remove(paths: &Paths, claim: &Claim) -> Result<(), Failure> {
     kept::remove(paths, claim).map_err(|e| kept_failure(&e))
 }
 
-/// Waits until nothing of the pod is left; false when that was not so before the deadline.
-pub fn wait_gone(paths: &Paths, claim: &Claim, deadline: Option<Instant>) -> Result<bool, Failure> {
-    match wait_still(paths, claim, deadline)? {
+/// Waits until nothing of the pod is left; false when that was not so before the deadline. What hangs meanwhile is told.
+pub fn wait_gone(claim: &Claim, deadline: Option<Instant>, caller: &mut Caller<'_>) -> Result<bool, Failure> {
+    match wait_still(claim, deadline, caller)? {
         None => return Ok(false),
         // Asked to go, and ended before it could be removed by its supervisor.
-        Some(Sight::Still(_)) => remove(paths, claim)?,
+        Some(Sight::Still(_)) => remove(&caller.paths, claim)?,
         Some(_) => {}
     }
     Ok(true)
 }
 
-/// Waits until nothing of the pod runs and says how it stands then; nothing when that was not so before the deadline.
-pub fn wait_still(paths: &Paths, claim: &Claim, deadline: Option<Instant>) -> Result<Option<Sight>, Failure> {
-    let mut watch = Watch::start(paths, &claim.uid);
+/// Waits until nothing of the pod runs and says how it stands then; nothing when that was not so before the deadline. What hangs
+/// meanwhile is told.
+pub fn wait_still(claim: &Claim, deadline: Option<Instant>, caller: &mut Caller<'_>) -> Result<Option<Sight>, Failure> {
+    let mut watch = Watch::start(&caller.paths, &claim.uid);
+    let mut told = BTreeSet::new();
     loop {
         match watch.next_before(deadline)? {
-            Some(Sight::State(..)) => {}
+            Some(Sight::State(_, events)) => {
+                for hangs in events.into_iter().filter(|event| event.reason.as_deref() == Some(KILL_STUCK)) {
+                    let text = format!("Note: pod/{} still ends: {}", claim.name, hangs.message.unwrap_or_default());
+                    if !told.contains(&text) {
+                        caller.notice(&text);
+                        told.insert(text);
+                    }
+                }
+            }
             end => return Ok(end),
         }
     }

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::event_lines::EventLines;
+
 /// Flags that every verb takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Everywhere {
@@ -55,10 +57,7 @@ impl Everywhere {
     /// Sends podlet's own messages to stderr at the level that is asked for; without one nothing is set up.
     pub fn start_tracing(&self) {
         if let Some(level) = self.level() {
-            let subscriber =
-                tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
-            // A test that runs several command lines in one process sets it up once.
-            let _ = tracing::subscriber::set_global_default(subscriber.finish());
+            EventLines::begin(level.into(), std::io::stderr());
         }
     }
 }

@@ -174,7 +174,7 @@ fn all(
         found.extend(ask::list(&caller.paths, *kind, namespace, &selector)?);
     }
     if let Some(field) = &words.sort_by {
-        select::sort_by(&mut found, field, |object| &object.wire)?;
+        select::sort_by(&mut found, field, |object| object.wire())?;
     }
     let empty = found.is_empty();
     // One kind that was asked for by its own name needs none before the objects' names.
@@ -209,7 +209,7 @@ fn named(
         }
     }
     if let Some(field) = &words.sort_by {
-        select::sort_by(&mut found, field, |object| &object.wire)?;
+        select::sort_by(&mut found, field, |object| object.wire())?;
     }
     let several_kinds = names.iter().any(|(kind, _)| Some(kind) != names.first().map(|(kind, _)| kind));
     // With a name missing and nothing found, kubectl prints no empty list.
@@ -235,15 +235,15 @@ fn print_objects(
     caller: &mut Caller<'_>,
 ) -> Result<(), Failure> {
     let as_value = || match objects {
-        [one] if single => one.wire.clone(),
-        several => print::wire::list(several.iter().map(|object| object.wire.clone()).collect()),
+        [one] if single => one.wire().clone(),
+        several => print::wire::list(several.iter().map(|object| object.wire().clone()).collect()),
     };
     match output {
         Output::JsonPath(template, form) => {
             template.print(&as_value(), *form, caller.out)?.map_err(Failure::Error)?;
         }
         Output::Columns(columns) => {
-            let values: Vec<&serde_json::Value> = objects.iter().map(|object| &object.wire).collect();
+            let values: Vec<&serde_json::Value> = objects.iter().map(|object| object.wire()).collect();
             let (text, printed) = columns.print(&values, !words.no_headers, &mut Widths::new());
             caller.print(&text)?;
             printed.map_err(Failure::Error)?;

@@ -213,7 +213,7 @@ pub fn uninstall(words: &Uninstall, caller: &mut Caller<'_>) -> Result<u8, Failu
             ending::ask(&caller.paths, claim, Way::default())?;
         }
         for claim in &claims {
-            ending::wait_gone(&caller.paths, claim, None)?;
+            ending::wait_gone(claim, None, caller)?;
         }
     }
     run(&init.commands_before_removal(), caller);

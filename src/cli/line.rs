@@ -8,7 +8,7 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs,
-    plan, running, system, up, upgrade, version, wait,
+    plan, running, system, test, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -67,6 +67,8 @@ pub enum Verb {
     Wait(wait::Words),
     /// Show what would be done, system call by system call.
     Plan(plan::Words),
+    /// Play scenarios: tests of a pod's lifecycle, in virtual time.
+    Test(test::Words),
     /// Say what this machine can and cannot do, and what to do about it.
     Doctor(doctor::Words),
     /// Print podlet's version.

@@ -44,6 +44,7 @@ mod stored;
 mod supervise;
 mod system;
 mod targets;
+mod test;
 mod up;
 mod upgrade;
 mod usage;
@@ -161,6 +162,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),
         Verb::Plan(words) => plan::run(words, everywhere, caller),
+        Verb::Test(words) => test::run(&words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),
         Verb::Image(words) => image::run(words, caller),

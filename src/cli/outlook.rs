@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
 };
 
-use crate::pod::restart::{RestartPolicy, container_restart_decision};
+use crate::pod::container::Kind;
+use crate::pod::restart::{RestartPolicy, restart_decision};
 
 /// So many back-offs in a row are taken for an answer.
 const BACKOFFS: u32 = 3;
@@ -37,9 +38,7 @@ pub struct Judge {
 impl Judge {
     /// What can be said of the pod now; none while it may still become ready.
     pub fn look(&mut self, pod: &Pod) -> Option<Outlook> {
-        for container in pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()) {
-            self.count(container);
-        }
+        pod.status.iter().flat_map(statuses).for_each(|container| self.count(container));
         self.outlook(pod)
     }
 
@@ -77,10 +76,14 @@ impl Judge {
         if ready_condition(status).is_some_and(|ready| ready.reason.as_deref().is_some_and(over)) {
             return None;
         }
-        let init = status.init_container_statuses.iter().flatten();
-        let mut all = init.chain(status.container_statuses.iter().flatten());
-        all.find_map(|container| self.hopeless(pod, container)).map(|why| Outlook::Never(why, exit_code(pod)))
+        let hopeless = statuses(status).find_map(|container| self.hopeless(pod, container));
+        hopeless.map(|why| Outlook::Never(why, exit_code(pod)))
     }
+}
+
+/// Those of the init containers, then of the regular ones.
+fn statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
 }
 
 fn outlook_of_phase(pod: &Pod, status: &PodStatus) -> Option<Outlook> {
@@ -109,15 +112,13 @@ pub fn exit_code(pod: &Pod) -> u8 {
     }
 }
 
-/// The first container in list order that failed, and how.
+/// The first container in list order that failed, and how; what a sidecar ends with says nothing of the pod.
 fn first_failure(pod: &Pod) -> Option<(String, ContainerStateTerminated)> {
     let spec = pod.spec.as_ref()?;
     let status = pod.status.as_ref()?;
-    let in_order = spec.init_containers.iter().flatten().chain(&spec.containers);
-    in_order.into_iter().find_map(|container| {
-        let statuses =
-            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-        let status = statuses.into_iter().find(|s| s.name == container.name)?;
+    let init = spec.init_containers.iter().flatten().filter(|container| Kind::of_init(container) != Kind::Sidecar);
+    init.chain(&spec.containers).find_map(|container| {
+        let status = statuses(status).find(|s| s.name == container.name)?;
         let terminated = |state: &Option<ContainerState>| state.as_ref().and_then(|s| s.terminated.clone());
         let ended = terminated(&status.state).or_else(|| terminated(&status.last_state))?;
         (ended.exit_code != 0).then(|| (container.name.clone(), ended))
@@ -143,7 +144,7 @@ impl Judge {
             if never_ran(ended) {
                 return Some(failure_text(name, ended));
             }
-            return (!is_restarted(pod, name, ended.exit_code)).then(|| {
+            return is_over(pod, name, ended).then(|| {
                 format!("container {name} has ended with exit code {} and is not restarted", ended.exit_code)
             });
         }
@@ -166,12 +167,17 @@ impl Judge {
     }
 }
 
-/// What restart policy says of a regular container that has ended so: while it is not restarted, the pod is not ready.
-fn is_restarted(pod: &Pod, name: &str, exit_code: i32) -> bool {
-    let Some(spec) = &pod.spec else { return true };
+/// Whether a container that has ended so keeps the pod from being ready for good: it is not restarted. An init container that
+/// has done its work does not.
+fn is_over(pod: &Pod, name: &str, ended: &ContainerStateTerminated) -> bool {
+    let Some(spec) = &pod.spec else { return false };
     let policy = RestartPolicy::read(spec.restart_policy.as_deref());
-    let container = spec.containers.iter().find(|container| container.name == name);
-    container.is_none_or(|container| container_restart_decision(container, policy, exit_code).restart)
+    let init = spec.init_containers.iter().flatten().map(|container| (Kind::of_init(container), container));
+    let mut all = init.chain(spec.containers.iter().map(|container| (Kind::Regular, container)));
+    let Some((kind, container)) = all.find(|(_, container)| container.name == name) else { return false };
+    let (code, reason) = (ended.exit_code, ended.reason.as_deref().unwrap_or_default());
+    let done = kind == Kind::Init && code == 0;
+    !done && !restart_decision(kind, container, policy, code, reason).restart
 }
 
 #[cfg(test)]

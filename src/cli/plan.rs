@@ -103,7 +103,8 @@ fn plans<'a>(
     let store = Store::open(&caller.paths.images());
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut images: Vec<Image> = Vec::new();
-    for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    for container in init.chain(pod.spec.iter().flat_map(|spec| &spec.containers)) {
         let image = container.image.as_deref().unwrap_or_default();
         images.push(store.look(image).map_err(|error| {
             let way = match error {

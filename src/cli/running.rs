@@ -139,7 +139,7 @@ pub fn stop(words: &Stop, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             }
         }
         for claim in asked {
-            if ending::wait_still(&caller.paths, &claim, deadline)?.is_some() {
+            if ending::wait_still(&claim, deadline, caller)?.is_some() {
                 caller.print(&format!("{} stopped\n", title(&claim)))?;
                 caller.out.flush()?;
             } else {

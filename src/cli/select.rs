@@ -42,10 +42,10 @@ impl Selector {
         Ok(Selector { labels, fields })
     }
 
-    /// Whether the object (as the API server sends it) is meant.
-    pub fn matches(&self, labels: &BTreeMap<String, String>, object: &Value) -> bool {
+    /// Whether the object (as the API server sends it, where fields are asked for) is meant.
+    pub fn matches<'a>(&self, labels: &BTreeMap<String, String>, object: impl Fn() -> &'a Value) -> bool {
         self.labels.iter().all(|requirement| requirement.holds(labels))
-            && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
+            && self.fields.iter().all(|(path, equal, value)| (field(object(), path) == *value) == *equal)
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
         let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Selector::parse(Kind::Pod, Some(selector), None).unwrap().matches(&labels, &Value::Null)
+        Selector::parse(Kind::Pod, Some(selector), None).unwrap().matches(&labels, || &Value::Null)
     }
 
     #[test]

@@ -124,7 +124,11 @@ fn df(words: &Df, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let unused: u64 = unused(&store, caller)?.iter().map(|record| record.size).sum();
     let in_images = disk_usage(&paths.images());
     let state = |claim: &Claim| disk_usage(&paths.pod_state(&claim.uid)) + disk_usage(&paths.pod_run(&claim.uid));
-    let logs = |claim: &Claim| disk_usage(&paths.pod_logs(&claim.namespace, &claim.name, &claim.uid));
+    let logs = |claim: &Claim| {
+        // With `podLogsDir` a link.
+        let usual = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
+        disk_usage(&usual.canonicalize().unwrap_or(usual))
+    };
     let remains = remains::find(&paths, &claims);
     let left: u64 = remains.iter().map(|path| disk_usage(path)).sum();
     let line = |kind, count, bytes, reclaimable| Line { kind, count, bytes, reclaimable };
@@ -204,7 +208,7 @@ fn prune(words: &Prune, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         tell(thing, outcome, caller)?;
     }
     for (path, thing) in remains.iter().zip(names) {
-        tell(thing, std::fs::remove_dir_all(path).map_err(|error| error.to_string()), caller)?;
+        tell(thing, remains::remove(path).map_err(|error| error.to_string()), caller)?;
     }
     if !output.is_empty() {
         show(&json!({ "removed": removed, "wouldRemove": [] }), output, caller)?;

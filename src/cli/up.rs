@@ -4,7 +4,7 @@
 mod status;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use nix::sys::signal::Signal;
@@ -151,7 +151,7 @@ fn stay(
             if !asked {
                 ending::ask(&caller.paths, &pod.claim(), Way::default())?;
             }
-            ending::wait_gone(&caller.paths, &pod.claim(), None::<Instant>)?;
+            ending::wait_gone(&pod.claim(), None, caller)?;
         }
     }
     Ok(code)

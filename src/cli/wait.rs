@@ -257,7 +257,7 @@ impl Wait<'_> {
         if matches!(wish, Wish::Created) {
             return self.tell(object, caller);
         }
-        let uid = |object: &Object| object.wire.pointer("/metadata/uid").cloned();
+        let uid = |object: &Object| object.wire().pointer("/metadata/uid").cloned();
         let once = self.words.timeout.is_zero();
         let mut changes = Changes::of(*kind, Some(namespace), Some(name), &caller.paths)?;
         let mut judge = Judge::default();
@@ -278,7 +278,7 @@ impl Wait<'_> {
                 return Err(Failure::not_found(kind.plural(), name));
             }
             for Change { object, .. } in news.into_iter().filter(|change| !change.gone) {
-                if wish.is_met(&object.wire)? {
+                if wish.is_met(object.wire())? {
                     return self.tell(&object, caller);
                 }
                 if let Typed::Pod(seen) = &object.typed
@@ -298,8 +298,8 @@ impl Wait<'_> {
     fn tell(&self, object: &Object, caller: &mut Caller<'_>) -> Result<(), Failure> {
         let name = format!("{}/{}", object.kind().singular(), object.name());
         match self.words.output.as_deref() {
-            Some("json") => print::json(&object.wire, caller.out)?,
-            Some("yaml") => print::yaml(&object.wire, caller.out)?,
+            Some("json") => print::json(object.wire(), caller.out)?,
+            Some("yaml") => print::yaml(object.wire(), caller.out)?,
             Some("name") => caller.print(&format!("{name}\n"))?,
             _ => caller.print(&format!("{name} condition met\n"))?,
         }

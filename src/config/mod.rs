@@ -15,6 +15,7 @@ use crate::linux::container::SeccompDefault;
 use crate::manifest::quantity::{Format, Quantity};
 use crate::manifest::settings::{self, Settings};
 use crate::manifest::{Diagnostic, Source};
+use crate::paths::Paths;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine;
 use crate::supervisor::launch::Rotation;
@@ -116,6 +117,10 @@ pub struct Config {
     pub container_log_max_size: Set<i64>,
     /// `containerLogMaxFiles`.
     pub container_log_max_files: Set<u32>,
+    /// `maxPods`; 0: no limit.
+    pub max_pods: Set<u32>,
+    /// `podLogsDir`; nothing: where all logs are.
+    pub pod_logs_dir: Set<Option<PathBuf>>,
     /// `podPidsLimit`; below zero there is none.
     pub pod_pids_limit: Set<i64>,
     /// `crashLoopBackOff.maxContainerRestartPeriod`.
@@ -154,6 +159,8 @@ impl Default for Config {
             seccomp_default: Set::default(SeccompDefault::default() == SeccompDefault::RuntimeDefault),
             container_log_max_size: Set::default(i64::try_from(rotation.size).unwrap_or(i64::MAX)),
             container_log_max_files: Set::default(u32::try_from(rotation.files).unwrap_or(u32::MAX)),
+            max_pods: Set::default(0),
+            pod_logs_dir: Set::default(None),
             pod_pids_limit: Set::default(-1),
             max_container_restart_period: Set::default(Duration::from_millis(restarts)),
             verbosity: Set::default(0),
@@ -195,6 +202,8 @@ impl Config {
         reader.take("seccompDefault", &mut config.seccomp_default, |value| value.as_bool().ok_or_else(unexpected));
         reader.take("containerLogMaxSize", &mut config.container_log_max_size, log_size);
         reader.take("containerLogMaxFiles", &mut config.container_log_max_files, log_files);
+        reader.take("maxPods", &mut config.max_pods, pods_limit);
+        reader.take("podLogsDir", &mut config.pod_logs_dir, logs_directory);
         reader.take("podPidsLimit", &mut config.pod_pids_limit, pids_limit);
         let restarts = "crashLoopBackOff.maxContainerRestartPeriod";
         reader.take(restarts, &mut config.max_container_restart_period, restart_period);
@@ -244,6 +253,18 @@ impl Config {
                 json!(self.container_log_max_files.value),
                 &self.container_log_max_files.origin,
                 "so many files are kept, the one that is written included",
+            ),
+            row(
+                "podLogsDir",
+                json!(self.pod_logs_dir.value.clone().unwrap_or_else(|| Paths::from_environment().logs.join("pods"))),
+                &self.pod_logs_dir.origin,
+                "where logs of pods lie, as `NAMESPACE_NAME_UID/CONTAINER/N.log`; where all logs usually are a link leads there",
+            ),
+            row(
+                "maxPods",
+                json!(self.max_pods.value),
+                &self.max_pods.origin,
+                "so many pods run at once, one more is Failed (`OutOfpods`); 0 is no limit",
             ),
             row(
                 "podPidsLimit",
@@ -296,6 +317,11 @@ impl Config {
             size: u64::try_from(self.container_log_max_size.value).unwrap_or(u64::MAX),
             files: usize::try_from(self.container_log_max_files.value).unwrap_or(usize::MAX),
         }
+    }
+
+    /// The most pods at once.
+    pub fn max_pods(&self) -> Option<u32> {
+        Some(self.max_pods.value).filter(|most| *most > 0)
     }
 
     /// The most processes and threads of one pod.
@@ -378,6 +404,28 @@ fn log_files(value: &Json) -> Result<u32, String> {
         Ok(files) if files > 1 => Ok(files),
         _ => Err(format!("must be greater than 1, found {number}")),
     }
+}
+
+/// A kubelet's rule; with 0 it has its 110, and podlet no limit.
+fn pods_limit(value: &Json) -> Result<u32, String> {
+    let number = value.as_i64().ok_or_else(unexpected)?;
+    u32::try_from(number).map_err(|_| format!("must not be a negative number, found {number}"))
+}
+
+/// A kubelet's rules: it becomes part of paths.
+fn logs_directory(value: &Json) -> Result<Option<PathBuf>, String> {
+    let text = value.as_str().ok_or_else(unexpected)?;
+    if !text.starts_with('/') {
+        return Err(format!("must be an absolute path, found {text:?}"));
+    }
+    let normal = text == "/" || text.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+    if !normal {
+        return Err(format!("must be normalized (no `.`, `..`, double or last slash), found {text:?}"));
+    }
+    if !text.is_ascii() || text.contains('\0') {
+        return Err(format!("must contain ASCII characters only, found {text:?}"));
+    }
+    Ok(Some(PathBuf::from(text)))
 }
 
 /// A kubelet takes every number below zero for none. With 0 not even the sandbox's first process could be made.

@@ -33,7 +33,7 @@ fn without_a_file_the_defaults_hold_and_a_named_one_must_be_there() {
 fn each_value_says_where_it_comes_from() {
     let text = "seccompDefault: false\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\npodPidsLimit: 100\n\
                 crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n\
-                shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\n";
+                shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\nmaxPods: 7\npodLogsDir: /var/log/pods\n";
     let config = load(text, &Overrides::default()).unwrap();
     let rows: Vec<(&str, String, u32)> = config
         .rows()
@@ -50,6 +50,8 @@ fn each_value_says_where_it_comes_from() {
             ("seccompDefault", "false".to_owned(), 3),
             ("containerLogMaxSize", "\"64Ki\"".to_owned(), 4),
             ("containerLogMaxFiles", "3".to_owned(), 5),
+            ("podLogsDir", "\"/var/log/pods\"".to_owned(), 13),
+            ("maxPods", "7".to_owned(), 12),
             ("podPidsLimit", "100".to_owned(), 6),
             ("crashLoopBackOff.maxContainerRestartPeriod", "\"1m30s\"".to_owned(), 8),
             ("logging.verbosity", "4".to_owned(), 9),
@@ -78,6 +80,12 @@ fn values_that_a_kubelet_refuses_are_refused() {
         (
             "containerLogMaxSize: '0'",
             "3: containerLogMaxSize: expected more than 0 bytes, or a negative number for no rotation",
+        ),
+        ("maxPods: -1", "3: maxPods: must not be a negative number, found -1"),
+        ("podLogsDir: logs", "3: podLogsDir: must be an absolute path, found \"logs\""),
+        (
+            "podLogsDir: /var/../log/",
+            "3: podLogsDir: must be normalized (no `.`, `..`, double or last slash), found \"/var/../log/\"",
         ),
         ("podPidsLimit: 0", "3: podPidsLimit: expected a number above 0, or -1 for no limit"),
         (

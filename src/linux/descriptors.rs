@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg};
 
 /// Takes over a descriptor that this process was started with, and makes it close-on-exec. The caller sees to it that each
 /// number is taken once.
@@ -29,6 +29,18 @@ pub struct Packet {
     pub descriptors: Vec<OwnedFd>,
     /// It did not fit into the buffer, or its descriptors did not (at most three): what is here is not all of it.
     pub truncated: bool,
+}
+
+/// Receives one packet of at most so many bytes without waiting, into as much memory as it needs: a buffer for the largest would
+/// be mapped and unmapped each time. `EAGAIN` when there is none.
+pub fn receive_whole(socket: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Packet)> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+    // With MSG_TRUNC the length of the packet, and not of what was taken (recv(2)).
+    let length = recv(socket.as_raw_fd(), &mut [], flags)?;
+    let mut bytes = vec![0; length.clamp(1, most)];
+    let packet = receive(socket, &mut bytes)?;
+    bytes.truncate(packet.length);
+    Ok((bytes, packet))
 }
 
 /// Receives one packet without waiting; `EAGAIN` when there is none.

@@ -241,6 +241,11 @@ impl Keeper {
         self.held.borrow().iter().map(|(tag, fd)| Ok((tag.clone(), fd.try_clone()?))).collect()
     }
 
+    /// The tags of all that it holds.
+    pub fn tags(&self) -> Vec<String> {
+        self.held.borrow().keys().cloned().collect()
+    }
+
     /// Whether something is held under a tag.
     pub fn holds(&self, tag: &str) -> bool {
         self.held.borrow().contains_key(tag)

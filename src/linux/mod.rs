@@ -13,7 +13,6 @@ pub mod kernel;
 pub mod lower;
 pub mod machine;
 pub mod names;
-pub mod network;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;

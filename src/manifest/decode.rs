@@ -339,7 +339,7 @@ fn is_empty(value: &Json, kind: &Type) -> bool {
 }
 
 /// A value that is kept as it is. The tree's depth is bounded, so recursion is safe.
-fn raw(node: &Node) -> Json {
+pub(super) fn raw(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::from(*value),
@@ -355,7 +355,7 @@ fn raw(node: &Node) -> Json {
 }
 
 /// What stands there, in words.
-fn found(node: &Node) -> String {
+pub(super) fn found(node: &Node) -> String {
     match &node.value {
         Value::Null => "nothing".into(),
         Value::Bool(value) => format!("the boolean {value}"),

@@ -25,8 +25,9 @@ pub mod resources;
 mod scalar;
 pub mod settings;
 mod status;
-mod suggest;
+pub mod suggest;
 mod treatment;
+pub mod tree;
 mod unified_diff;
 pub mod update;
 pub mod validate;
@@ -42,6 +43,7 @@ pub use diagnostic::Diagnostic;
 pub use load::{dry_run, load, read_sources};
 
 /// Bytes to be read, and what to call them in messages (`pod.yaml`, `<stdin>`).
+#[derive(Clone, Debug)]
 pub struct Source {
     /// The name in messages.
     pub name: String,

@@ -161,7 +161,10 @@ mod tests {
             below("seccompDefault: true\nseccompDefault: true\n"),
             ["4:1: seccompDefault: set a second time; it was set first at line 3"]
         );
-        assert_eq!(below("maxPods: 3\n"), ["3:1: maxPods: maxPods is not carried out by podlet yet; take it out"]);
+        assert_eq!(
+            below("evictionHard: {memory.available: 5%}\n"),
+            ["3:1: evictionHard: evictionHard is not carried out by podlet yet; take it out"]
+        );
         assert_eq!(
             below("crashLoopBackOff: {maxContainerRestartPeriod: 10}\n"),
             ["3:47: crashLoopBackOff.maxContainerRestartPeriod: expected a string, found the number 10; quote it"]

@@ -108,6 +108,17 @@ pub fn field(name: &str, object: &'static Struct, path: Option<&FieldPath<'_>>) 
     }
 }
 
+/// The nearest of some words, if one is near enough to be meant.
+pub fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let (lower, bare) = (word.to_ascii_lowercase(), plain(word));
+    let allowed = 2.min(word.chars().count().div_ceil(4));
+    let rate = |other: &'w str| match plain(other) == bare {
+        true => (0, other),
+        false => (distance(&lower, &other.to_ascii_lowercase(), allowed), other),
+    };
+    words.into_iter().map(rate).filter(|(away, _)| *away <= allowed).min().map(|(_, other)| other)
+}
+
 /// Without the letters that styles of spelling differ in.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()

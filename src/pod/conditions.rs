@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::PodCondition;
 use serde::{Deserialize, Serialize};
 
-use super::container::Container;
+use super::container::{Container, Kind as ContainerKind};
 use super::machine::{Course, Machine};
 use super::phase::Phase;
 use super::sandbox::SandboxState;
@@ -81,7 +81,7 @@ impl Machine {
         let containers_ready = self.containers_ready(seen);
         let findings = [
             (Kind::PodReadyToStartContainers, Finding::plain(self.has_sandbox())),
-            (Kind::Initialized, initialized(seen)),
+            (Kind::Initialized, self.initialized(seen)),
             (Kind::Ready, self.ready(&containers_ready)),
             (Kind::ContainersReady, containers_ready),
             (Kind::PodScheduled, Finding::plain(true)),
@@ -120,7 +120,7 @@ impl Machine {
             .state
             .containers
             .iter()
-            .filter(|container| !self.is_ready(container))
+            .filter(|container| container.kind != ContainerKind::Init && !self.is_ready(container))
             .map(|container| container.name.as_str())
             .collect();
         if unready.is_empty() {
@@ -147,9 +147,37 @@ impl Machine {
         Finding::because(false, "ReadinessGatesNotReady", Some(missing.join(", ")))
     }
 
-    /// Whether a container is ready: it is started, and its readiness probe says so.
+    /// Every init container has completed and every sidecar is started, or a regular container has run; then for good.
+    fn initialized(&self, phase: Phase) -> Finding {
+        if phase == Phase::Succeeded {
+            return Finding::because(true, "PodCompleted", None);
+        }
+        let before = self.state.published.conditions.iter().any(|old| old.kind == Kind::Initialized && old.holds);
+        if before || self.state.regular().any(|container| container.record.is_some()) {
+            return Finding::plain(true);
+        }
+        let incomplete = |container: &&Container| match container.kind {
+            ContainerKind::Init => !container.has_completed(),
+            ContainerKind::Sidecar => !self.is_started(container),
+            ContainerKind::Regular => false,
+        };
+        let names: Vec<&str> =
+            self.state.containers.iter().filter(incomplete).map(|container| container.name.as_str()).collect();
+        if names.is_empty() {
+            return Finding::plain(true);
+        }
+        let message = format!("containers with incomplete status: [{}]", names.join(" "));
+        Finding::because(false, "ContainersNotInitialized", Some(message))
+    }
+
+    /// Whether a container is ready: it is started, and its readiness probe says so; an init container when it has exited 0.
     pub(super) fn is_ready(&self, container: &Container) -> bool {
-        self.is_started(container) && self.has_passed_readiness(container)
+        match container.kind {
+            ContainerKind::Init => container.exited().is_some_and(|ended| ended.exit_code == 0),
+            ContainerKind::Regular | ContainerKind::Sidecar => {
+                self.is_started(container) && self.has_passed_readiness(container)
+            }
+        }
     }
 
     /// Whether a container is started, as long as the pod stands.
@@ -169,13 +197,5 @@ impl Machine {
             ..PodCondition::default()
         };
         self.state.published.conditions.iter().map(shown).collect()
-    }
-}
-
-/// Without init containers a pod is initialized from the first. (With them: when they have ended well.)
-fn initialized(phase: Phase) -> Finding {
-    match phase {
-        Phase::Succeeded => Finding::because(true, "PodCompleted", None),
-        Phase::Pending | Phase::Running | Phase::Failed => Finding::plain(true),
     }
 }

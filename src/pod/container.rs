@@ -12,11 +12,14 @@ use super::input::{ImageFacts, ImageFailure, LinuxUser};
 use super::probe::Probes;
 use super::time::{BootTime, Moment, WallTime};
 
-/// One container of the pod. (Regular containers; init containers and sidecars will have a kind here.)
+/// One container of the pod, of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Container {
     /// Its name.
     pub name: String,
+    /// Which kind it is.
+    #[serde(default, skip_serializing_if = "Kind::is_regular")]
+    pub kind: Kind,
     /// The newest instance of which a process or a failed start is known.
     pub record: Option<Record>,
     /// How the instance before that ended: `lastState`.
@@ -41,11 +44,38 @@ pub struct Container {
     pub start_hook: Option<StartHook>,
 }
 
+/// What a container is for its pod (lifecycle 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Of `spec.containers`.
+    #[default]
+    Regular,
+    /// Of `spec.initContainers`: it ends before the next one begins.
+    Init,
+    /// Of `spec.initContainers`, with `restartPolicy: Always`: it stays beside the regular ones, and ends after them.
+    Sidecar,
+}
+
+impl Kind {
+    /// Of a container of `spec.initContainers`.
+    pub fn of_init(spec: &k8s_openapi::api::core::v1::Container) -> Kind {
+        if spec.restart_policy.as_deref() == Some("Always") { Kind::Sidecar } else { Kind::Init }
+    }
+
+    /// Whether it stands in `spec.containers`.
+    pub fn is_regular(&self) -> bool {
+        *self == Kind::Regular
+    }
+}
+
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Which, counted from 0; the `restartCount`.
     pub attempt: u32,
+    /// In which sandbox.
+    #[serde(default)]
+    pub sandbox: u32,
     /// 64 hexadecimal digits; empty when it never came to one.
     pub id: String,
     /// The image as the spec named it: another one means that the definition changed.
@@ -147,6 +177,13 @@ pub enum EndReason {
     ContainerStatusUnknown,
     /// The machine was restarted under it.
     Unknown,
+}
+
+impl Ended {
+    /// Whether an init container that ended so has done its work: exit code 0, and nothing in it was killed for memory.
+    pub fn is_success(&self) -> bool {
+        self.exit_code == 0 && self.reason != EndReason::OOMKilled
+    }
 }
 
 impl EndReason {
@@ -271,9 +308,10 @@ pub struct Anew {
 
 impl Container {
     /// A container of which nothing is known yet.
-    pub fn new(name: &str) -> Container {
+    pub fn new(name: &str, kind: Kind) -> Container {
         Container {
             name: name.to_owned(),
+            kind,
             record: None,
             last: None,
             waiting: None,
@@ -345,6 +383,11 @@ impl Container {
             }
             _ => false,
         }
+    }
+
+    /// Whether an init container's work is done: it ended well, and is not to be done anew (lifecycle 5.1).
+    pub fn has_completed(&self) -> bool {
+        self.anew.is_none() && self.exited().is_some_and(Ended::is_success)
     }
 
     /// Whether a process of it may exist: it runs, or a start was asked for and not answered.

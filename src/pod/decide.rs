@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::backoff::{Backoff, CrashVerdict, crash_backoff, go_duration};
 use super::because;
-use super::container::{Anew, Container, RecordState, Step, Stop, Waiting, WaitingReason};
+use super::container::{Anew, Container, Kind, RecordState, Step, Stop, Waiting, WaitingReason};
 use super::effect::EffectName;
 use super::events::EventType::{Normal, Warning};
 use super::hook::StartHook;
 use super::machine::{Course, Machine, Turn, hash_json, pod_policy};
-use super::restart::{RestartPolicy, container_restart_decision, effective_policy};
+use super::restart::{RestartPolicy, effective_policy, restart_decision};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 use super::time::BootTime;
@@ -45,26 +45,41 @@ impl Turn<'_> {
             self.state.course = Course::Ending;
             return;
         }
-        let stays = |turn: &Turn<'_>, index: usize, container: &Container| {
-            let own = turn.container_spec(index).map_or(policy, |spec| effective_policy(spec, policy));
-            own == RestartPolicy::OnFailure && container.exited().is_some_and(|ended| ended.exit_code == 0)
+        let stays = |(index, container): (usize, &Container)| {
+            let own = self.container_spec(index).map_or(policy, |spec| effective_policy(spec, policy));
+            let exited_well = container.exited().is_some_and(|ended| ended.exit_code == 0);
+            container.kind.is_regular() && own == RestartPolicy::OnFailure && exited_well
         };
-        let stay: Vec<bool> =
-            self.state.containers.iter().enumerate().map(|(index, container)| stays(self, index, container)).collect();
+        let stay: Vec<bool> = self.state.containers.iter().enumerate().map(stays).collect();
+        let name = |(container, stays): (&Container, &bool)| stays.then(|| container.name.clone());
+        let kept: Vec<String> = self.state.containers.iter().zip(&stay).filter_map(name).collect();
+        for name in &kept {
+            self.note(name, rules::R_9_2_D, because! {"sandbox": attempt, "restartPolicy": "OnFailure"});
+        }
+        if kept.len() == self.state.regular().count() {
+            self.state.course = Course::Ending;
+            return;
+        }
         self.event(None, Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.".to_owned());
         self.state.course = Course::Replacing;
         self.state.round.clear();
-        let mut kept = Vec::new();
+        let has_init = self.state.has_init();
         for (container, stays) in self.state.containers.iter_mut().zip(stay) {
             container.abandon_image();
-            match container.exited() {
-                Some(_) if stays => kept.push(container.name.clone()),
-                Some(ended) => container.anew = Some(Anew { exited: Some(ended.finished.boot) }),
-                None => {}
+            match container.kind {
+                // With init containers the normal rules decide about these once those have run again.
+                Kind::Regular if has_init || stays => {}
+                Kind::Regular => {
+                    container.anew = container.exited().map(|ended| Anew { exited: Some(ended.finished.boot) });
+                }
+                Kind::Init | Kind::Sidecar => {
+                    container.waiting = None;
+                    container.anew = container.exited().map(|_| Anew { exited: None });
+                }
             }
         }
-        for name in kept {
-            self.note(&name, rules::R_9_2_D, because! {"sandbox": attempt, "restartPolicy": "OnFailure"});
+        if has_init {
+            self.note("", rules::R_5_1_D, because! {"sandbox": attempt});
         }
     }
 
@@ -150,7 +165,10 @@ impl Turn<'_> {
     fn is_due(&self, index: usize) -> bool {
         let Some(container) = self.state.containers.get(index) else { return false };
         let allowed = container.waiting.as_ref().is_none_or(|why| !why.unseen && why.until <= self.now());
-        allowed && container.step == Step::Idle && wants_start(self.pod, container)
+        allowed
+            && container.step == Step::Idle
+            && wants_start(self.pod, container)
+            && self.state.may_start(self.pod, index)
     }
 
     /// Tries a start: the crash back-off, then the image's, may refuse it.
@@ -166,7 +184,7 @@ impl Turn<'_> {
             because.insert("sinceExit".to_owned(), go_duration(now.since(ended.finished.boot)));
         }
         let rule = match self.crash_verdict(index) {
-            None => rules::R_4_1_A,
+            None => first_start_rule(container.kind),
             Some(CrashVerdict::Wait { backoff, until }) => return self.refuse_crashed(index, backoff, until),
             Some(CrashVerdict::Start { entry, rule }) => {
                 if let Some(entry) = &entry {
@@ -236,7 +254,7 @@ impl Turn<'_> {
         let Some(container) = self.state.containers.iter().find(|container| container.name == name) else { return };
         let Some(ended) = container.exited().filter(|_| container.anew.is_none()) else { return };
         let Some(spec) = super::machine::container_spec(self.pod, name) else { return };
-        let verdict = container_restart_decision(spec, self.pod_policy(), ended.exit_code);
+        let verdict = restart_decision(container.kind, spec, self.pod_policy(), ended.exit_code, ended.reason.word());
         let restart = if verdict.restart { "yes" } else { "no" };
         let because =
             because! {"exitCode": ended.exit_code, "restartPolicy": verdict.policy.word(), "restart": restart};
@@ -357,6 +375,15 @@ impl Turn<'_> {
     }
 }
 
+/// The rule by which a container is started that has no record.
+fn first_start_rule(kind: Kind) -> &'static Rule {
+    match kind {
+        Kind::Regular => rules::R_4_1_A,
+        Kind::Init => rules::R_5_1_A,
+        Kind::Sidecar => rules::R_5_2_A,
+    }
+}
+
 /// The rule by which a start is tried again that failed for another reason than a crash.
 fn retry_rule(reason: WaitingReason) -> Option<&'static Rule> {
     match reason {
@@ -376,9 +403,10 @@ pub(super) fn wants_start(pod: &k8s_openapi::api::core::v1::Pod, container: &Con
         Some(record) => match &record.state {
             RecordState::Running { .. } => false,
             RecordState::Exited(ended) => {
-                container.anew.is_some()
-                    || super::machine::container_spec(pod, &container.name)
-                        .is_some_and(|spec| container_restart_decision(spec, pod_policy(pod), ended.exit_code).restart)
+                let spec = super::machine::container_spec(pod, &container.name);
+                let (code, reason) = (ended.exit_code, ended.reason.word());
+                let restarts = |spec| restart_decision(container.kind, spec, pod_policy(pod), code, reason).restart;
+                container.anew.is_some() || spec.is_some_and(restarts)
             }
         },
     }
@@ -399,14 +427,17 @@ impl Machine {
         let idle = |container: &Container| container.step == Step::Idle && container.start_hook.is_none();
         let idle = state.containers.iter().all(idle);
         let starts = serving && idle && state.sandbox.state == SandboxState::Ready;
-        let start = |container: &Container| {
-            container.waiting.as_ref().filter(|_| starts && wants_start(&self.pod, container)).map(|why| why.until)
+        let start = |(index, container): (usize, &Container)| {
+            let wanted = starts && wants_start(&self.pod, container) && state.may_start(&self.pod, index);
+            container.waiting.as_ref().filter(|_| wanted).map(|why| why.until)
         };
         let sandbox = match state.sandbox.state {
             SandboxState::Wanted { not_before } if serving => Some(not_before),
             _ => None,
         };
-        let each = |container: &Container| [unseen(container), kill(container), hook(container), start(container)];
-        state.containers.iter().flat_map(each).flatten().chain(sandbox).min()
+        let each = |(index, container): (usize, &Container)| {
+            [unseen(container), kill(container), hook(container), start((index, container))]
+        };
+        state.containers.iter().enumerate().flat_map(each).flatten().chain(sandbox).min()
     }
 }

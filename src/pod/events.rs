@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::input::Fact;
-use super::machine::Turn;
+use super::machine::{Settings, Turn};
 use super::numbers::Numbers;
 use super::status::rfc3339;
 use super::time::{BootTime, Moment, WallTime};
@@ -136,17 +136,9 @@ impl Turn<'_> {
         self.event(Some(container), EventType::Warning, reason, text);
     }
 
-    /// What a scheduler would say; podlet says it for it, with the host as the node.
+    /// See [`EventLog::record_scheduled`].
     pub(super) fn record_scheduled(&mut self) {
-        let metadata = &self.pod.metadata;
-        let word = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (namespace, name) = (word(&metadata.namespace), word(&metadata.name));
-        let node = &self.state.settings.node_name;
-        let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        let (at, numbers) = (self.state.clock, self.numbers());
-        let (kind, reason) = (EventType::Normal, "Scheduled");
-        let news = News { reporter: Reporter::Scheduler, container: None, kind, reason, message };
-        self.state.events.record(news, at, &numbers);
+        self.state.events.record_scheduled(&self.pod.metadata, &self.state.settings, self.state.clock);
     }
 }
 
@@ -155,6 +147,22 @@ impl EventLog {
     pub(super) fn new(numbers: &Numbers) -> EventLog {
         let filter = SpamFilter::full(numbers);
         EventLog { entries: Vec::new(), similar: Vec::new(), normal: filter, warning: filter, serial: 0 }
+    }
+
+    /// What a scheduler would say; podlet says it for it, with the host as the node.
+    pub(super) fn record_scheduled(&mut self, pod: &ObjectMeta, settings: &Settings, at: Moment) {
+        let word = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (namespace, name) = (word(&pod.namespace), word(&pod.name));
+        let message = format!("Successfully assigned {namespace}/{name} to {}", settings.node_name);
+        let (kind, reason) = (EventType::Normal, "Scheduled");
+        let news = News { reporter: Reporter::Scheduler, container: None, kind, reason, message };
+        self.record(news, at, &settings.numbers);
+    }
+
+    /// Why a pod is not admitted.
+    pub(super) fn record_rejection(&mut self, reason: &str, message: String, settings: &Settings, at: Moment) {
+        let (reporter, kind) = (Reporter::Kubelet, EventType::Warning);
+        self.record(News { reporter, container: None, kind, reason, message }, at, &settings.numbers);
     }
 
     fn record(&mut self, news: News<'_>, at: Moment, numbers: &Numbers) {
@@ -240,6 +248,14 @@ impl EventLog {
         }
     }
 
+    /// All that was recorded, what the spam filter holds back too: each with its serial number, container, reason, text and
+    /// count.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, Option<&str>, &str, &str, u32)> {
+        self.entries.iter().map(|entry| {
+            (entry.serial, entry.container.as_deref(), entry.reason.as_str(), entry.message.as_str(), entry.count)
+        })
+    }
+
     /// As `v1.Event`s, those of which something was let through, in the order in which they were seen first.
     pub(super) fn shown(&self, pod: &Pod, node: &str) -> Vec<Event> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| entry.shown > 0).collect();
@@ -251,6 +267,12 @@ impl EventLog {
 fn both_combined(one: &str, other: &str) -> bool {
     const COMBINED: &str = "(combined from similar events): ";
     one.starts_with(COMBINED) && other.starts_with(COMBINED)
+}
+
+/// In which list of the spec a container stands.
+fn list_of(pod: &Pod, name: &str) -> &'static str {
+    let mut init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    if init.any(|container| container.name == name) { "initContainers" } else { "containers" }
 }
 
 impl Entry {
@@ -287,7 +309,7 @@ impl Entry {
                 name: metadata.name.clone(),
                 namespace: metadata.namespace.clone(),
                 uid: metadata.uid.clone(),
-                field_path: self.container.as_ref().map(|name| format!("spec.containers{{{name}}}")),
+                field_path: self.container.as_ref().map(|name| format!("spec.{}{{{name}}}", list_of(pod, name))),
                 ..ObjectReference::default()
             },
             type_: Some(match self.kind {

@@ -10,7 +10,7 @@ use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
 use super::hook::{HookKind, StartHook};
 use super::input::{Exit, Fact, ImageFacts, ImageFailure, Input, LinuxUser, Pulled, StartStage, TerminationMessage};
-use super::machine::{Course, Deletion, Halt, ImageBackoff, Turn, container_names, hash_json};
+use super::machine::{Course, ImageBackoff, Turn};
 use super::message::{MessagePolicy, termination_message};
 use super::numbers::Numbers;
 use super::rules;
@@ -221,12 +221,14 @@ impl Turn<'_> {
         self.event(Some(name), Normal, "Created", "Container created".to_owned());
         self.event(Some(name), Normal, "Started", "Container started".to_owned());
         let hook = self.hook_handler(index, HookKind::PostStart).map(|_| StartHook::Wanted);
+        let sandbox = self.state.sandbox.attempt;
         let Some(container) = self.state.containers.get_mut(index) else { return };
         if hook.is_none() {
             container.waiting = None;
         }
         container.push_record(Record {
             attempt,
+            sandbox,
             id: id.to_owned(),
             spec_image,
             image,
@@ -270,9 +272,11 @@ impl Turn<'_> {
             finished: at,
             id: id.clone(),
         };
+        let sandbox = self.state.sandbox.attempt;
         if let Some(container) = self.state.containers.get_mut(index) {
             container.push_record(Record {
                 attempt,
+                sandbox,
                 id,
                 spec_image,
                 image,
@@ -354,78 +358,6 @@ impl Turn<'_> {
             }
         }
         self.note_restart_decision(name);
-    }
-
-    fn delete_requested(&mut self, grace_seconds: Option<i64>, force: bool) {
-        let clock = self.state.clock;
-        let spec_grace = self.spec_grace();
-        let asked = if force { 0 } else { grace_seconds.unwrap_or(spec_grace) };
-        let asked = if asked < 0 { 1 } else { asked };
-        let grace = if self.state.course >= Course::TearingDown { 0 } else { asked };
-        match self.state.deletion {
-            None => {
-                let timestamp = plus_seconds(clock.wall, grace);
-                self.state.deletion = Some(Deletion { requested: clock, grace_seconds: grace, timestamp });
-                self.state.course = self.state.course.max(Course::Ending);
-                self.state.round.clear();
-                if grace > 0 {
-                    self.raise_generation();
-                }
-            }
-            Some(first) if grace < first.grace_seconds => self.shorten_deletion(first, grace),
-            Some(_) => {}
-        }
-    }
-
-    fn stop_requested(&mut self, most_seconds: Option<i64>) {
-        if self.state.course >= Course::Ending {
-            return;
-        }
-        self.state.halt = Some(Halt { most_seconds });
-        self.state.course = Course::Ending;
-        self.state.round.clear();
-    }
-
-    pub(super) fn raise_generation(&mut self) {
-        let generation = self.pod.metadata.generation.unwrap_or(1);
-        self.pod.metadata.generation = Some(generation.saturating_add(1));
-        self.state.pod_hash = hash_json(self.pod);
-    }
-
-    /// Takes the spec, labels and annotations of a changed manifest; what only a server sets stays. A spec with other
-    /// containers cannot come here (validation refuses it) and would be left alone.
-    fn spec_changed(&mut self, changed: &serde_json::Value) {
-        let Ok(changed) = serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(changed.clone()) else { return };
-        if container_names(&changed) != container_names(self.pod) {
-            return;
-        }
-        let node_name = self.spec().and_then(|spec| spec.node_name.clone());
-        let mut spec = changed.spec;
-        if let Some(spec) = &mut spec {
-            spec.node_name = node_name;
-        }
-        self.pod.metadata.labels = changed.metadata.labels;
-        self.pod.metadata.annotations = changed.metadata.annotations;
-        if self.pod.spec == spec {
-            self.state.pod_hash = hash_json(self.pod);
-            return;
-        }
-        let images = |pod: &Option<k8s_openapi::api::core::v1::PodSpec>| -> Vec<(String, Option<String>)> {
-            pod.iter().flat_map(|spec| &spec.containers).map(|c| (c.name.clone(), c.image.clone())).collect()
-        };
-        let (before, after) = (images(&self.pod.spec), images(&spec));
-        self.pod.spec = spec;
-        self.raise_generation();
-        for container in &mut self.state.containers {
-            let image = |list: &[(String, Option<String>)]| {
-                list.iter().find(|(name, _)| *name == container.name).and_then(|(_, image)| image.clone())
-            };
-            if image(&before) != image(&after) {
-                // Another image is another subject: neither its pull nor its start waits for the old one's back-off.
-                container.waiting = None;
-            }
-        }
-        self.state.images.retain(|image, _| after.iter().any(|(_, used)| used.as_ref() == Some(image)));
     }
 
     /// Nothing runs, the sandbox is gone, and all times of before mean nothing on the new clock.

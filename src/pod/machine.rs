@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::{Backoff, Limits};
 use super::conditions::Published;
-use super::container::Container;
+use super::container::{Container, Kind};
 use super::effect::{Action, Decision, Effect, EffectId, EffectName, Note};
 use super::events::EventLog;
 use super::input::Input;
@@ -87,7 +87,7 @@ pub(super) struct State {
     pub started: WallTime,
     pub course: Course,
     pub sandbox: Sandbox,
-    /// In list order.
+    /// In list order: the init containers, then the regular ones.
     pub containers: Vec<Container>,
     /// The containers (by index) that are still to be looked at in this round of starts: a container that crashes while a
     /// later one is being started waits until the round is over, as it would for a kubelet's next sync.
@@ -163,7 +163,10 @@ impl Machine {
         if let Some(spec) = &mut pod.spec {
             spec.node_name = Some(node_name).filter(|name| !name.is_empty());
         }
-        let names = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str());
+        let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        let init = init.map(|container| Container::new(&container.name, Kind::of_init(container)));
+        let regular = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let regular = regular.map(|container| Container::new(&container.name, Kind::Regular));
         let events = EventLog::new(&settings.numbers);
         let state = State {
             settings,
@@ -172,7 +175,7 @@ impl Machine {
             started: at.wall,
             course: Course::Serving,
             sandbox: Sandbox::none(),
-            containers: names.map(Container::new).collect(),
+            containers: init.chain(regular).collect(),
             round: Vec::new(),
             images: BTreeMap::new(),
             deletion: None,
@@ -235,6 +238,17 @@ impl Machine {
         self.state.events.shown(&self.pod, &self.state.settings.node_name)
     }
 
+    /// Every event so far, what is held back from [`Machine::events`] too: serial number, container, reason, text, count.
+    pub fn recorded_events(&self) -> impl Iterator<Item = (u64, Option<&str>, &str, &str, u32)> {
+        self.state.events.recorded()
+    }
+
+    /// The number of the sandbox that stands, if one does.
+    pub fn standing_sandbox(&self) -> Option<u32> {
+        let sandbox = &self.state.sandbox;
+        (sandbox.state == super::sandbox::SandboxState::Ready).then_some(sandbox.attempt)
+    }
+
     /// A hash of the whole state; two machines of one version that saw the same inputs agree.
     pub fn digest(&self) -> u64 {
         hash_json(&self.state)
@@ -249,9 +263,8 @@ impl Machine {
     /// Whether the pod was stopped, or is being stopped, only to be set going again (R-9.4-b). One whose restart policy starts
     /// nothing any more is over like any other.
     pub fn is_stopped(&self) -> bool {
-        let wants_start =
-            |container: &Container| container.running() || super::decide::wants_start(&self.pod, container);
-        self.state.halt.is_some() && self.state.deletion.is_none() && self.state.containers.iter().any(wants_start)
+        let state = &self.state;
+        state.halt.is_some() && state.deletion.is_none() && !super::termination::has_no_work_left(&self.pod, state)
     }
 
     /// How far the pod is on its way, as far as that is for good.
@@ -323,8 +336,14 @@ fn action(name: EffectName) -> Action {
     }
 }
 
+/// The specs of all containers: the init containers, then the regular ones.
+pub(super) fn container_specs(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Container> {
+    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    init.chain(pod.spec.iter().flat_map(|spec| &spec.containers))
+}
+
 pub(super) fn container_spec<'a>(pod: &'a Pod, name: &str) -> Option<&'a k8s_openapi::api::core::v1::Container> {
-    pod.spec.as_ref()?.containers.iter().find(|container| container.name == name)
+    container_specs(pod).find(|container| container.name == name)
 }
 
 pub(super) fn pod_policy(pod: &Pod) -> RestartPolicy {
@@ -333,7 +352,7 @@ pub(super) fn pod_policy(pod: &Pod) -> RestartPolicy {
 
 /// The names of a pod's containers, for telling whether a changed spec still has the same ones.
 pub(super) fn container_names(pod: &Pod) -> BTreeSet<&str> {
-    pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect()
+    container_specs(pod).map(|container| container.name.as_str()).collect()
 }
 
 /// FNV-1a, 64 bits, over a value's JSON: stable over versions of Rust and of this program, unlike `DefaultHasher`.

@@ -6,7 +6,7 @@
 //! | what can happen, what can be asked for | `input`, `effect`, `time` |
 //! | by which rule | `rules` |
 //! | what is kept | `machine`, `container`, `sandbox` |
-//! | how a fact changes that | `facts` |
+//! | how a fact changes that; how what a user asks for | `facts`; `requests` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when | `restart`, `backoff` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
@@ -15,6 +15,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod admission;
 mod amounts;
 pub mod backoff;
 pub mod conditions;
@@ -24,6 +25,7 @@ pub mod effect;
 pub mod events;
 mod facts;
 pub mod hook;
+mod init;
 pub mod input;
 pub mod machine;
 pub mod message;
@@ -31,6 +33,7 @@ pub mod numbers;
 pub mod phase;
 pub mod probe;
 pub mod prober;
+mod requests;
 pub mod restart;
 pub mod rules;
 pub mod sandbox;

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::container::{Container, RecordState};
+use super::container::{Container, Kind, RecordState};
 use super::machine::{Course, Machine};
+use super::sandbox::SandboxState;
 
 /// `status.phase`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,32 +37,76 @@ impl Phase {
     }
 }
 
-/// How many regular containers are in which state.
+/// How many containers are in which state.
 #[derive(Default)]
 struct Counts {
+    /// Init containers that have not ended yet.
+    pending_init: usize,
+    /// Init containers that have failed and are not run again.
+    failed_init: usize,
+    /// Sidecars that are not started.
+    pending_sidecars: usize,
+    /// Regular containers and sidecars that never ran.
     waiting: usize,
+    /// Regular containers and sidecars that run.
     running: usize,
+    /// Regular containers that have ended; of these, with exit code 0, and to be started again.
     stopped: usize,
     succeeded: usize,
     restartable: usize,
 }
 
 impl Machine {
-    /// The phase that the containers' states make. (Init containers and sidecars will be counted before these.)
+    /// The phase that the containers' states make.
     pub(super) fn computed_phase(&self) -> Phase {
         let mut counts = Counts::default();
         for container in &self.state.containers {
-            self.count(container, &mut counts);
+            match container.kind {
+                Kind::Init => self.count_init(container, &mut counts),
+                Kind::Sidecar => self.count_sidecar(container, &mut counts),
+                Kind::Regular => self.count(container, &mut counts),
+            }
         }
         let ended = if counts.stopped == counts.succeeded { Phase::Succeeded } else { Phase::Failed };
         let nothing_can_run = self.final_course() >= Course::TearingDown;
+        let begun = self.state.sandbox.state == SandboxState::Ready && self.state.has_begun();
         match counts {
+            Counts { failed_init: 1.., .. } => Phase::Failed,
+            Counts { pending_init: 1.., .. } => Phase::Pending,
+            Counts { pending_sidecars: 1.., .. } if !begun => Phase::Pending,
             Counts { waiting: 1.., .. } => Phase::Pending,
             Counts { running: 1.., .. } => Phase::Running,
             Counts { stopped: 1.., .. } if nothing_can_run => ended,
             Counts { stopped: 1.., restartable: 1.., .. } => Phase::Running,
             Counts { stopped: 1.., .. } => ended,
             _ => Phase::Pending,
+        }
+    }
+
+    fn count_init(&self, container: &Container, counts: &mut Counts) {
+        match container.record.as_ref().map(|record| &record.state) {
+            None | Some(RecordState::Running { .. }) => counts.pending_init += 1,
+            Some(RecordState::Exited(ended)) => {
+                let failed = ended.exit_code != 0 && !super::decide::wants_start(&self.pod, container);
+                counts.failed_init += usize::from(failed);
+            }
+        }
+    }
+
+    fn count_sidecar(&self, container: &Container, counts: &mut Counts) {
+        let hidden = container.start_hook.is_some();
+        match container.record.as_ref().map(|record| &record.state) {
+            Some(RecordState::Running { .. }) if !hidden => {
+                let started = super::probe::is_started(&self.pod, container);
+                counts.pending_sidecars += usize::from(!started);
+                counts.running += 1;
+            }
+            Some(RecordState::Exited(_)) => {}
+            Some(RecordState::Running { .. }) if container.last.is_some() => {}
+            None | Some(RecordState::Running { .. }) => {
+                counts.pending_sidecars += 1;
+                counts.waiting += 1;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule};
 
+use super::container::{EndReason, Kind};
 use super::rules::{self, Rule};
 
 /// `restartPolicy` of a pod or a container.
@@ -71,6 +72,24 @@ pub fn container_restart_decision(container: &Container, pod_policy: RestartPoli
         return Verdict { restart: true, rule: rules::R_4_2_A, policy };
     }
     Verdict { restart: policy.restarts(exit_code), rule: rules::R_4_2_B, policy }
+}
+
+/// Decides on an ended container of any kind: a sidecar is always started again, an init container only when it failed.
+/// `reason` is that of `state.terminated`.
+pub fn restart_decision(
+    kind: Kind,
+    container: &Container,
+    pod_policy: RestartPolicy,
+    exit_code: i32,
+    reason: &str,
+) -> Verdict {
+    match kind {
+        Kind::Sidecar => Verdict { restart: true, rule: rules::R_5_2_B, policy: RestartPolicy::Always },
+        Kind::Init if exit_code == 0 && reason != EndReason::OOMKilled.word() => {
+            Verdict { restart: false, rule: rules::R_5_1_B, policy: effective_policy(container, pod_policy) }
+        }
+        Kind::Init | Kind::Regular => container_restart_decision(container, pod_policy, exit_code),
+    }
 }
 
 /// Whether a rule's `exitCodes` name this code; a rule without them never matches.

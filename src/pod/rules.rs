@@ -41,8 +41,8 @@ rules! {
         "Containers are started one after another in list order; each start is image, configuration, creation, start; a failed one does not stop the others.";
     R_0_6_A = "R-0.6-a", "pkg/util/goroutinemap/exponentialbackoff; podlet",
         "A volume that cannot be set up keeps the pod from its sandbox and its containers in ContainerCreating; it is set up again after 0.5 s, doubling up to 2 min 2 s (a kubelet keeps that time volume by volume).";
-    R_1_1_A = "R-1.1-a", "pkg/kubelet/kubelet_pods.go getPhase",
-        "When every container has ended and none may be started again, the pod ends.";
+    R_1_1_A = "R-1.1-a", "pkg/kubelet/kubelet_pods.go getPhase; podlet",
+        "When every regular container has ended and none may be started again, the pod ends (a kubelet first starts a sidecar again that is in back-off).";
     R_1_1_B = "R-1.1-b", "pkg/kubelet/status/status_manager.go mergePodStatus",
         "Phase Succeeded or Failed is published only after the sandbox is stopped; a terminal phase is never left.";
     R_1_3_A = "R-1.3-a", "pkg/kubelet/status/status_manager.go TerminatePod",
@@ -89,6 +89,18 @@ rules! {
         "Less than the back-off after the last failed pull of an image it is not pulled: ImagePullBackOff.";
     R_4_5_C = "R-4.5-c", "pkg/kubelet/images/image_manager.go",
         "When the back-off since the last failed pull is over the image is pulled again.";
+    R_5_1_A = "R-5.1-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions",
+        "Init containers run one at a time in list order: the next begins when the one before has exited 0, the regular ones when the last has.";
+    R_5_1_B = "R-5.1-b", "pkg/kubelet/kuberuntime/helpers.go isInitContainerFailed",
+        "An init container that has exited 0, and nothing in it was killed for memory, is done under every policy.";
+    R_5_1_C = "R-5.1-c", "pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions",
+        "An init container that has failed and is not started again by rules and policy ends the pod: Failed.";
+    R_5_1_D = "R-5.1-d", "pkg/kubelet/kuberuntime/kuberuntime_container.go purgeInitContainers",
+        "In a new sandbox init containers and sidecars begin anew from the first; then the normal rules decide about the regular containers.";
+    R_5_2_A = "R-5.2-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions",
+        "A sidecar (an init container with restartPolicy Always) starts in the order of the init containers; the next begins when it is started, not when it ends.";
+    R_5_2_B = "R-5.2-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions",
+        "A sidecar that ends is started again, whatever its exit code and the pod's policy, with the crash back-off, as long as the pod has work.";
     R_6_2_A = "R-6.2-a", "pkg/kubelet/prober/worker.go; podlet",
         "A container is probed for the first time initialDelaySeconds after its start, but not in its first second (a kubelet: up to a period later).";
     R_6_2_B = "R-6.2-b", "pkg/kubelet/prober/worker.go; podlet",
@@ -123,6 +135,12 @@ rules! {
         "When the sandbox is gone the pod's mounts and cgroups are removed.";
     R_8_3_B = "R-8.3-b", "pkg/kubelet/status/status_manager.go canBeDeleted",
         "A deleted pod that is torn down is removed.";
+    R_8_4_A = "R-8.4-a", "pkg/kubelet/kuberuntime/kuberuntime_termination_order.go",
+        "When a pod ends, a sidecar's stop signal is held back until all regular containers and the sidecars declared after it have ended.";
+    R_8_4_B = "R-8.4-b", "pkg/kubelet/kuberuntime/kuberuntime_termination_order.go",
+        "When those before it have ended a sidecar is told to stop; the whole seconds that it waited are taken off its grace period, of which at least 2 s are left.";
+    R_8_4_C = "R-8.4-c", "pkg/kubelet/kuberuntime/kuberuntime_termination_order.go",
+        "When the grace period has gone by with waiting all remaining sidecars are told to stop, with 2 s.";
     R_9_2_A = "R-9.2-a", "pkg/kubelet/kuberuntime/util/util.go PodSandboxChanged",
         "A pod without a sandbox gets one.";
     R_9_2_B = "R-9.2-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",

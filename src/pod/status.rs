@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::amounts;
-use super::container::{Container, Ended, Record, RecordState};
+use super::container::{Container, Ended, Kind, Record, RecordState};
 use super::facts::NOT_LOCATED;
 use super::machine::{Course, Machine, container_spec};
 use super::message::share;
@@ -49,28 +49,24 @@ impl Machine {
         pod
     }
 
-    /// The pod's addresses. One in the machine's network has the machine's, from the beginning.
-    fn addresses(&self) -> Vec<String> {
-        let on_host = self.pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
-        if on_host { self.state.settings.host_ip.iter().cloned().collect() } else { self.state.sandbox.ips.clone() }
-    }
-
-    /// `status.podIP`.
-    pub fn address(&self) -> Option<String> {
-        self.addresses().into_iter().next()
-    }
-
     fn status(&self) -> PodStatus {
-        let mut containers: Vec<ContainerStatus> =
-            self.state.containers.iter().map(|container| self.container_status(container)).collect();
+        let of_kind = |regular: bool| {
+            let containers = self.state.containers.iter().filter(move |c| c.kind.is_regular() == regular);
+            containers.map(|container| self.container_status(container)).collect::<Vec<_>>()
+        };
+        // Those of init containers stay in the spec's order.
+        let (mut containers, init) = (of_kind(true), of_kind(false));
         containers.sort_by(|one, other| one.name.cmp(&other.name));
         let host_ip = self.state.settings.host_ip.clone();
         let spec = self.pod.spec.as_ref();
-        let ips = self.addresses();
+        let on_host = spec.and_then(|spec| spec.host_network) == Some(true);
+        // A pod in the machine's network has the machine's address, from the beginning.
+        let ips = if on_host { host_ip.iter().cloned().collect() } else { self.state.sandbox.ips.clone() };
         PodStatus {
             phase: Some(self.state.published.phase.word().to_owned()),
             conditions: Some(self.shown_conditions()),
             container_statuses: Some(containers),
+            init_container_statuses: (!init.is_empty()).then_some(init),
             start_time: rfc3339(self.state.started),
             qos_class: spec.map(|spec| qos_class(spec).to_owned()),
             allocated_resources: spec.and_then(amounts::allocated),
@@ -96,6 +92,7 @@ impl Machine {
         // Of a deleted pod's container it is not asked any more why it was not started (3.2).
         let waiting = || match container.waiting.as_ref().filter(|_| self.state.deletion.is_none()) {
             Some(why) => Shown::Waiting { reason: why.reason.word(), message: &why.message },
+            None if self.state.has_init() => Shown::Waiting { reason: "PodInitializing", message: "" },
             None => Shown::Waiting { reason: "ContainerCreating", message: "" },
         };
         let last = container.last.as_ref();
@@ -111,11 +108,30 @@ impl Machine {
             Some(RecordState::Exited(ended)) => (Shown::Terminated(ended), last),
         };
         match state {
-            Shown::Waiting { .. } | Shown::Running { .. } if self.final_course() >= Course::TornDown => {
+            Shown::Waiting { .. } | Shown::Running { .. } if self.is_missing_at_the_end(container) => {
                 (Shown::NotLocated, last)
             }
             state => (state, last),
         }
+    }
+
+    /// Whether it should have ended by now (lifecycle 1.3): after the tear-down a regular container, if the pod ever came to
+    /// those; an init container, up to the last one of which there is a trace, and the first in any case.
+    fn is_missing_at_the_end(&self, container: &Container) -> bool {
+        if self.final_course() < Course::TornDown {
+            return false;
+        }
+        let containers = &self.state.containers;
+        if container.kind.is_regular() {
+            let done = |last: &Container| match last.kind {
+                Kind::Init => last.exited().is_some_and(|ended| ended.exit_code == 0),
+                Kind::Sidecar | Kind::Regular => super::probe::is_started(&self.pod, last),
+            };
+            let last = containers.iter().rfind(|container| !container.kind.is_regular());
+            return last.is_none_or(done) || self.state.regular().any(|other| other.record.is_some());
+        }
+        let last = containers.iter().rposition(|one| !one.kind.is_regular() && one.record.is_some()).unwrap_or(0);
+        containers.iter().take(last + 1).any(|one| one.name == container.name)
     }
 
     fn container_status(&self, container: &Container) -> ContainerStatus {

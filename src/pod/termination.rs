@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::because;
-use super::container::{Anew, Container, Stop};
+use super::container::{Anew, Container, Kind, Stop};
+use super::decide::wants_start;
 use super::effect::EffectName;
 use super::facts::plus_seconds;
 use super::hook::StartHook;
-use super::machine::{Course, Deletion, Turn};
+use super::machine::{Course, Deletion, State, Turn};
 use super::probe::{ProbeKind, failed_probe, restarts_after_probe};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
@@ -26,24 +29,40 @@ enum Cause {
     Pod(&'static Rule),
 }
 
+/// Whether nothing of the pod's work is left, whatever still runs beside it.
+pub(super) fn has_no_work_left(pod: &Pod, state: &State) -> bool {
+    state.failed_init(pod).is_some() || state.regular().all(|container| is_over(pod, container))
+}
+
+fn is_over(pod: &Pod, container: &Container) -> bool {
+    container.exited().is_some() && !wants_start(pod, container)
+}
+
 impl Turn<'_> {
-    /// All work is done when every container has ended, or must, and none may be started again.
+    /// All work is done when every regular container has ended, or must, and none may be started again; or when an init
+    /// container has failed for good. While init containers run again in a new sandbox nothing is said of the regular ones.
     pub(super) fn look_for_end(&mut self) {
         if self.state.course != Course::Serving {
             return;
         }
         let pod = &*self.pod;
-        let over = |container: &Container| container.exited().is_some() && !super::decide::wants_start(pod, container);
+        let failed = self.state.failed_init(pod).map(|(container, ended)| (container.name.clone(), ended.exit_code));
+        if let Some((name, code)) = failed.filter(|_| self.state.sandbox.state != SandboxState::Gone) {
+            self.state.course = Course::Ending;
+            return self.note(&name, rules::R_5_1_C, because! {"exitCode": code});
+        }
         let failed =
             |container: &Container| failed_probe(container).filter(|_| !restarts_after_probe(pod, &container.name));
-        let containers = &self.state.containers;
-        if !containers.iter().all(|container| over(container) || failed(container).is_some()) {
+        let came_to_it = self.state.is_initialized(pod) || self.state.has_begun();
+        if !came_to_it || !self.state.regular().all(|container| is_over(pod, container) || failed(container).is_some())
+        {
             return;
         }
-        let last = containers.iter().find_map(|container| Some((container.name.clone(), failed(container)?)));
+        let last = self.state.regular().find_map(|container| Some((container.name.clone(), failed(container)?)));
+        let containers = self.state.regular().count();
         self.state.course = Course::Ending;
         match last {
-            None => self.note("", rules::R_1_1_A, because! {"containers": self.state.containers.len()}),
+            None => self.note("", rules::R_1_1_A, because! {"containers": containers}),
             Some((name, probe)) => self.note("", rules::R_4_3_D, because! {"container": name, "probe": probe.word()}),
         }
     }
@@ -90,7 +109,8 @@ impl Turn<'_> {
     }
 
     fn definition_changed(&self, index: usize) -> bool {
-        let record = self.state.containers.get(index).and_then(|container| container.record.as_ref());
+        let container = self.state.containers.get(index).filter(|container| container.kind != Kind::Init);
+        let record = container.and_then(|container| container.record.as_ref());
         record.is_some_and(|record| record.spec_image != self.spec_image(index))
     }
 
@@ -98,17 +118,7 @@ impl Turn<'_> {
         let Some(cause) = self.stop_cause(index) else { return };
         let signal = self.stop_signal(index);
         let stop = self.stop_from_now(index);
-        let pod = &*self.pod;
-        let Some(container) = self.state.containers.get_mut(index) else { return };
-        let started_anew = match cause {
-            Cause::DefinitionChanged => true,
-            Cause::Probe(_) => restarts_after_probe(pod, &container.name),
-            Cause::StartHook => false,
-            Cause::Pod(_) => self.state.course == Course::Replacing,
-        };
-        if started_anew {
-            container.anew = Some(Anew { exited: container.last.as_ref().map(|ended| ended.finished.boot) });
-        }
+        self.mark_anew(index, cause);
         let rule = match cause {
             Cause::DefinitionChanged => rules::R_4_3_A,
             Cause::Probe(ProbeKind::Startup) => rules::R_4_3_C,
@@ -116,7 +126,7 @@ impl Turn<'_> {
             Cause::StartHook => rules::R_7_B,
             Cause::Pod(rule) => rule,
         };
-        if self.begin_stop_hook(index, attempt, rule) {
+        if self.begin_stop_hook(index, attempt, rule) || self.begin_waiting(index) {
             return;
         }
         let Some(container) = self.state.containers.get(index) else { return };
@@ -126,20 +136,71 @@ impl Turn<'_> {
         self.ask(name, rule, because);
     }
 
-    /// The signal is held back by a preStop hook: it is sent when that is over, or the grace period is.
+    /// A container that is stopped for another reason than the pod's end is started anew, whatever the policy says. Of an
+    /// init container nothing is left with its sandbox, and the regular ones of its pod follow the normal rules then.
+    fn mark_anew(&mut self, index: usize, cause: Cause) {
+        let (course, has_init, pod) = (self.state.course, self.state.has_init(), &*self.pod);
+        let Some(container) = self.state.containers.get_mut(index) else { return };
+        let since_the_one_before = Anew { exited: container.last.as_ref().map(|ended| ended.finished.boot) };
+        let replaced = course == Course::Replacing;
+        container.anew = match (cause, container.kind) {
+            (Cause::DefinitionChanged, _) => Some(since_the_one_before),
+            (Cause::Probe(_), _) if restarts_after_probe(pod, &container.name) => Some(since_the_one_before),
+            (Cause::Pod(_), Kind::Regular) if replaced && !has_init => Some(since_the_one_before),
+            (Cause::Pod(_), Kind::Init | Kind::Sidecar) if replaced => Some(Anew { exited: None }),
+            _ => return,
+        };
+    }
+
+    /// The containers that have to end before this one is told to: before a sidecar all regular ones, and the sidecars that
+    /// were declared later (lifecycle 8.4). One that is stopped for itself alone waits for nobody.
+    fn ends_after(&self, index: usize) -> Vec<String> {
+        let is_sidecar = self.state.containers.get(index).is_some_and(|container| container.kind == Kind::Sidecar);
+        if self.state.course == Course::Serving || !is_sidecar {
+            return Vec::new();
+        }
+        let later = self.state.containers.iter().skip(index + 1);
+        let before = later.filter(|container| container.kind != Kind::Init && container.may_have_process());
+        before.map(|container| container.name.clone()).collect()
+    }
+
+    /// Begins the stop of a container that waits for others to end, if there is time for it; false for any other.
+    fn begin_waiting(&mut self, index: usize) -> bool {
+        let (waits_for, grace) = (self.ends_after(index), self.stop_grace(index));
+        if waits_for.is_empty() || grace.is_zero() {
+            return false;
+        }
+        self.hold_signal(index, None);
+        let Some(name) = self.state.containers.get(index).map(|container| container.name.clone()) else { return false };
+        let at_most = super::backoff::go_duration(grace);
+        self.note(&name, rules::R_8_4_A, because! {"after": waits_for.join(" "), "atMost": at_most});
+        true
+    }
+
+    /// The signal is held back, by a preStop hook or by containers that end first: it is sent when these are over, or the
+    /// grace period is.
     pub(super) fn go_on_stopping(&mut self, index: usize, attempt: u32, stop: Stop) {
         let now = self.now();
         let slept = stop.hook.is_some_and(|hook| hook.until.is_some_and(|until| until <= now));
-        if stop.hook.is_some() && !slept && now < stop.kill_at {
+        let hook = stop.hook.filter(|_| !slept);
+        let waits_for = self.ends_after(index);
+        if now < stop.kill_at && (hook.is_some() || !waits_for.is_empty()) {
+            if let Some(stop) = self.state.containers.get_mut(index).and_then(Container::stop_mut) {
+                stop.hook = hook;
+            }
             return;
         }
         let signal = self.stop_signal(index);
         let Some(container) = self.state.containers.get(index) else { return };
+        let ordered = container.kind == Kind::Sidecar && self.state.course != Course::Serving;
+        let rule = match (waits_for.is_empty(), stop.hook) {
+            (false, _) => rules::R_8_4_C,
+            (true, None) if ordered => rules::R_8_4_B,
+            (true, _) => rules::R_7_D,
+        };
         let used = super::backoff::go_duration(now.since(stop.held.unwrap_or(now)));
-        let abandoned = stop.hook.is_some() && !slept;
-        let because = because! {"signal": signal, "used": used, "hookAbandoned": abandoned};
-        let name = EffectName::Signal { container: container.name.clone(), attempt, signal };
-        self.ask(name, rules::R_7_D, because);
+        let because = because! {"signal": signal, "used": used, "hookAbandoned": hook.is_some()};
+        self.ask(EffectName::Signal { container: container.name.clone(), attempt, signal }, rule, because);
     }
 
     fn kill(&mut self, index: usize, attempt: u32, stop: Stop) {
@@ -187,12 +248,18 @@ impl Turn<'_> {
 
     /// The text of the event Killing.
     pub(super) fn stop_text(&self, index: usize) -> String {
-        let name = self.state.containers.get(index).map_or("", |container| container.name.as_str());
+        let Some(container) = self.state.containers.get(index) else { return String::new() };
+        let name = &container.name;
+        // A kubelet words what it does to sidecars otherwise, and leaves out what follows: they always come back.
+        let (who, then) = match container.kind {
+            Kind::Sidecar => ("Init container", ""),
+            Kind::Init | Kind::Regular => ("Container", ", will be restarted"),
+        };
         match self.stop_cause(index) {
-            Some(Cause::DefinitionChanged) => format!("Container {name} definition changed, will be restarted"),
+            Some(Cause::DefinitionChanged) => format!("{who} {name} definition changed{then}"),
             Some(Cause::Probe(probe)) => {
-                let then = if restarts_after_probe(self.pod, name) { ", will be restarted" } else { "" };
-                format!("Container {name} failed {} probe{then}", probe.word())
+                let then = if restarts_after_probe(self.pod, name) { then } else { "" };
+                format!("{who} {name} failed {} probe{then}", probe.word())
             }
             Some(Cause::StartHook) => "FailedPostStartHook".to_owned(),
             Some(Cause::Pod(_)) | None => format!("Stopping container {name}"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::answers::{Answered, Forced};
 use super::script::{End, ImageOutcome, OnSignal, Run, Script, Start};
 use super::timeline::{Entry, Line, View};
 use crate::pod::effect::{Action, Decision, Effect};
@@ -29,16 +30,6 @@ pub struct Stuck {
     pub at: Duration,
 }
 
-/// A machine made from the journal anew is not the machine that wrote it: a fault of the machine.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the journal folded again gives another state than the one that died (digests {before:016x} and {after:016x})")]
-pub struct Diverged {
-    /// The digest of the machine that died.
-    pub before: u64,
-    /// That of the one that folded its journal.
-    pub after: u64,
-}
-
 /// A pod in virtual time.
 #[derive(Clone, Debug)]
 pub struct Driver {
@@ -51,37 +42,41 @@ pub struct Driver {
     /// What is to come of the world around the machine; what is changed in it holds for all that is asked for from then on.
     pub script: Script,
     /// What the machine began with, and all that it was told: what a supervisor keeps.
-    admitted: (Box<Pod>, Settings),
-    journal: Vec<Input>,
+    pub(super) admitted: (Box<Pod>, Settings),
+    pub(super) journal: Vec<Input>,
     /// Nobody hears anything until then.
-    down_until: Duration,
+    pub(super) down_until: Duration,
     /// When the machine on which all runs was started: boot time is counted from [`UPTIME`] there.
-    booted: Duration,
+    pub(super) booted: Duration,
     /// How far the wall clock was set forward, in nanoseconds.
-    wall_offset: i64,
+    pub(super) wall_offset: i64,
     /// Inputs at the present instant.
-    at_once: u32,
+    pub(super) at_once: u32,
     /// When probes are run.
-    prober: Prober,
-    now: Duration,
+    pub(super) prober: Prober,
+    pub(super) now: Duration,
     /// Facts to come, by time and order of asking.
-    queue: BTreeMap<(Duration, u64), Fact>,
-    asked: u64,
+    pub(super) queue: BTreeMap<(Duration, u64), Fact>,
+    pub(super) asked: u64,
     /// The instances that run, with what each will do.
-    live: BTreeMap<(String, u32), Live>,
-    starts: BTreeMap<String, usize>,
-    looks: BTreeMap<String, usize>,
-    sandboxes: usize,
-    mounts: usize,
+    pub(super) live: BTreeMap<(String, u32), Live>,
+    pub(super) starts: BTreeMap<String, usize>,
+    pub(super) looks: BTreeMap<String, usize>,
+    pub(super) sandboxes: usize,
+    pub(super) mounts: usize,
+    /// What probes are to find whatever their instance would answer, by container and probe.
+    pub(super) forced: BTreeMap<(String, ProbeKind), Vec<Forced>>,
 }
 
 /// An instance that runs.
 #[derive(Clone, Debug)]
-struct Live {
+pub(super) struct Live {
     /// What it does.
-    run: Run,
+    pub(super) run: Run,
     /// Since when it runs.
-    since: Duration,
+    pub(super) since: Duration,
+    /// How far the answers of its probes are.
+    pub(super) answered: BTreeMap<ProbeKind, Answered>,
 }
 
 impl Driver {
@@ -109,6 +104,7 @@ impl Driver {
             looks: BTreeMap::new(),
             sandboxes: 0,
             mounts: 0,
+            forced: BTreeMap::new(),
         };
         driver.record_status();
         driver.carry_out(decision);
@@ -125,19 +121,6 @@ impl Driver {
     pub fn at(&mut self, time: Duration, fact: Fact) {
         self.asked += 1;
         self.queue.insert((time.max(self.now), self.asked), fact);
-    }
-
-    /// Lets a running instance end now, as if by `kill -9` or of itself.
-    pub fn end_instance(&mut self, name: &str, exit: Exit) {
-        let instance = self.live.keys().find(|(container, _)| container == name).cloned();
-        if let Some((name, attempt)) = instance {
-            self.at(self.now, exited(&name, attempt, exit, &Run::forever()));
-        }
-    }
-
-    /// Whether an instance of this container runs.
-    pub fn runs(&self, name: &str) -> bool {
-        self.live.keys().any(|(container, _)| container == name)
     }
 
     /// Lets all happen up to and including that time.
@@ -169,53 +152,12 @@ impl Driver {
         wakes.chain(fact).min().map(|next| next.max(self.down_until))
     }
 
-    /// The supervisor is killed, and started again so long afterwards: the machine is made anew from what it had journalled,
-    /// and must be the same. What happens meanwhile is heard then.
-    pub fn restart_supervisor(&mut self, away: Duration) -> Result<(), Diverged> {
-        let (pod, settings) = self.admitted.clone();
-        let (mut machine, _) = Machine::admit(*pod, settings, beginning());
-        for input in &self.journal {
-            machine.step(input);
-        }
-        if machine != self.machine {
-            return Err(Diverged { before: self.machine.digest(), after: machine.digest() });
-        }
-        self.machine = machine;
-        // Who takes over probes anew; what a predecessor's probes find is heard by nobody.
-        self.queue.retain(|_, fact| !matches!(fact, Fact::ProbeResult { .. }));
-        self.prober = Prober::default();
-        self.prober.follow(&self.machine);
-        self.down_until = self.now + away;
-        Ok(())
-    }
-
-    /// The wall clock is set forward or back by so much.
-    pub fn set_clock(&mut self, forward: bool, by: Duration) {
-        let nanoseconds = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-        let by = if forward { nanoseconds } else { -nanoseconds };
-        self.wall_offset = self.wall_offset.saturating_add(by);
-    }
-
-    /// The machine on which all runs is started anew: nothing of the pod is left, and boot time begins again.
-    pub fn reboot(&mut self) {
-        // What was on its way came from processes that are no more; what users are about to ask for they still ask for.
-        self.queue.retain(|_, fact| {
-            matches!(
-                fact,
-                Fact::DeleteRequested { .. } | Fact::StopRequested { .. } | Fact::SpecChanged { .. } | Fact::Rebooted
-            )
-        });
-        self.booted = self.now;
-        self.live.clear();
-        self.input(Fact::Rebooted);
-    }
-
     /// What a clock on the wall shows now.
     pub fn wall(&self) -> WallTime {
         self.moment(self.now).wall
     }
 
-    fn moment(&self, now: Duration) -> Moment {
+    pub(super) fn moment(&self, now: Duration) -> Moment {
         let boot = now.saturating_sub(self.booted) + UPTIME;
         let wall = WALL.saturating_add_unsigned(nanoseconds(now)).saturating_add(self.wall_offset);
         Moment { boot: BootTime(nanoseconds(boot)), wall: WallTime(wall) }
@@ -330,8 +272,11 @@ impl Driver {
 
     fn probe(&mut self, name: &str, attempt: u32, kind: ProbeKind) {
         let container = name.to_owned();
-        let Some(live) = self.live.get(&(container.clone(), attempt)) else { return };
-        let (outcome, takes) = live.run.probe_answer(kind, self.now.saturating_sub(live.since));
+        let forced = self.forced_answer(name, kind);
+        let Some(live) = self.live.get_mut(&(container.clone(), attempt)) else { return };
+        let age = self.now.saturating_sub(live.since);
+        let scripted = live.run.answers.get(&kind).map(|list| live.answered.entry(kind).or_default().next(list, age));
+        let (outcome, takes) = forced.or(scripted).unwrap_or_else(|| live.run.probe_answer(kind, age));
         let begun = self.moment(self.now).boot;
         self.at(self.now + takes, Fact::ProbeResult { container, attempt, probe: kind, begun, outcome });
     }
@@ -348,7 +293,8 @@ impl Driver {
 
     fn look_for_image(&mut self, container: &str, attempt: u32) {
         let spec = self.machine.pod().spec.unwrap_or_default();
-        let image = spec.containers.into_iter().find(|spec| spec.name == container).and_then(|spec| spec.image);
+        let mut specs = spec.init_containers.into_iter().flatten().chain(spec.containers);
+        let image = specs.find(|spec| spec.name == container).and_then(|spec| spec.image);
         let starts = self.starts.entry(container.to_owned()).or_default();
         let looks = self.looks.entry(container.to_owned()).or_default();
         let outcome = match self.script.run(container, *starts).image {
@@ -393,14 +339,14 @@ impl Driver {
                 if let Some(End { after, exit }) = run.end {
                     self.at(soon + after, exited(name, attempt, exit, &run));
                 }
-                self.live.insert((name.to_owned(), attempt), Live { run, since: soon });
+                self.live.insert((name.to_owned(), attempt), Live { run, since: soon, answered: BTreeMap::new() });
             }
         }
     }
 }
 
 /// When a pod is admitted.
-fn beginning() -> Moment {
+pub(super) fn beginning() -> Moment {
     Moment { boot: BootTime(nanoseconds(UPTIME)), wall: WallTime(WALL) }
 }
 
@@ -408,7 +354,7 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn exited(name: &str, attempt: u32, exit: Exit, run: &Run) -> Fact {
+pub(super) fn exited(name: &str, attempt: u32, exit: Exit, run: &Run) -> Fact {
     Fact::ContainerExited {
         container: name.to_owned(),
         attempt,

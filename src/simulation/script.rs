@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::answers::Answers;
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ImageFacts, ImageFailure, ProbeOutcome, Pulled, StartStage, TerminationMessage};
 use crate::pod::probe::ProbeKind;
@@ -57,6 +58,8 @@ pub struct Run {
     pub message: TerminationMessage,
     /// What its probes find, by its age: the latest answer that has begun holds. Without any they succeed at once.
     pub probes: BTreeMap<ProbeKind, Vec<ProbeAnswer>>,
+    /// What its probes find, attempt by attempt, where that is told so: it goes before `probes`.
+    pub answers: BTreeMap<ProbeKind, Vec<Answers>>,
     /// How its hooks end. Those that are not mentioned end well at once; sleeps are the machine's own.
     pub hooks: BTreeMap<HookKind, HookRun>,
 }
@@ -121,6 +124,7 @@ impl Run {
             oom_killed: false,
             message: TerminationMessage::default(),
             probes: BTreeMap::new(),
+            answers: BTreeMap::new(),
             hooks: BTreeMap::new(),
         }
     }

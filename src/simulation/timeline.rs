@@ -37,7 +37,7 @@ pub struct View {
     pub phase: String,
     /// Each condition as `True`, `False` or `False/Reason`, by type.
     pub conditions: Vec<(String, String)>,
-    /// In the status's order.
+    /// In the status's order, init containers and sidecars first.
     pub containers: Vec<ContainerView>,
 }
 
@@ -75,7 +75,8 @@ impl View {
             };
             (condition.type_, words)
         });
-        let containers = status.container_statuses.unwrap_or_default().into_iter().map(|container| {
+        let init = status.init_container_statuses.unwrap_or_default().into_iter();
+        let containers = init.chain(status.container_statuses.unwrap_or_default()).map(|container| {
             let state = container.state.unwrap_or_default();
             let last = container.last_state.unwrap_or_default().terminated;
             let (word, reason, message, exit_code) = state_words(&state);

@@ -88,6 +88,17 @@ pub fn again<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, Cl
 impl Client {
     /// Connects and exchanges greetings.
     pub fn connect(paths: &Paths, uid: &str) -> Result<Client, ClientError> {
+        Client::connect_with(paths, uid, None)
+    }
+
+    /// The pod and its events now. In one go: the supervisor finds greeting and question together.
+    pub fn see(paths: &Paths, uid: &str) -> Result<(Pod, Vec<Event>), ClientError> {
+        let client = Client::connect_with(paths, uid, Some(&Request::Get))?;
+        let answer = client.receive_within(PATIENCE)?;
+        client.state_in(answer)
+    }
+
+    fn connect_with(paths: &Paths, uid: &str, request: Option<&Request>) -> Result<Client, ClientError> {
         let directory =
             match open(&paths.pod_run(uid), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
                 Ok(directory) => directory,
@@ -108,6 +119,9 @@ impl Client {
             descriptors: RefCell::default(),
         };
         client.send_packet(&serde_json::to_vec(&Hello::ours()).map_err(io::Error::from)?, &[])?;
+        if let Some(request) = request {
+            client.send(request, &[])?;
+        }
         let packet = client.receive_packet(Some(PATIENCE))?;
         client.server = serde_json::from_slice(&packet).map_err(|error| client.unexpected(error.to_string()))?;
         Ok(client)
@@ -140,8 +154,14 @@ impl Client {
 
     /// The pod and its events now.
     pub fn state(&self) -> Result<(Pod, Vec<Event>), ClientError> {
-        match self.answer_to(&Request::Get)? {
+        let answer = self.answer_to(&Request::Get)?;
+        self.state_in(answer)
+    }
+
+    fn state_in(&self, answer: Answer) -> Result<(Pod, Vec<Event>), ClientError> {
+        match answer {
             Answer::State { pod, events } => Ok((*pod, events)),
+            Answer::Refused { message } => Err(ClientError::Refused(message)),
             other => Err(self.unexpected(other.name().to_owned())),
         }
     }
@@ -205,15 +225,13 @@ impl Client {
         if let Some(patience) = patience {
             self.wait(patience)?;
         }
-        let mut buffer = vec![0; MAXIMUM_PACKET];
         loop {
-            match descriptors::receive(self.socket.as_fd(), &mut buffer) {
+            match descriptors::receive_whole(self.socket.as_fd(), MAXIMUM_PACKET) {
                 // A packet of no bytes and the end of the connection look alike (recv(2)); nobody sends empty packets.
-                Ok(packet) if packet.length == 0 => return Err(ClientError::HungUp),
-                Ok(packet) => {
-                    buffer.truncate(packet.length);
+                Ok((_, packet)) if packet.length == 0 => return Err(ClientError::HungUp),
+                Ok((bytes, packet)) => {
                     *self.descriptors.borrow_mut() = packet.descriptors;
-                    return Ok(buffer);
+                    return Ok(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_packet()?,
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {

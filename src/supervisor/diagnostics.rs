@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing::level_filters::LevelFilter;
 
 use super::files::{self, Durability};
 use super::launch::Orders;
+use crate::event_lines::EventLines;
 use crate::paths::Paths;
 
 const MAXIMUM: u64 = 1024 * 1024;
@@ -21,18 +21,7 @@ const KEPT: usize = 4 * 1024 * 1024;
 pub fn begin(orders: &Orders) {
     let level = orders.choices.log_level.parse().unwrap_or(LevelFilter::INFO);
     let path = orders.paths.supervisor_log(&orders.uid);
-    let writer = Mutex::new(RotatingFile { path, file: None, length: 0 });
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .with_target(false)
-        // Else a full disk is told to standard error, which is the same file; print macros panic when that fails, and the
-        // panic is logged: to the writer that this thread holds.
-        .log_internal_errors(false)
-        .with_writer(writer)
-        .finish();
-    // Fails only where one is set already, in a test.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    EventLines::begin(level, RotatingFile { path, file: None, length: 0 });
 }
 
 /// A file and one older part of it.

@@ -93,9 +93,8 @@ impl Supervisor {
                 self.state.note(&record);
             }
             Action::KillContainer { container, attempt } => self.kill_container(&container, attempt),
-            Action::RunHook { .. } => self.run_hook(&asked).await,
-            // The prober asks for these, past the machine.
-            Action::RunProbe { .. } => {}
+            // Not accepted in a manifest yet, so never asked for.
+            Action::RunProbe { .. } | Action::RunHook { .. } => {}
             Action::TearDown => self.tear_down(asked).await,
             Action::Remove => self.remove(asked).await,
         }

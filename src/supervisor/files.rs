@@ -87,6 +87,26 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.new", std::process::id()))
 }
 
+/// Removes what killed writers have left beside `path`. Only for whoever keeps all others from writing it.
+pub fn remove_strays(path: &Path) {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let writer = file.to_str().and_then(stray).filter(|(of, _)| *of == name);
+        if writer.is_some() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Of the name of a file that is being written, or was: of which file, and by which process.
+pub fn stray(file: &str) -> Option<(&str, u32)> {
+    let (name, writer) = file.strip_prefix('.')?.strip_suffix(".new")?.rsplit_once('.')?;
+    Some((name, writer.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

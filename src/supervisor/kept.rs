@@ -219,7 +219,7 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));
     }
-    match client::again(|| Client::connect(paths, uid)?.state()) {
+    match client::again(|| Client::see(paths, uid)) {
         Ok((pod, events)) => return Ok(Some(Seen { pod, events, standing: Standing::Live })),
         // It has ended with its pod, and there is no socket any more; or none was started again in time.
         Err(ClientError::NotRunning | ClientError::HungUp) => {}
@@ -352,6 +352,10 @@ impl Drop for NameLock {
     fn drop(&mut self) {
         // Looked at under the lock: whoever claims the name holds it.
         let unclaimed = matches!(self.name.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        if unclaimed {
+            // Whoever writes the name has its lock: a half-written one is of somebody who was killed.
+            files::remove_strays(&self.name);
+        }
         if unclaimed && self.is_named() && files::remove_file(&self.path).is_ok() {
             let directories: Vec<&Path> = self.path.ancestors().skip(1).take(2).collect();
             files::remove_empty(&directories);
@@ -373,9 +377,37 @@ pub fn remove(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     remove_all_but_logs(paths, claim)
 }
 
+/// Keeps the end of a pod of which nothing has run.
+pub(super) fn write_ended(paths: &Paths, uid: &str, pod: &Pod, events: &[Event]) -> Result<(), KeptError> {
+    let (pod, events) = (pod.clone(), events.to_vec());
+    let (boot_id, version) = (clock::boot_id(), KEPT_VERSION);
+    let kept = Kept { version, boot_id, ended: true, stopped: false, pod, events, resume: None };
+    let path = paths.pod_kept(uid);
+    let json = serde_json::to_vec(&kept).map_err(io::Error::from).map_err(file_error("write", &path))?;
+    files::replace(&path, &json, Durability::Power).map_err(file_error("write", &path))
+}
+
+/// The logs of a pod that is about to be set going are to lie in another directory (`podLogsDir`): a link leads there from their
+/// usual place, by which everybody finds them. One that was set going before keeps them where they are.
+pub(super) fn place_logs(paths: &Paths, claim: &Claim, directory: &Path) -> Result<(), KeptError> {
+    let usual = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
+    let Some(place) = usual.file_name().map(|name| directory.join(name)) else { return Ok(()) };
+    if place == usual || usual.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    for made in usual.parent().into_iter().chain([place.as_path()]) {
+        files::private_directory(made).map_err(file_error("make", made))?;
+    }
+    std::os::unix::fs::symlink(&place, &usual).map_err(file_error("make", &usual))
+}
+
 /// Removes a pod's logs. They may lie on a disk of their own, which may not answer.
 pub(super) fn remove_logs(paths: &Paths, claim: &Claim) -> Result<(), KeptError> {
     let logs = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
+    if let Ok(place) = std::fs::read_link(&logs) {
+        files::remove_tree(&place).map_err(file_error("remove", &place))?;
+        files::remove_file(&logs).map_err(file_error("remove", &logs))?;
+    }
     files::remove_tree(&logs).map_err(file_error("remove", &logs))?;
     files::remove_empty(&[&paths.logs.join("pods")]);
     Ok(())
@@ -454,6 +486,22 @@ mod tests {
         assert_eq!(find(&paths, "default", "web").unwrap().as_deref(), Some("u-1"));
         remove(&paths, &web).unwrap();
         assert_eq!(list(&paths, None).unwrap(), vec![]);
+        clear(&paths);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_of_a_name_goes_with_the_next_who_has_it() {
+        let paths = paths("strays");
+        let names = paths.names().join("default");
+        files::private_directory(&names).unwrap();
+        for stray in [".web.4711.new", ".web.1.4711.new", ".web.x.new"] {
+            std::fs::write(names.join(stray), "u-").unwrap();
+        }
+        assert_eq!(list(&paths, None).unwrap(), vec![]);
+        drop(lock_name(&paths, "default", "web").unwrap());
+        let mut left: Vec<_> = std::fs::read_dir(&names).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".web.1.4711.new", ".web.x.new"]);
         clear(&paths);
     }
 

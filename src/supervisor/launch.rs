@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, socket};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ use crate::linux::cgroup::{Cgroup, Entrance};
 use crate::linux::container::SeccompDefault;
 use crate::linux::keeper;
 use crate::paths::{Paths, way_out};
+use crate::pod::admission;
 use crate::pod::machine::Settings;
 
 /// What the user chose at `apply`; the same for the pod's whole life.
@@ -45,6 +47,12 @@ pub struct Choices {
     /// The most processes and threads that it may have.
     #[serde(default)]
     pub pod_pids_limit: Option<u64>,
+    /// The most pods that may run at once, this one included.
+    #[serde(default)]
+    pub max_pods: Option<u32>,
+    /// Where its logs lie; the usual place when absent.
+    #[serde(default)]
+    pub pod_logs_dir: Option<PathBuf>,
     /// After how many milliseconds in which nothing happens its supervisor falls asleep; never when absent.
     #[serde(default)]
     pub sleep_after: Option<u64>,
@@ -191,8 +199,12 @@ fn write_manifest(paths: &Paths, uid: &str, pod: &Pod) -> Result<(), LaunchError
 
 /// From kept state to an admitted pod: run directory, orders, control socket, keeper.
 fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Result<Launched, LaunchError> {
-    let run = paths.pod_run(uid);
-    files::private_directory(&run).map_err(file_error("make", &run))?;
+    if let Some(taken) = take_place(paths, uid, choices.max_pods)? {
+        return reject(paths, uid, choices, taken);
+    }
+    if let Some(directory) = &choices.pod_logs_dir {
+        kept::place_logs(paths, claim, directory)?;
+    }
     let orders = Orders {
         version: ORDERS_VERSION,
         boot_id: clock::boot_id(),
@@ -215,6 +227,37 @@ fn set_going(paths: &Paths, uid: &str, claim: &Claim, choices: &Choices) -> Resu
     let synced = File::open(&manifest).and_then(|file| file.sync_all());
     synced.and_then(|()| File::open(paths.pod_state(uid))?.sync_all()).map_err(file_error("write", &manifest))?;
     let (pod, events) = wait_for_admission(paths, uid)?;
+    Ok(Launched { uid: uid.to_owned(), pod, events, here: true })
+}
+
+/// Makes the pod's run directory, by which it counts as one that runs. If there are as many of these as there may be, it is not
+/// made, and how many there are is answered.
+fn take_place(paths: &Paths, uid: &str, most: Option<u32>) -> Result<Option<u64>, LaunchError> {
+    let run = paths.pod_run(uid);
+    let make = || files::private_directory(&run).map_err(file_error("make", &run));
+    let Some(most) = most else { return make().map(|()| None) };
+    let all = paths.run.join("pods");
+    loop {
+        files::private_directory(&all).map_err(file_error("make", &all))?;
+        // Of two at once the second counts the first. The directory goes when it is empty, and another one may be there by now.
+        let Ok(directory) = File::open(&all) else { continue };
+        let _lock = Flock::lock(directory, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| file_error("lock", &all)(errno.into()))?;
+        let Ok(entries) = std::fs::read_dir(&all) else { continue };
+        let taken = entries.flatten().filter(|entry| entry.file_name() != uid).count() as u64;
+        if taken >= u64::from(most) {
+            return Ok(Some(taken));
+        }
+        return make().map(|()| None);
+    }
+}
+
+/// Of a pod that is one too many the end is kept, as of one that has ended; it never has a process.
+fn reject(paths: &Paths, uid: &str, choices: &Choices, taken: u64) -> Result<Launched, LaunchError> {
+    let pod = kept::manifest(paths, uid)?.ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() })?;
+    let most = u64::from(choices.max_pods.unwrap_or_default());
+    let (pod, events) = admission::reject_out_of_pods(pod, &choices.settings, clock::now(), taken, most);
+    kept::write_ended(paths, uid, &pod, &events)?;
     Ok(Launched { uid: uid.to_owned(), pod, events, here: true })
 }
 
@@ -297,7 +340,7 @@ fn start_keeper(
 /// Asks until the supervisor answers: its answer comes only when the admission is in the journal. One that dies before that
 /// is started again by the keeper and finds the next question in the backlog.
 fn wait_for_admission(paths: &Paths, uid: &str) -> Result<(Pod, Vec<Event>), LaunchError> {
-    client::again(|| Client::connect(paths, uid)?.state()).or_else(|source| match source {
+    client::again(|| Client::see(paths, uid)).or_else(|source| match source {
         // A pod can be over before it was asked after: its program ended within milliseconds.
         ClientError::NotRunning | ClientError::HungUp if ended(paths, uid).is_some() => {
             ended(paths, uid).ok_or_else(|| LaunchError::Gone { uid: uid.to_owned() })

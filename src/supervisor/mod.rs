@@ -24,7 +24,6 @@ pub mod launch;
 mod log;
 mod old_logs;
 mod poison;
-mod probe;
 mod publish;
 mod recover;
 mod reports;
@@ -40,6 +39,7 @@ pub mod trace;
 pub mod upgrade;
 mod world;
 
+pub use files::stray;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use sleep::is_asleep;

@@ -26,6 +26,8 @@ impl Place {
             panic_at_exit: None,
             rotation: Rotation::default(),
             pod_pids_limit: None,
+            max_pods: None,
+            pod_logs_dir: None,
             sleep_after: None,
         };
         let orders =

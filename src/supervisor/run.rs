@@ -23,7 +23,6 @@ use super::exec::{Exec, HungUp};
 use super::journal::Journal;
 use super::launch::Orders;
 use super::poison::{self, Poisons};
-use super::probe::{Commands, Purpose, Requests};
 use super::server::Connections;
 use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
@@ -37,8 +36,7 @@ use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
 use crate::linux::{heap, watch};
 use crate::pod::effect::EffectId;
-use crate::pod::input::{Fact, Input, ProbeOutcome};
-use crate::pod::prober::Prober;
+use crate::pod::input::{Fact, Input};
 use crate::pod::time::{BootTime, Moment};
 
 /// What can wake the supervisor beside the keeper and the clock.
@@ -121,25 +119,6 @@ pub enum Happening {
     ExecsUnclaimed,
     /// What an exec was running whose client is gone has had its time to end.
     HungUpLongEnough(HungUp),
-    /// A probe over the network has ended.
-    Probed {
-        /// Which.
-        purpose: Purpose,
-        /// How.
-        outcome: ProbeOutcome,
-    },
-    /// The request of a hook has ended.
-    HookRan {
-        /// Its effect.
-        id: EffectId,
-        /// What the machine is told.
-        fact: Fact,
-    },
-    /// A probe's command has had its time.
-    CommandTimedOut {
-        /// The id of its spawn.
-        id: String,
-    },
     /// A signal came for this process itself.
     Signal(i32),
     /// What was published may be older than what is.
@@ -199,12 +178,6 @@ pub struct Supervisor {
     pub(super) upgrading: Option<u64>,
     /// By the id of its spawn.
     pub(super) execs: HashMap<String, Exec>,
-    /// Commands of probes and hooks, by the ids of their spawns.
-    pub(super) commands: Commands,
-    /// Requests of hooks.
-    pub(super) requests: Requests,
-    /// When probes are due.
-    pub(super) prober: Prober,
     /// Clients that are shown what a container writes, by their connection.
     pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
@@ -221,6 +194,9 @@ pub struct Supervisor {
 
 /// How long nothing happens until what was needed for it is given back: a start takes ten times what a supervisor lives on.
 const TIDY: Duration = Duration::from_secs(2);
+
+/// How many descriptors of which something is to be told are asked for at once: tokio keeps room for them, 12 bytes each.
+const EVENTS: usize = 64;
 
 /// The exit code after which the keeper ends, too.
 pub(super) const WELL: u8 = pause::message::OVER_EXIT as u8;
@@ -250,7 +226,8 @@ pub fn supervise(run_directory: &Path) -> u8 {
         return WELL;
     }
     poison::watch(orders.paths.panics(&orders.uid));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_io_events_per_tick(EVENTS).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("could not start the event loop: {error}");
@@ -305,7 +282,7 @@ impl Supervisor {
                 self.connections.finish().await;
                 return Ok(over);
             }
-            let wake = self.next_deadline();
+            let wake = self.state.machine.wake();
             if wake != alarm_at {
                 set_alarm(&alarm, wake)?;
                 alarm_at = wake;
@@ -326,10 +303,9 @@ impl Supervisor {
                     let _ = alarm.wait();
                     alarm_at = None;
                     let now = clock::now();
-                    if self.state.machine.wake().is_some_and(|wake| wake <= now.boot) {
+                    if wake.is_some_and(|wake| wake <= now.boot) {
                         self.tell(Fact::Tick, now, None, None).await;
                     }
-                    self.begin_due_probes().await;
                 }
                 () = until(tidying) => {
                     heap::give_back();
@@ -349,11 +325,6 @@ impl Supervisor {
         }
     }
 
-    /// When the machine wants to be woken, or a probe is due.
-    pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        [self.state.machine.wake(), self.prober.wake()].into_iter().flatten().min()
-    }
-
     /// Carries out all that is asked for, then tells those who watch.
     pub(super) async fn settle(&mut self) {
         while let Some(asked) = self.queue.pop_front() {
@@ -365,7 +336,6 @@ impl Supervisor {
         // Once it is over there is no place any more to write to.
         if self.changed && self.over.is_none() {
             self.changed = false;
-            self.prober.follow(&self.state.machine);
             self.rotate_journal();
             self.publish_change();
             self.end_if_over();
@@ -423,9 +393,6 @@ impl Supervisor {
                 self.tell(Fact::KillStuck { container, message }, clock::now(), None, None).await;
                 self.kill_again(killed);
             }
-            Happening::Probed { purpose, outcome } => self.probed(purpose, outcome).await,
-            Happening::HookRan { id, fact } => self.hook_ran(&id, fact).await,
-            Happening::CommandTimedOut { id } => self.command_timed_out(&id),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {
                 tracing::info!(number, "ending on a signal; the keeper starts another supervisor");

@@ -2,13 +2,15 @@
 //! is done elsewhere ([`super::requests`], [`super::exec`]). A client can make nothing wait: answers that it does not read
 //! are queued up to a limit, then it is hung up on.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockFlag, accept4, getsockopt, sendmsg};
 use nix::unistd::geteuid;
@@ -26,6 +28,8 @@ const UNREAD_ANSWERS: usize = 64;
 const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// Connections at once; more wait in the socket's backlog.
 const MAXIMUM_CONNECTIONS: usize = 256;
+/// So many followers are given to the keeper over a sleep, which has room for [`pause::message::HELD_MAX`] descriptors in all.
+const MAXIMUM_FOLLOWERS: usize = 128;
 
 /// What goes to a client together.
 struct Outgoing {
@@ -36,7 +40,10 @@ struct Outgoing {
 
 /// One client.
 struct Connection {
+    socket: Rc<AsyncFd<OwnedFd>>,
     answers: Sender<Outgoing>,
+    /// Answers that are queued or being written.
+    unwritten: Rc<Cell<usize>>,
     watches: bool,
     reader: tokio::task::AbortHandle,
     writer: tokio::task::JoinHandle<()>,
@@ -88,19 +95,38 @@ impl Connections {
             tracing::warn!(allowed, open = self.open.len(), "a client was turned away");
             return;
         }
+        if let Some(number) = self.enter(socket, Manners::Stranger, happenings)
+            && let Ok(hello) = serde_json::to_vec(&Hello::ours())
+        {
+            self.send(number, Outgoing { packets: Rc::new(vec![hello]), descriptor: None });
+        }
+    }
+
+    /// Goes on with a follower that was given away over a sleep ([`Connections::followers`]). It has heard all that was to be
+    /// told until then.
+    pub fn take_back(&mut self, socket: OwnedFd, happenings: &UnboundedSender<Happening>) {
+        if let Some(number) = self.enter(socket, Manners::Greeted, happenings) {
+            self.watch(number);
+        }
+    }
+
+    fn enter(&mut self, socket: OwnedFd, manners: Manners, happenings: &UnboundedSender<Happening>) -> Option<u64> {
         self.last += 1;
         let number = self.last;
         let socket = match watch::input_and_output(socket) {
             Ok(socket) => Rc::new(socket),
-            Err(error) => return tracing::warn!("could not watch a client: {error}"),
+            Err(error) => {
+                tracing::warn!("could not watch a client: {error}");
+                return None;
+            }
         };
         let (answers, waiting) = channel(UNREAD_ANSWERS);
-        let writer = tokio::task::spawn_local(write(Rc::clone(&socket), waiting));
-        let reader = tokio::task::spawn_local(read(number, socket, happenings.clone())).abort_handle();
-        self.open.insert(number, Connection { answers, watches: false, reader, writer });
-        if let Ok(hello) = serde_json::to_vec(&Hello::ours()) {
-            self.send(number, Outgoing { packets: Rc::new(vec![hello]), descriptor: None });
-        }
+        let unwritten = Rc::new(Cell::new(0));
+        let writer = tokio::task::spawn_local(write(Rc::clone(&socket), waiting, Rc::clone(&unwritten)));
+        let reader = read(number, Rc::clone(&socket), manners, happenings.clone());
+        let reader = tokio::task::spawn_local(reader).abort_handle();
+        self.open.insert(number, Connection { socket, answers, unwritten, watches: false, reader, writer });
+        Some(number)
     }
 
     /// Answers one client.
@@ -118,6 +144,7 @@ impl Connections {
 
     fn send(&mut self, number: u64, packets: Outgoing) {
         let Some(connection) = self.open.get(&number) else { return };
+        connection.unwritten.set(connection.unwritten.get() + 1);
         if connection.answers.try_send(packets).is_err() {
             tracing::info!(number, "a client does not read its answers and is hung up on");
             self.close(number);
@@ -131,9 +158,15 @@ impl Connections {
         }
     }
 
-    /// Whether nobody is connected.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+    /// All clients, if none of them does more than follow, has anything still to hear, or has said or left anything unheard.
+    pub fn followers(&self) -> Option<Vec<BorrowedFd<'_>>> {
+        let follower = |connection: &Connection| {
+            let socket = connection.socket.get_ref().as_fd();
+            let quiet = || poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(0);
+            connection.watches && connection.unwritten.get() == 0 && quiet()
+        };
+        let all = self.open.len() <= MAXIMUM_FOLLOWERS && self.open.values().all(follower);
+        all.then(|| self.open.values().map(|connection| connection.socket.get_ref().as_fd()).collect())
     }
 
     /// Whether anybody hears of changes.
@@ -186,9 +219,16 @@ impl Connections {
     }
 }
 
+/// Whether a client has said who it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manners {
+    Stranger,
+    Greeted,
+}
+
 /// Reads requests until the client goes or says what cannot be understood.
-async fn read(number: u64, socket: Rc<AsyncFd<OwnedFd>>, happenings: UnboundedSender<Happening>) {
-    if let Err(error) = read_requests(number, &socket, &happenings).await {
+async fn read(number: u64, socket: Rc<AsyncFd<OwnedFd>>, manners: Manners, happenings: UnboundedSender<Happening>) {
+    if let Err(error) = read_requests(number, &socket, manners, &happenings).await {
         tracing::info!(number, "a client is hung up on: {error}");
     }
     let _ = happenings.send(Happening::Disconnected { connection: number });
@@ -197,15 +237,24 @@ async fn read(number: u64, socket: Rc<AsyncFd<OwnedFd>>, happenings: UnboundedSe
 async fn read_requests(
     number: u64,
     socket: &AsyncFd<OwnedFd>,
+    manners: Manners,
     happenings: &UnboundedSender<Happening>,
 ) -> io::Result<()> {
-    let hello = receive(socket).await?;
-    if hello.length == 0 {
-        return Ok(());
+    if manners == Manners::Stranger {
+        let hello = receive(socket).await?;
+        if hello.length == 0 {
+            return Ok(());
+        }
+        let hello: Hello = serde_json::from_slice(&hello.bytes)?;
+        // Later versions add requests and answers; those that are unknown here are refused below. None takes anything away.
+        tracing::debug!(
+            number,
+            version = hello.version,
+            ours = VERSION,
+            program = hello.program,
+            "a client has connected"
+        );
     }
-    let hello: Hello = serde_json::from_slice(&hello.bytes)?;
-    // Later versions add requests and answers; those that are unknown here are refused below. None takes anything away.
-    tracing::debug!(number, version = hello.version, ours = VERSION, program = hello.program, "a client has connected");
     loop {
         let packet = receive(socket).await?;
         if packet.length == 0 {
@@ -235,12 +284,8 @@ struct Packet {
 async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Packet> {
     loop {
         let mut ready = socket.readable().await?;
-        // Made when something is there, so that waiting clients cost no buffer.
-        let mut bytes = vec![0; MAXIMUM_PACKET];
-        match descriptors::receive(socket.get_ref().as_fd(), &mut bytes) {
-            Ok(packet) => {
-                bytes.truncate(packet.length);
-                bytes.shrink_to_fit();
+        match descriptors::receive_whole(socket.get_ref().as_fd(), MAXIMUM_PACKET) {
+            Ok((bytes, packet)) => {
                 let descriptors::Packet { length, descriptors, truncated } = packet;
                 return Ok(Packet { length, bytes, descriptors, truncated });
             }
@@ -254,13 +299,18 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Packet> {
 }
 
 /// Writes what is queued, until the queue is closed or the client is gone.
-async fn write(socket: Rc<AsyncFd<OwnedFd>>, mut waiting: tokio::sync::mpsc::Receiver<Outgoing>) {
+async fn write(
+    socket: Rc<AsyncFd<OwnedFd>>,
+    mut waiting: tokio::sync::mpsc::Receiver<Outgoing>,
+    unwritten: Rc<Cell<usize>>,
+) {
     while let Some(Outgoing { packets, mut descriptor }) = waiting.recv().await {
         for packet in packets.iter() {
             if send(&socket, packet, descriptor.take()).await.is_err() {
                 return;
             }
         }
+        unwritten.set(unwritten.get() - 1);
     }
 }
 

@@ -7,6 +7,10 @@
 //! The logs are kept still meanwhile ([`super::streams::Copying::keep_still`]): else a log's thread could take bytes from a pipe that nobody
 //! would then write before the next wake.
 //!
+//! Whoever only follows the pod (`get -w`, `logs -f`, `up`, `wait`) does not keep it awake: its connection is the keeper's
+//! over the sleep, and the next supervisor goes on with it. It sees neither, and misses nothing. It asks for nothing on that
+//! connection, so that is no part of the alarm; that it has gone is found out at the next wake.
+//!
 //! While it sleeps, `kept.json` is what is seen of the pod: the file `asleep` in the run directory says so, as long as the
 //! keeper holds it locked. Without the lock it means nothing: a supervisor was killed over it, or keeper and twin were.
 
@@ -37,6 +41,8 @@ use crate::pod::time::BootTime;
 const TIMER_TAG: &str = "alarm/timer";
 /// The file that says that the supervisor sleeps, with its lock.
 const MARK_TAG: &str = "alarm/mark";
+/// What the tags of followers begin with.
+const FOLLOWER_TAG: &str = "follower/";
 
 /// For what comes so soon a supervisor stays awake.
 const SOON: Duration = Duration::from_secs(5);
@@ -156,6 +162,11 @@ fn timer(deadline: BootTime) -> io::Result<TimerFd> {
     Ok(timer)
 }
 
+/// The tags of followers' connections that the keeper holds.
+fn followers(keeper: &Keeper) -> Vec<String> {
+    keeper.tags().into_iter().filter(|tag| tag.starts_with(FOLLOWER_TAG)).collect()
+}
+
 impl Supervisor {
     /// Nothing is under way that needs this process, as far as can be seen without looking at logs and descriptors.
     fn is_idle(&self) -> bool {
@@ -165,11 +176,10 @@ impl Supervisor {
             && self.starting.is_empty()
             && self.ahead.is_none()
             && self.remains.is_empty();
-        let probing = !self.commands.is_empty() || !self.requests.is_empty() || self.prober.is_probing();
-        let guests = self.connections.is_empty() && self.execs.is_empty() && self.hanging_up == 0;
+        let guests = self.connections.followers().is_some() && self.execs.is_empty() && self.hanging_up == 0;
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
-        work && !probing && guests && shown && looked_after && self.next_deadline().is_none_or(|wake| wake.0 > soon)
+        work && guests && shown && looked_after && self.state.machine.wake().is_none_or(|wake| wake.0 > soon)
     }
 
     /// Falls asleep, if the pod is quiet: then this does not come back. What stands in the way of it is none of the pod's
@@ -184,9 +194,21 @@ impl Supervisor {
         if let Err(error) = self.hand_over() {
             tracing::warn!("could not fall asleep: {error}");
             let _ = files::remove_file(&self.world.paths().asleep(self.world.uid()));
-            for tag in [MARK_TAG, ALARM_TAG, TIMER_TAG] {
-                let _ = self.keeper.release(tag);
+            for tag in [MARK_TAG, ALARM_TAG, TIMER_TAG].map(str::to_owned).into_iter().chain(followers(&self.keeper)) {
+                let _ = self.keeper.release(&tag);
             }
+        }
+    }
+
+    /// Goes on with those who followed the pod when a predecessor fell asleep. What that held of them is let go of first: should
+    /// this process be killed over it, they are hung up on and connect anew.
+    pub(super) fn take_back_followers(&mut self) {
+        for tag in followers(&self.keeper) {
+            match self.keeper.held_as(&tag) {
+                Ok(socket) => self.connections.take_back(socket, &self.happenings),
+                Err(error) => tracing::warn!("could not go on with a client: {error}"),
+            }
+            let _ = self.keeper.release(&tag);
         }
     }
 
@@ -200,7 +222,7 @@ impl Supervisor {
                 None => return Ok(()),
             }
         }
-        let deadline = self.next_deadline();
+        let deadline = self.state.machine.wake();
         let alarm = Alarm::new(deadline)?;
         alarm.rings_with(self.keeper.socket())?;
         alarm.rings_with(self.keeper.held_as(CONTROL_TAG)?.as_fd())?;
@@ -211,6 +233,11 @@ impl Supervisor {
         }
         if alarm.rings_now() {
             return Ok(());
+        }
+        // One that has come or gone meanwhile has rung, or is heard of by being looked at anew.
+        let Some(followers) = self.connections.followers() else { return Ok(()) };
+        for (number, follower) in followers.into_iter().enumerate() {
+            self.keeper.hold(&format!("{FOLLOWER_TAG}{number}"), follower)?;
         }
         if let Some(timer) = &alarm.timer {
             self.keeper.hold(TIMER_TAG, timer.as_fd())?;

@@ -112,7 +112,7 @@ impl Podlet {
     }
 
     /// Watches the pod until it is as wanted, and answers it.
-    pub fn wait(&self, name: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+    pub fn wait(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut watch = Watch::of(self, name);
         let mut last = Value::Null;
         loop {
@@ -233,6 +233,12 @@ pub fn until_within(patience: Duration, what: &str, mut reached: impl FnMut() ->
         assert!(begin.elapsed() < patience, "never came about: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The status entry of an init container or a sidecar.
+pub fn init_container<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let entries = pod["status"]["initContainerStatuses"].as_array();
+    entries.into_iter().flatten().find(|entry| entry["name"] == name).unwrap_or(&Value::Null)
 }
 
 /// The status entry of a container.

@@ -9,6 +9,7 @@ mod fields;
 mod links;
 mod reliability;
 mod rules;
+mod scenarios;
 mod settings;
 
 use std::fs;
@@ -61,5 +62,6 @@ fn compare(name: &str, made: &str) {
 fn the_made_pages_are_what_the_tables_say() {
     compare("fields.md", &fields::page());
     compare("rules.md", &rules::page());
+    compare("scenarios.md", &scenarios::page());
     compare("settings.md", &settings::page());
 }

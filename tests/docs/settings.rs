@@ -35,6 +35,11 @@ The file is read as manifests are: a field that is unknown, set twice, or has a 
 column, and no pod is set going until it is mended (`get`, `logs`, `exec` and `delete` do not read it). A pod keeps the settings
 with which it was set going; when the machine has been started anew it goes on with those that hold then, as under a kubelet.
 
+`config view` also says after how long the supervisor of a quiet pod [sleeps](architecture.md#a-quiet-pods-supervisor-sleeps):
+that is no setting of a kubelet's, and said by `--sleep-after` or `PODLET_SLEEP_AFTER`.
+
+A pod of which the end is kept, or that is stopped, does not count for `maxPods`.
+
 ";
 
 const MIDDLE: &str = "

@@ -81,7 +81,7 @@ fn onto(
     let name = &claim.name;
     let end = |caller: &mut Caller<'_>| {
         ending::ask(&caller.paths, claim, Way::default())?;
-        ending::wait_gone(&caller.paths, claim, None).map(|_| None)
+        ending::wait_gone(claim, None, caller).map(|_| None)
     };
     if seen.pod.metadata.deletion_timestamp.is_some() && seen.standing == Standing::Live {
         if replace {

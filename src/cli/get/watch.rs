@@ -33,7 +33,7 @@ pub fn run(words: &Words, wanted: &Wanted, everywhere: &Everywhere, caller: &mut
         let mut changes = source.next()?;
         changes.retain(|change| {
             name.is_none_or(|name| change.object.name() == name)
-                && selector.matches(&change.object.labels, &change.object.wire)
+                && selector.matches(&change.object.labels, || change.object.wire())
         });
         let named_is_gone = name.is_some() && changes.iter().any(|change| change.gone);
         let objects: Vec<Object> = changes.into_iter().map(|change| change.object).collect();
@@ -81,7 +81,7 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn print_first(&mut self, mut objects: Vec<Object>, caller: &mut Caller<'_>) -> Result<(), Failure> {
         if let Some(field) = &self.words.sort_by {
-            select::sort_by(&mut objects, field, |object| &object.wire)?;
+            select::sort_by(&mut objects, field, |object| object.wire())?;
         }
         self.print(&objects, caller)
     }
@@ -105,20 +105,20 @@ impl Printer<'_> {
         for object in objects {
             match &self.output {
                 Output::JsonPath(template, form) => {
-                    template.print(&object.wire, *form, caller.out)?.map_err(Failure::Error)?;
+                    template.print(object.wire(), *form, caller.out)?.map_err(Failure::Error)?;
                 }
                 Output::Columns(columns) => {
                     let headings = !std::mem::replace(&mut self.headed, true);
-                    let (text, printed) = columns.print(&[&object.wire], headings, &mut self.earlier);
+                    let (text, printed) = columns.print(&[object.wire()], headings, &mut self.earlier);
                     caller.print(&text)?;
                     printed.map_err(Failure::Error)?;
                 }
-                Output::Json => print::json(&object.wire, caller.out)?,
+                Output::Json => print::json(object.wire(), caller.out)?,
                 Output::Yaml => {
                     if self.documents > 0 {
                         caller.print("---\n")?;
                     }
-                    print::yaml(&object.wire, caller.out)?;
+                    print::yaml(object.wire(), caller.out)?;
                 }
                 _ => caller.print(&format!("{}/{}\n", self.kind.singular(), object.name()))?,
             }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::linux::call::Call;
 use crate::linux::cgroup::Cgroup;
@@ -43,8 +43,8 @@ fn before(pod: &Pod, paths: &Paths, text: &mut String) {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     sentence("podlet makes these ready; a process of the pod gets them as open descriptors or joins them:", text);
     limits("cgroup of the pod", &Cgroup::of_pod(uid), &resources::of_pod(pod), text);
-    let containers: &[Container] = pod.spec.as_ref().map_or(&[], |spec| &spec.containers);
-    for container in containers {
+    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    for container in init.chain(pod.spec.iter().flat_map(|spec| &spec.containers)) {
         let what = format!("cgroup of {}", container.name);
         limits(&what, &Cgroup::of_container(uid, &container.name), &resources::of_container(pod, container), text);
     }

@@ -14,12 +14,13 @@ use crate::plan::container::Inputs;
 use crate::pod::input::StartStage;
 
 /// The plans of a pod as they would be, for `podlet plan`: nothing is made or mounted, and no privilege is needed.
-/// `images` are those of the containers, in order.
+/// `images` are those of the init containers, then of the others, in order.
 pub fn preview(context: &PodContext<'_>, images: &[Image]) -> Result<Vec<Plan>, StartFailure> {
     let hierarchies = Cgroup::of_pause(context.uid()).hierarchies();
     let mut plans = vec![sandbox_plan(context, hierarchies)?];
-    let containers = context.pod.spec.iter().flat_map(|spec| &spec.containers);
-    for (container, image) in containers.zip(images) {
+    let spec = context.pod.spec.iter();
+    let init = spec.clone().flat_map(|spec| spec.init_containers.iter().flatten());
+    for (container, image) in init.chain(spec.flat_map(|spec| &spec.containers)).zip(images) {
         plans.push(preview_container(context, container, 0, image, OwnStdio::Unknown)?);
     }
     Ok(plans)

@@ -17,7 +17,7 @@ pub static POD_SPEC: Struct = Struct {
     size: size_of::<v1::PodSpec>(),
     rows: &[
         row("volumes", List(&Object(&VOLUME)), OmitEmpty, Supported),
-        row("initContainers", List(&Object(&CONTAINER)), OmitEmpty, Later),
+        row("initContainers", List(&Object(&CONTAINER)), OmitEmpty, Supported),
         row("containers", List(&Object(&CONTAINER)), Always, Supported),
         row("ephemeralContainers", List(&Object(&EPHEMERAL_CONTAINER)), OmitEmpty, Later),
         row("restartPolicy", Text("v1.RestartPolicy"), OmitEmpty, Supported),

@@ -32,6 +32,13 @@ fn lives() -> Vec<Driver> {
     };
     let with_rule = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": [
         {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]);
+    let with_init = |policy| {
+        super::init::pod_with_init(policy, json!([{"name": "i"}, super::init::sidecar("s")]), json!([{"name": "c"}]))
+    };
+    let initialized = |run: Run| {
+        let script = Script::default().container("i", [Run::exits(0, 0)]).container("c", [run]);
+        until(Driver::new(with_init("Always"), settings(), script), 5)
+    };
     let deaf = || run_one("Always", runs(&[Run::forever().deaf()]), 10);
     let sick = |run: Run, kind| run.probe(kind, 1_500, ProbeOutcome::Failure(String::new()));
     let probed = |policy, kind: ProbeKind, run: Run| {
@@ -83,6 +90,18 @@ fn lives() -> Vec<Driver> {
             Fact::SandboxExited { attempt: 0 },
             60,
         ),
+        until(
+            Driver::new(
+                with_init("Always"),
+                settings(),
+                Script::default().container("i", [Run::exits(0, 0)]).container("s", [Run::exits(0, 9)]),
+            ),
+            60,
+        ),
+        until(Driver::new(with_init("Never"), settings(), Script::default().container("i", [Run::exits(1, 0)])), 60),
+        tell(initialized(Run::forever()), Fact::SandboxExited { attempt: 0 }, 60),
+        tell(initialized(Run::forever()), delete(5), 60),
+        tell(initialized(Run::forever().deaf()), delete(5), 60),
         run_one("Always", Script { volumes: vec![vec!["no".to_owned()]], ..Script::default() }, 30),
         run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),
     ]

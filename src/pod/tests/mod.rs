@@ -13,6 +13,7 @@ mod coverage;
 mod golden;
 mod hooks;
 mod images;
+mod init;
 mod limits;
 mod mutations;
 mod probes;

@@ -33,7 +33,7 @@ enum Op {
 
 /// Sensible or not.
 pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
-    let name = prop_oneof![Just("a"), Just("b"), Just("nobody")].prop_map(str::to_owned);
+    let name = prop_oneof![Just("a"), Just("b"), Just("i"), Just("s"), Just("nobody")].prop_map(str::to_owned);
     let attempt = 0..3u32;
     (name, attempt, 0..20u8, any::<i32>(), -2..100i64).prop_map(
         |(container, attempt, which, code, grace)| match which {
@@ -124,11 +124,43 @@ struct Watched {
     restarts: BTreeMap<String, i32>,
     terminal: Option<String>,
     told: usize,
+    shape: Shape,
+    /// Of a pod with init containers: the init container has done its work for this sandbox.
+    initialized: bool,
+}
+
+/// Which containers a pod has beside `a` and `b`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    /// None.
+    Plain,
+    /// The init container `i`, then the sidecar `s`.
+    WithInit,
+}
+
+impl Shape {
+    fn pod(self, policy: &str, image: &str) -> Pod {
+        let mut regular = containers();
+        regular[0]["image"] = json!(image);
+        match self {
+            Shape::Plain => pod(policy, regular),
+            Shape::WithInit => {
+                let mut side = containers()[1].clone();
+                (side["name"], side["restartPolicy"], side["image"]) = (json!("s"), json!("Always"), json!(image));
+                super::init::pod_with_init(policy, json!([{"name": "i"}, side]), regular)
+            }
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(Shape::Plain), Just(Shape::WithInit)]
 }
 
 impl Watched {
-    fn new(policy: &str) -> Watched {
-        let (machine, decision) = Machine::admit(pod(policy, containers()), settings(), at(1_000_000_000_000));
+    fn new(policy: &str, shape: Shape) -> Watched {
+        let pod = shape.pod(policy, "localhost/busybox:1");
+        let (machine, decision) = Machine::admit(pod, settings(), at(1_000_000_000_000));
         let mut watched = Watched {
             machine,
             now: 1_000_000_000_000,
@@ -139,6 +171,8 @@ impl Watched {
             restarts: BTreeMap::new(),
             terminal: None,
             told: policy.len(),
+            shape,
+            initialized: false,
         };
         watched.asked(decision);
         watched
@@ -149,6 +183,11 @@ impl Watched {
             Op::Wake => {
                 let wake = self.machine.wake().map_or(self.now, |wake| wake.0);
                 self.tell(Fact::Tick, wake.max(self.now));
+            }
+            Op::Say(Fact::SpecChanged { pod }) => {
+                let image = pod["spec"]["containers"][0]["image"].as_str().unwrap();
+                let pod = self.shape.pod(pod["spec"]["restartPolicy"].as_str().unwrap(), image);
+                self.tell(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }, time);
             }
             Op::Say(fact) => self.tell(fact.clone(), time),
             Op::Crash { nth, code } => {
@@ -199,8 +238,10 @@ impl Watched {
             Fact::StartFailed { container, attempt, .. } => {
                 self.starting.remove(&(container.clone(), *attempt));
             }
-            Fact::ContainerExited { container, attempt, .. } => {
-                self.live.remove(&(container.clone(), *attempt));
+            Fact::ContainerExited { container, attempt, exit, .. } => {
+                let ended = self.live.remove(&(container.clone(), *attempt));
+                let success = matches!(exit, Exit::Code(code) if code & 0xff == 0);
+                self.initialized |= ended && success && container == "i";
             }
             Fact::ContainerLost { container, attempt, .. } => {
                 let key = (container.clone(), *attempt);
@@ -226,12 +267,41 @@ impl Watched {
                 let none_of = |set: &BTreeSet<(String, u32)>| !set.iter().any(|(name, _)| name == container);
                 assert!(none_of(&self.live), "{} while it runs", effect.id.0);
                 assert!(self.starting.is_empty(), "{} while {:?} starts", effect.id.0, self.starting);
+                self.check_order(container);
                 self.starting.insert((container.clone(), *attempt));
+            }
+            if let Action::SignalContainer { container, .. } = &effect.action
+                && container == "s"
+                && self.regular_lives()
+            {
+                let why = effect.rule.0.as_str();
+                assert!(["R-8.4-c", "R-4.3-a"].contains(&why), "{} before the others ended: {why}", effect.id.0);
+            }
+            if matches!(effect.action, Action::StartSandbox { .. }) {
+                self.initialized = false;
             }
             if matches!(effect.action, Action::StopSandbox { .. } | Action::TearDown) {
                 assert!(self.live.is_empty() && self.starting.is_empty(), "{} but {:?} runs", effect.id.0, self.live);
             }
             self.open.push(effect);
+        }
+    }
+
+    fn regular_lives(&self) -> bool {
+        self.live.iter().any(|(name, _)| name == "a" || name == "b")
+    }
+
+    /// An init container runs until it has done its work, and once for each sandbox; the sidecar comes after it, the others
+    /// come when the sidecar runs.
+    fn check_order(&self, container: &str) {
+        if self.shape == Shape::Plain {
+            return;
+        }
+        let side = self.live.iter().any(|(name, _)| name == "s");
+        match container {
+            "i" => assert!(!self.initialized && !self.regular_lives(), "i is run again"),
+            "s" => assert!(self.initialized || self.regular_lives(), "s before i is done"),
+            _ => assert!(self.initialized && side || self.regular_lives(), "{container} too early"),
         }
     }
 
@@ -242,7 +312,11 @@ impl Watched {
             let runs = self.live.iter().any(|(name, _)| *name == container.name);
             // While its postStart hook runs, a container that runs does not show it.
             let shows = container.state == "running";
-            assert!(shows == runs || runs && container.name == "b", "{} in {seen:?}", container.name);
+            assert!(
+                shows == runs || runs && ["b", "s"].contains(&container.name.as_str()),
+                "{} in {seen:?}",
+                container.name
+            );
             let before = self.restarts.insert(container.name.clone(), container.restart_count).unwrap_or_default();
             assert!(before <= container.restart_count, "a restart count went back");
         }
@@ -330,9 +404,10 @@ proptest! {
     #[test]
     fn no_sequence_of_inputs_breaks_the_machine(
         policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        shape in shapes(),
         ops in vec((arbitrary_op(), -5_000_000_000i64..20_000_000_000), 1..60),
     ) {
-        let mut watched = Watched::new(policy);
+        let mut watched = Watched::new(policy, shape);
         for (op, step) in ops {
             let time = watched.now.saturating_add_signed(step);
             watched.run(&op, time);
@@ -344,9 +419,10 @@ proptest! {
     #[test]
     fn the_wall_clock_decides_nothing(
         policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        shape in shapes(),
         ops in vec((arbitrary_op(), 0u64..20_000_000_000, -10 * YEAR..10 * YEAR), 1..60),
     ) {
-        let pod = pod(policy, containers());
+        let pod = shape.pod(policy, "localhost/busybox:1");
         let mut now = 1_000_000_000_000;
         let (mut steady, decision) = Machine::admit(pod.clone(), settings(), at(now));
         let (mut jumping, _) = Machine::admit(pod, settings(), Moment { wall: WallTime(50 * YEAR), ..at(now) });
@@ -359,7 +435,7 @@ proptest! {
                     Fact::Tick
                 }
                 Op::Say(fact) => fact,
-                Op::Crash { nth, code } => exited(["a", "b"][nth % 2].to_owned(), 0, Exit::Code(code)),
+                Op::Crash { nth, code } => exited(["a", "b", "i", "s"][nth % 4].to_owned(), 0, Exit::Code(code)),
                 Op::Answer { nth, how } if !open.is_empty() => {
                     let action = open.remove(nth % open.len());
                     let Some(fact) = answer(&action, how) else { continue };
@@ -385,9 +461,10 @@ proptest! {
     #[test]
     fn a_deleted_pod_is_always_removed(
         policy in prop_oneof![Just("Always"), Just("OnFailure"), Just("Never")],
+        shape in shapes(),
         ops in vec((arbitrary_op(), 0i64..20_000_000_000), 1..40),
     ) {
-        let mut watched = Watched::new(policy);
+        let mut watched = Watched::new(policy, shape);
         for (op, step) in ops {
             let time = watched.now.saturating_add_signed(step);
             watched.run(&op, time);

@@ -1,0 +1,147 @@
+//! `podlet test`: plays scenario files in virtual time and says which assertions hold. It needs no privilege, starts no
+//! process and touches nothing of any pod.
+
+mod people;
+mod reports;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::everywhere::Everywhere;
+use super::files::render;
+use super::{Caller, Failure};
+use crate::manifest::{self, Source};
+use crate::simulation::scenario::{self, Options, Outcome};
+
+/// The words of `test`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  podlet test backoff.yaml                    play a scenario; half an hour takes a millisecond
+  podlet test scenarios/                      all scenarios of a directory
+  podlet test backoff.yaml --matrix restartPolicy=Always,OnFailure,Never
+  podlet test scenarios/ -o junit > report.xml
+  podlet test scenarios/ --run backoff        only those whose name has this word
+  podlet test backoff.yaml --timeline         with all that happened
+  podlet test --schema > scenario.schema.json for editors: # yaml-language-server: $schema=scenario.schema.json
+
+Exit codes: 0 all passed, 1 one failed, 2 a file is bad, 3 it cannot be run here.")]
+pub struct Words {
+    /// Scenarios: files, directories, or - for standard input.
+    #[arg(value_name = "FILE", required_unless_present = "schema")]
+    files: Vec<PathBuf>,
+    /// Values of fields of the pod, instead of the scenarios' own matrix; several make all combinations.
+    #[arg(long, value_name = "FIELD=VALUE,…")]
+    matrix: Vec<String>,
+    /// Only scenarios whose name contains this.
+    #[arg(long, value_name = "WORD")]
+    run: Option<String>,
+    /// How the outcome is told.
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// With all that happened, of passed scenarios, too.
+    #[arg(long)]
+    timeline: bool,
+    /// Says only what failed.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Prints the JSON Schema of the format.
+    #[arg(long)]
+    schema: bool,
+}
+
+/// How the outcome is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One object with everything.
+    Json,
+    /// The Test Anything Protocol, version 14.
+    Tap,
+    /// JUnit's XML.
+    Junit,
+}
+
+/// A file is bad.
+const BAD_FILE: u8 = 2;
+
+/// Plays scenarios.
+pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    if words.schema {
+        caller.print(scenario::SCHEMA)?;
+        return Ok(0);
+    }
+    let matrix = match words.matrix.iter().map(|text| matrix(text)).collect() {
+        Ok(matrix) => matrix,
+        Err(text) => return bad(&text, caller),
+    };
+    let sources = match manifest::read_sources(&words.files) {
+        Ok(sources) => sources,
+        Err(error) => return bad(&error.to_string(), caller),
+    };
+    let options = Options { matrix, namespace: everywhere.namespace.clone() };
+    let read = match scenario::read(&sources, &options) {
+        Ok(read) => read,
+        Err(diagnostics) => {
+            let colour = caller.colour && caller.err_terminal;
+            diagnostics.iter().for_each(|diagnostic| caller.notice(&render(diagnostic, colour)));
+            return Ok(BAD_FILE);
+        }
+    };
+    // In a directory there may be pods beside scenarios; a file that was named must hold one.
+    let named =
+        |name: &String| words.files.iter().any(|file| file.display().to_string() == *name || file.as_os_str() == "-");
+    if let Some(name) = read.others.iter().find(|name| named(name)) {
+        return bad(&format!("{name} holds no scenario (apiVersion: podlet.dev/v1alpha1, kind: Scenario)"), caller);
+    }
+    let chosen = |title: &str| words.run.as_ref().is_none_or(|word| title.contains(word.as_str()));
+    let cases: Vec<_> = read.cases.iter().filter(|case| chosen(&case.title())).collect();
+    if cases.is_empty() {
+        let what =
+            if words.run.is_some() { "no scenario has that name" } else { "there is no scenario in these files" };
+        return bad(what, caller);
+    }
+    let mut report = reports::Report::new();
+    for case in cases {
+        let outcome = case.run();
+        if words.output.is_none() {
+            let shown = people::Shown { timeline: words.timeline, quiet: words.quiet };
+            let text = people::outcome(&outcome, &sources, &shown, caller.colour && caller.out_terminal);
+            caller.print(&text)?;
+        }
+        report.add(outcome, words.timeline);
+    }
+    let text = match words.output {
+        None => people::summary(&report, words.quiet),
+        Some(Format::Json) => reports::json(&report),
+        Some(Format::Tap) => reports::tap(&report),
+        Some(Format::Junit) => reports::junit(&report),
+    };
+    caller.print(&text)?;
+    Ok(u8::from(!report.passed()))
+}
+
+fn bad(text: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    caller.notice(&format!("error: {text}"));
+    Ok(BAD_FILE)
+}
+
+/// `restartPolicy=Always,Never`.
+fn matrix(text: &str) -> Result<(String, Vec<Value>), String> {
+    let (field, values) = text
+        .split_once('=')
+        .filter(|(field, values)| !field.is_empty() && !values.is_empty())
+        .ok_or_else(|| format!("--matrix {text}: write FIELD=VALUE,VALUE such as restartPolicy=Always,Never"))?;
+    let value = |value: &str| {
+        let source = Source { name: "--matrix".to_owned(), bytes: value.as_bytes().to_vec() };
+        let trees = manifest::tree::trees(&source).unwrap_or_default();
+        trees.first().map_or_else(|| Value::from(value), manifest::tree::json)
+    };
+    Ok((field.to_owned(), values.split(',').map(value).collect()))
+}
+
+/// What a passed or failed scenario is called.
+fn verdict(outcome: &Outcome) -> &'static str {
+    if outcome.passed() { "passed" } else { "failed" }
+}

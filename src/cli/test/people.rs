@@ -1,0 +1,172 @@
+//! Outcomes for people: a line a scenario, and for each violated assertion where it stands, what was found instead, what
+//! happened around it, and the rule that decided so.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::reports::Report;
+use crate::manifest::Source;
+use crate::pod::backoff::go_duration;
+use crate::pod::rules;
+use crate::simulation::scenario::{Judged, Outcome};
+use crate::simulation::story::{Happening, Source as Origin};
+
+/// How much is told.
+pub struct Shown {
+    /// All that happened.
+    pub timeline: bool,
+    /// Nothing of what passed.
+    pub quiet: bool,
+}
+
+/// So many happenings before a violation are shown, and so many after it.
+const BEFORE: usize = 12;
+const AFTER: usize = 3;
+
+/// One scenario.
+pub fn outcome(outcome: &Outcome, sources: &[Source], shown: &Shown, colour: bool) -> String {
+    let (good, bad, faint, plain) =
+        if colour { ("\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
+    let passed = outcome.passed();
+    if passed && shown.quiet {
+        return String::new();
+    }
+    let (mark, paint) = if passed { ("✓", good) } else { ("✗", bad) };
+    let count = outcome.judged.len();
+    let many = if count == 1 { "" } else { "s" };
+    let lasted = go_duration(outcome.duration);
+    let mut text = format!("{paint}{mark}{plain} {} {faint}{count} assertion{many}, {lasted}{plain}\n", outcome.title);
+    for judged in outcome.judged.iter().filter(|judged| !judged.verdict.passed) {
+        text.push_str(&violated(outcome, judged, sources, (bad, faint, plain)));
+    }
+    for judged in outcome.judged.iter().filter(|judged| judged.verdict.vacuous) {
+        let _ = writeln!(text, "  note: {}:{}: held from the beginning: {}", outcome.file, judged.place, judged.shown);
+    }
+    for note in &outcome.notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
+    if shown.timeline {
+        for line in lines(outcome.story.iter().filter(|happening| told(happening))) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    text
+}
+
+/// How it went in all.
+pub fn summary(report: &Report, quiet: bool) -> String {
+    let (all, failed) = (report.outcomes().len(), report.failed());
+    if quiet && failed == 0 {
+        return String::new();
+    }
+    let many = |count: usize| if count == 1 { "" } else { "s" };
+    let virtual_time: Duration = report.outcomes().iter().map(|outcome| outcome.duration).sum();
+    let took = report.took().as_secs_f64() * 1000.0;
+    let assertions: usize = report.outcomes().iter().map(|outcome| outcome.judged.len()).sum();
+    let failed = if failed == 0 { "all passed".to_owned() } else { format!("{failed} failed") };
+    format!(
+        "{all} scenario{}, {assertions} assertion{}: {failed}; {} of virtual time in {took:.0} ms\n",
+        many(all),
+        many(assertions),
+        go_duration(virtual_time),
+    )
+}
+
+fn violated(outcome: &Outcome, judged: &Judged, sources: &[Source], (bad, faint, plain): (&str, &str, &str)) -> String {
+    let verdict = &judged.verdict;
+    let mut text = String::new();
+    let place =
+        if judged.place.is_empty() { outcome.file.clone() } else { format!("{}:{}", outcome.file, judged.place) };
+    let _ = writeln!(text, "  {place}: {}", judged.path);
+    if let Some(source) = excerpt(judged, outcome, sources) {
+        let _ = writeln!(text, "    {source}");
+    }
+    let _ = writeln!(text, "    {bad}at {}: {}{plain}", go_duration(verdict.at), verdict.found);
+    if let Some(decision) = outcome.decided(verdict) {
+        let name = decision.rule.as_ref().map(|rule| rule.0.as_str()).unwrap_or_default();
+        let because: Vec<String> = decision.because.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let because = if because.is_empty() { String::new() } else { format!(" ({})", because.join(" ")) };
+        let _ = writeln!(text, "    decided at {} by {name}{because}:", go_duration(decision.at));
+        if let Some(rule) = rules::find(name) {
+            let _ = writeln!(text, "      {}", rule.text);
+        }
+    }
+    let happenings: Vec<&Happening> = outcome.story.iter().filter(|happening| told(happening)).collect();
+    let until = happenings.partition_point(|happening| happening.at <= verdict.at);
+    let around = happenings.iter().enumerate().skip(until.saturating_sub(BEFORE)).take(BEFORE.min(until) + AFTER);
+    for (index, happening) in around {
+        let mark = if index + 1 == until { ">" } else { " " };
+        let paint = if index >= until { faint } else { "" };
+        let _ = writeln!(text, "    {mark} {paint}{}{plain}", line(happening));
+    }
+    text
+}
+
+/// The line of the file that the assertion begins at.
+fn excerpt(judged: &Judged, outcome: &Outcome, sources: &[Source]) -> Option<String> {
+    let source = sources.iter().find(|source| source.name == outcome.file)?;
+    let number: usize = judged.place.split(':').next()?.parse().ok()?;
+    let text = std::str::from_utf8(&source.bytes).ok()?;
+    let line = text.lines().nth(number.checked_sub(1)?)?.trim();
+    Some(line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
+}
+
+/// A line each; what happens again and again with nothing between is one line.
+pub fn lines<'h>(happenings: impl Iterator<Item = &'h Happening>) -> Vec<String> {
+    let mut lines: Vec<(&Happening, usize, Duration)> = Vec::new();
+    for happening in happenings {
+        match lines.last_mut() {
+            Some((first, count, last)) if alike(first, happening) => {
+                (*count, *last) = (*count + 1, happening.at);
+            }
+            _ => lines.push((happening, 1, happening.at)),
+        }
+    }
+    let shown = |(first, count, last): &(&Happening, usize, Duration)| match count {
+        1 => line(first),
+        _ => format!("{}  {count} times up to {:.3}", line(first), last.as_secs_f64()),
+    };
+    lines.iter().map(shown).collect()
+}
+
+fn alike(one: &Happening, other: &Happening) -> bool {
+    one.word.starts_with("Probe") && (&one.about, &one.word, &one.detail) == (&other.about, &other.word, &other.detail)
+}
+
+/// Whether a reader wants to see it: what is shown twice (a fact and the status that follows from it, an event and its
+/// fact) is shown once, and probes that find what is known are not.
+fn told(happening: &Happening) -> bool {
+    match happening.source {
+        Origin::Status => {
+            happening.word == "Waiting"
+                || matches!(happening.word.as_str(), "Ready" | "NotReady")
+                || happening.about.is_empty()
+        }
+        Origin::Event => {
+            !matches!(happening.word.as_str(), "Scheduled" | "Pulled" | "Created" | "BackOff" | "Unhealthy" | "Pulling")
+        }
+        Origin::Fact => !matches!(happening.word.as_str(), "ImageReady" | "ProbeSucceeded"),
+        Origin::Effect => true,
+        Origin::Note => true,
+    }
+}
+
+/// `   12.000  app  Starting instance 2  R-4.4-c backoff=10s`.
+pub fn line(happening: &Happening) -> String {
+    let about = if happening.about.is_empty() { "pod" } else { &happening.about };
+    let because =
+        || happening.because.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+    let what = match happening.source {
+        Origin::Note => because(),
+        _ => [happening.word.as_str(), happening.detail.as_str()].join(" ").trim_end().to_owned(),
+    };
+    let rule = match (&happening.rule, happening.source) {
+        (Some(rule), Origin::Note) => format!("{}  ", rule.0),
+        (Some(rule), _) => format!("  {} {}", rule.0, because()),
+        (None, _) => String::new(),
+    };
+    match happening.source {
+        Origin::Note => format!("{:>10.3}  {about:<10} {rule}{what}", happening.at.as_secs_f64()),
+        _ => format!("{:>10.3}  {about:<10} {what}{}", happening.at.as_secs_f64(), rule.trim_end()),
+    }
+}

@@ -1,0 +1,85 @@
+//! Scenarios: tests of a pod's lifecycle as files. [`read`] makes [`Case`]s of them, [`Case::run`] plays one in virtual time on
+//! the same machine that runs real pods and judges every assertion after every input.
+//!
+//! | question | file |
+//! |---|---|
+//! | what may stand in a file | `format`, `words`; `scenario.schema.json` is made from them |
+//! | is it well formed | `form` |
+//! | which pod, which variants | `pods`, `overlay` |
+//! | what it means | `case`, `actors`, `probes`, `faults`, `assertions` |
+//! | does a condition hold | `condition`, `expression`, `moment` |
+//! | is an assertion met | `judge` |
+//! | what happens | `run` |
+
+mod actors;
+mod assertions;
+mod case;
+mod condition;
+mod expression;
+mod faults;
+mod form;
+pub mod format;
+mod judge;
+mod moment;
+mod overlay;
+mod pods;
+mod probes;
+mod run;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use case::{Case, Options, Read, read};
+pub use expression::VARIABLES;
+pub use form::SCHEMA;
+pub use judge::Verdict;
+pub use run::{Judged, Outcome};
+pub use words::Span;
+
+/// Signals by their numbers, as Linux has them on all machines that podlet runs on.
+const SIGNALS: &[(i32, &str)] = &[
+    (1, "SIGHUP"),
+    (2, "SIGINT"),
+    (3, "SIGQUIT"),
+    (4, "SIGILL"),
+    (5, "SIGTRAP"),
+    (6, "SIGABRT"),
+    (7, "SIGBUS"),
+    (8, "SIGFPE"),
+    (9, "SIGKILL"),
+    (10, "SIGUSR1"),
+    (11, "SIGSEGV"),
+    (12, "SIGUSR2"),
+    (13, "SIGPIPE"),
+    (14, "SIGALRM"),
+    (15, "SIGTERM"),
+    (16, "SIGSTKFLT"),
+    (17, "SIGCHLD"),
+    (18, "SIGCONT"),
+    (19, "SIGSTOP"),
+    (20, "SIGTSTP"),
+    (21, "SIGTTIN"),
+    (22, "SIGTTOU"),
+    (23, "SIGURG"),
+    (24, "SIGXCPU"),
+    (25, "SIGXFSZ"),
+    (26, "SIGVTALRM"),
+    (27, "SIGPROF"),
+    (28, "SIGWINCH"),
+    (29, "SIGIO"),
+    (30, "SIGPWR"),
+    (31, "SIGSYS"),
+];
+
+/// `SIGTERM` for 15.
+pub fn signal_name(number: i32) -> Option<&'static str> {
+    SIGNALS.iter().find(|(other, _)| *other == number).map(|(_, name)| *name)
+}
+
+/// 15 for `TERM`, `SIGTERM`, `15`.
+pub fn signal_number(name: &str) -> Option<i32> {
+    let upper = name.trim().to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let by_name = SIGNALS.iter().find(|(_, known)| known.strip_prefix("SIG") == Some(bare)).map(|(number, _)| *number);
+    by_name.or_else(|| upper.parse().ok().filter(|number| (1..=64).contains(number)))
+}

@@ -1,0 +1,265 @@
+//! A case is played: the driver goes from one thing to the next, deeds are done at their times, and the judge looks at every
+//! moment.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use serde_json::Value as Json;
+
+use super::case::{Case, place};
+use super::faults::Deed;
+use super::judge::{Assertion, Judge, Verdict};
+use super::moment::Seen;
+use crate::pod::input::Fact;
+use crate::simulation::driver::Driver;
+use crate::simulation::story::{Happening, Story};
+
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The scenario, with its variant.
+    pub title: String,
+    /// Its file.
+    pub file: String,
+    /// Which values of the matrix.
+    pub variant: Vec<(String, Json)>,
+    /// The scenario's seed.
+    pub seed: Option<u64>,
+    /// Each assertion and what became of it, in the file's order; a fault of the machine itself comes last.
+    pub judged: Vec<Judged>,
+    /// All that happened.
+    pub story: Vec<Happening>,
+    /// What was done to the pod and had nothing to act on.
+    pub notes: Vec<String>,
+    /// How long it lasted in virtual time.
+    pub duration: Duration,
+    /// How many inputs the machine took.
+    pub inputs: usize,
+    /// The driver as it stands at the end, for timelines.
+    pub driver: Box<Driver>,
+}
+
+/// An assertion and what became of it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// As the file has it.
+    pub shown: String,
+    /// `line:column` in the file.
+    pub place: String,
+    /// Its path in the file.
+    pub path: String,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    /// Whether every assertion holds.
+    pub fn passed(&self) -> bool {
+        self.judged.iter().all(|judged| judged.verdict.passed)
+    }
+
+    /// The decision that led to what was found: the latest before it that is about the same container, or about any where
+    /// none is named.
+    pub fn decided(&self, verdict: &Verdict) -> Option<&Happening> {
+        let before =
+            || self.story.iter().rev().filter(|happening| happening.at <= verdict.at && happening.rule.is_some());
+        let same = |happening: &&Happening| verdict.about.as_ref().is_none_or(|about| *about == happening.about);
+        before().find(same).or_else(|| before().next())
+    }
+}
+
+impl Case {
+    /// Plays it.
+    pub fn run(&self) -> Outcome {
+        Play::new(self).run()
+    }
+}
+
+struct Play<'c> {
+    case: &'c Case,
+    driver: Driver,
+    story: Story,
+    judge: Judge<'c>,
+    watches_time: bool,
+    /// Inputs that the machine had taken then.
+    told: usize,
+    /// The pod as it was looked at last.
+    pod: Pod,
+    notes: Vec<String>,
+    /// What went wrong with the machine itself.
+    broken: Option<String>,
+}
+
+impl<'c> Play<'c> {
+    fn new(case: &'c Case) -> Play<'c> {
+        let driver = Driver::new((*case.pod).clone(), case.settings.clone(), case.script.clone());
+        let judge = Judge::new(&case.assertions);
+        let watches_time = judge.watches_time();
+        let pod = driver.machine.pod();
+        let (story, notes) = (Story::default(), Vec::new());
+        Play { case, driver, story, judge, watches_time, told: 0, pod, notes, broken: None }
+    }
+
+    fn run(mut self) -> Outcome {
+        self.look(true);
+        let mut times = self.judge.times();
+        times.extend(self.case.deeds.iter().map(|(time, _)| *time));
+        times.push(self.case.duration);
+        times.retain(|time| *time <= self.case.duration);
+        times.sort_unstable();
+        times.dedup();
+        let mut deeds = self.case.deeds.iter().peekable();
+        for time in times {
+            // What others do at a time they do before all else that happens then.
+            while self.driver.next_time().is_some_and(|next| next < time) {
+                if !self.step(time) {
+                    return self.finish();
+                }
+            }
+            while let Some((_, deed)) = deeds.next_if(|(at, _)| *at <= time) {
+                self.pass_to(time);
+                self.do_deed(deed);
+                self.look(true);
+            }
+            loop {
+                let happens = self.driver.next_time().is_some_and(|next| next <= time);
+                if !self.step(time) {
+                    return self.finish();
+                }
+                if !happens {
+                    break;
+                }
+            }
+            let (driver, pod) = (&self.driver, &self.pod);
+            let events = || driver.machine.events();
+            self.judge.at(&Seen::new(time, driver.wall(), pod, driver.removed, &events));
+        }
+        self.finish()
+    }
+
+    /// Time passes, and nothing happens meanwhile.
+    fn pass_to(&mut self, time: Duration) {
+        self.driver.pass_to(time);
+    }
+
+    /// The next thing happens; false when the machine does not come to rest.
+    fn step(&mut self, time: Duration) -> bool {
+        match self.driver.step(time) {
+            Ok(happened) => {
+                if happened {
+                    self.look(false);
+                }
+                true
+            }
+            Err(stuck) => {
+                self.broken = Some(stuck.to_string());
+                false
+            }
+        }
+    }
+
+    /// Looks at what has just happened.
+    fn look(&mut self, anyway: bool) {
+        let from = self.story.follow(&self.driver);
+        let news = self.story.happenings.get(from..).unwrap_or_default();
+        // Only what the machine is told changes a pod: a probe that finds what is known is not even told.
+        let told = self.driver.inputs() != self.told;
+        self.told = self.driver.inputs();
+        if told || anyway {
+            self.pod = self.driver.machine.pod();
+        } else if !self.watches_time && (news.is_empty() || !self.judge.listens()) {
+            return;
+        }
+        let driver = &self.driver;
+        let events: &dyn Fn() -> Vec<Event> = &|| driver.machine.events();
+        let seen = Seen::new(driver.now(), driver.wall(), &self.pod, driver.removed, events);
+        self.judge.see(&seen, news);
+    }
+
+    fn note(&mut self, text: String) {
+        self.notes.push(format!("at {}: {text}", crate::pod::backoff::go_duration(self.driver.now())));
+    }
+
+    fn do_deed(&mut self, deed: &Deed) {
+        match deed {
+            Deed::End(container, exit, oom) => {
+                if !self.driver.runs(container) {
+                    return self.note(format!("{container} does not run, so nothing could end it"));
+                }
+                match oom {
+                    true => self.driver.end_by_memory(container),
+                    false => self.driver.end_instance(container, *exit),
+                }
+            }
+            Deed::Lose(container) => match self.driver.lose_instance(container) {
+                true => {}
+                false => self.note(format!("{container} does not run, so it could not be lost")),
+            },
+            Deed::NextStarts(container, run, times) => self.driver.interpose(container, run, *times),
+            Deed::NextSandboxes(message, times) => self.driver.fail_sandboxes(message, *times),
+            Deed::NextVolumes(message, times) => self.driver.fail_volumes(message, *times),
+            Deed::ForceProbe(container, kind, forced) => self.driver.force_probe(container, *kind, forced.clone()),
+            Deed::LoseSandbox => match self.driver.lose_sandbox() {
+                true => {}
+                false => self.note("there is no sandbox that could be lost".to_owned()),
+            },
+            Deed::KillSupervisor(away) => {
+                self.story.tell(self.driver.now(), "SupervisorDied", String::new());
+                if let Err(diverged) = self.driver.restart_supervisor(*away) {
+                    self.broken.get_or_insert(diverged.to_string());
+                }
+            }
+            Deed::Reboot => self.driver.reboot(),
+            Deed::Delete(grace_seconds, force) => {
+                self.driver.input(Fact::DeleteRequested { grace_seconds: *grace_seconds, force: *force });
+            }
+            Deed::Stop(most_seconds) => self.driver.input(Fact::StopRequested { most_seconds: *most_seconds }),
+            Deed::SetClock(forward, by) => {
+                let sign = if *forward { "+" } else { "-" };
+                let detail = format!("{sign}{}", crate::pod::backoff::go_duration(*by));
+                self.story.tell(self.driver.now(), "ClockSet", detail);
+                self.driver.set_clock(*forward, *by);
+            }
+            Deed::Apply(pod) => {
+                let pod = Box::new(serde_json::to_value(pod).unwrap_or_default());
+                self.driver.input(Fact::SpecChanged { pod });
+            }
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        self.look(true);
+        let end = self.driver.now();
+        let verdicts = {
+            let (driver, pod) = (&self.driver, &self.pod);
+            let events = || driver.machine.events();
+            let seen = Seen::new(end, driver.wall(), pod, driver.removed, &events);
+            self.judge.end(&seen, &self.story.happenings)
+        };
+        let one = |(assertion, verdict): (&Assertion, Verdict)| Judged {
+            shown: assertion.shown.clone(),
+            place: place(assertion.position),
+            path: assertion.path.clone(),
+            verdict,
+        };
+        let mut judged: Vec<Judged> = self.case.assertions.iter().zip(verdicts).map(one).collect();
+        judged.extend(self.broken.map(|found| Judged {
+            shown: "the machine keeps its own promises".to_owned(),
+            place: String::new(),
+            path: String::new(),
+            verdict: Verdict { passed: false, at: end, found, about: None, vacuous: false },
+        }));
+        Outcome {
+            title: self.case.title(),
+            file: self.case.file.clone(),
+            variant: self.case.variant.clone(),
+            seed: self.case.seed,
+            judged,
+            story: self.story.happenings,
+            notes: self.notes,
+            duration: end,
+            inputs: self.driver.inputs(),
+            driver: Box::new(self.driver),
+        }
+    }
+}

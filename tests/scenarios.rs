@@ -1,0 +1,176 @@
+//! `podlet test` as a user types it: exit codes, what is said, and the forms for programs. Nothing runs; no privilege is needed.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A directory of this test's own, gone with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("podlet-scenarios-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn podlet(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podlet"));
+    command.args(words).env_clear().current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+const FAILING: &str = "apiVersion: podlet.dev/v1alpha1
+kind: Scenario
+metadata: {name: crash <1> & \"2\"}
+spec:
+  pod: {metadata: {name: web}, spec: {containers: [{name: app, image: x}]}}
+  actors: {app: {exit: 1@2s}}
+  asserts:
+  - {at: 1s, state: Running}
+  - {at: 8s, state: Running}
+";
+
+#[test]
+fn the_examples_pass() {
+    let output = podlet(&["test", "examples/scenarios"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+    assert!(out(&output).contains(": all passed; "), "{}", out(&output));
+    assert!(!out(&output).contains("note:"), "{}", out(&output));
+}
+
+#[test]
+fn a_failure_tells_where_what_and_by_which_rule() {
+    let directory = Directory::new("failure");
+    let file = directory.file("crash.yaml", FAILING);
+    let output = podlet(&["test", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = out(&output);
+    for told in [
+        "✗ crash <1> & \"2\" 2 assertions, 8s".to_owned(),
+        format!("{}:9:5: spec.asserts[1]", file.display()),
+        "- {at: 8s, state: Running}".to_owned(),
+        "at 8s: app is Waiting (CrashLoopBackOff)".to_owned(),
+        "by R-4.4-b (backoff=10s wait=10s):".to_owned(),
+        "a container is not started: CrashLoopBackOff".to_owned(),
+        "app        Exited code 1".to_owned(),
+        "1 scenario, 2 assertions: 1 failed; 8s of virtual time in".to_owned(),
+    ] {
+        assert!(text.contains(&told), "{told}\n{text}");
+    }
+}
+
+#[test]
+fn programs_read_json_tap_and_junit() {
+    let directory = Directory::new("forms");
+    let file = directory.file("crash.yaml", FAILING);
+    let name = file.to_str().unwrap();
+    let report: Value = serde_json::from_slice(&podlet(&["test", name, "-o", "json"]).stdout).unwrap();
+    assert_eq!((&report["passed"], &report["failed"]), (&Value::from(false), &Value::from(1)));
+    let scenario = &report["scenarios"][0];
+    assert_eq!(scenario["assertions"][0]["passed"], true);
+    assert_eq!(scenario["assertions"][1]["found"], "app is Waiting (CrashLoopBackOff)");
+    assert_eq!(scenario["assertions"][1]["decided"]["rule"], "R-4.4-b");
+    assert!(scenario["timeline"].as_array().unwrap().len() > 10);
+
+    let tap = out(&podlet(&["test", name, "-o", "tap"]));
+    assert!(tap.starts_with("TAP version 14\n1..1\n"), "{tap}");
+    assert!(tap.contains("    ok 1 - {at: 1s, state: Running}\n    not ok 2 - {at: 8s, state: Running}\n"), "{tap}");
+    assert!(tap.ends_with("not ok 1 - crash <1> & \"2\"\n"), "{tap}");
+
+    let junit = out(&podlet(&["test", name, "-o", "junit"]));
+    assert!(junit.contains("<testsuites name=\"podlet test\" tests=\"2\" failures=\"1\" errors=\"0\">"), "{junit}");
+    assert!(junit.contains("name=\"crash &lt;1&gt; &amp; &quot;2&quot;\""), "{junit}");
+    assert!(junit.contains("<failure message=\"app is Waiting (CrashLoopBackOff)\""), "{junit}");
+}
+
+#[test]
+fn a_bad_file_is_2_and_told_with_its_place() {
+    let directory = Directory::new("bad");
+    let file =
+        directory.file("bad.yaml", &FAILING.replace("state: Running}\n  - {at: 8s", "stat: Running}\n  - {at: 8s"));
+    let output = podlet(&["test", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = format!("{}:8:14: spec.asserts[0].stat: unknown field (did you mean \"state\"?)", file.display());
+    assert!(err(&output).contains(&told), "{}", err(&output));
+    assert_eq!(out(&output), "");
+
+    let pod = directory.file(
+        "pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: b}]}\n",
+    );
+    for words in [
+        vec!["test", "nosuch.yaml"],
+        vec!["test", pod.to_str().unwrap()],
+        vec!["test", "examples/scenarios", "--run", "nosuch"],
+        vec!["test", "examples/scenarios", "--matrix", "restartPolicy"],
+        vec!["test", "examples/scenarios", "--matrix", "restartPolicy=Sometimes"],
+        vec!["test", "src"],
+    ] {
+        let output = podlet(&words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {}", err(&output));
+        assert!(!err(&output).is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_matrix_on_the_command_line_makes_variants() {
+    let directory = Directory::new("matrix");
+    let scenario = FAILING.replace("  - {at: 8s, state: Running}\n", "");
+    let file = directory.file("crash.yaml", &scenario);
+    let words = ["test", file.to_str().unwrap(), "--matrix", "restartPolicy=Always,OnFailure,Never"];
+    let output = podlet(&words);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    for policy in ["Always", "OnFailure", "Never"] {
+        assert!(out(&output).contains(&format!("(restartPolicy={policy})")), "{}", out(&output));
+    }
+}
+
+#[test]
+fn the_schema_is_one_and_editors_find_every_field_in_it() {
+    let output = podlet(&["test", "--schema"]);
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["$defs"]["Assert"]["properties"]["startsAt"]["description"].is_string());
+    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/simulation/scenario/scenario.schema.json");
+    assert_eq!(out(&output), std::fs::read_to_string(there).unwrap());
+}
+
+#[test]
+fn standard_input_and_quiet() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_podlet"))
+        .args(["test", "-", "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let good = FAILING.replace("  - {at: 8s, state: Running}\n", "");
+    child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), out(&output)), (Some(0), String::new()));
+}
