@@ -46,11 +46,10 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
         assert_eq!(out, format!("pod/web created ({note})\nconfigmap/conf created ({note})\n"));
     }
     // What a server takes and podlet does not is told.
-    let probed =
-        sleeper("web").replace("\"name\":\"a\"", "\"name\":\"a\",\"livenessProbe\":{\"exec\":{\"command\":[\"x\"]}}");
-    let (code, out, err) = apply(&podlet, &probed, &["--dry-run=server"]);
+    let other = sleeper("web").replace("\"spec\":{", "\"spec\":{\"runtimeClassName\":\"gvisor\",");
+    let (code, out, err) = apply(&podlet, &other, &["--dry-run=server"]);
     assert_eq!((code, out.as_str()), (Some(0), "pod/web created (server dry run)\n"));
-    assert!(err.contains("podlet will not: spec.containers[0].livenessProbe: "), "{err}");
+    assert!(err.contains("podlet will not: spec.runtimeClassName: "), "{err}");
     let (_, out, _) = apply(&podlet, &both, &["--dry-run=server", "-o", "name"]);
     assert_eq!(out, "pod/web\nconfigmap/conf\n");
     assert_eq!(text(&podlet.run(&["get", "pods,configmaps"]).stdout), "");

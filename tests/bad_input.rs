@@ -105,10 +105,11 @@ spec:
     command: [a]
     command: [b]
     volumeMounts: [{name: data, mountPath: /data, subPath: off}, {name: data, mountPath: ''}]
-    readinessProbe: {tcpSocket: {port: 80}}
+    terminationMessagePath: /message
   - {name: app, image: [b]}
   - {name: 3, image: ''}
   volumes: [{name: yes, emptyDir: {}}]
+  hostUsers: false
 ";
     let podlet = Podlet::new();
     let said = refused(&podlet, WRONG);
@@ -133,14 +134,14 @@ spec:
             "16:60: spec.containers[0].volumeMounts[0].subPath: expected a string, found the boolean false; yes, no, on, \
              off, y, n, true and false are booleans in Kubernetes' YAML",
             "16:79: spec.containers[0].volumeMounts[1].mountPath: Required value",
-            "17:5: spec.containers[0].readinessProbe: readinessProbe is not carried out by podlet yet; \
-             --allow-unsupported=readinessProbe runs the pod without it",
             "18:6: spec.containers[1].name: Duplicate value",
             "18:24: spec.containers[1].image: expected a string, found a list",
             "19:12: spec.containers[2].name: expected a string, found the number 3; quote it",
             "19:15: spec.containers[2].image: Required value",
             "20:20: spec.volumes[0].name: expected a string, found the boolean true; yes, no, on, off, y, n, true and \
              false are booleans in Kubernetes' YAML",
+            "21:3: spec.hostUsers: hostUsers false is not carried out by podlet yet; --allow-unsupported=hostUsers runs \
+             the pod without it",
         ]
     );
     podlet.finish();

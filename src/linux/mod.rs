@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod lower;
 pub mod machine;
 pub mod names;
+pub mod network;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;

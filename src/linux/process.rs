@@ -24,6 +24,11 @@ pub fn session_of(pid: i32) -> Option<i32> {
     if is_dead(pid) { None } else { stat_field(pid, 6).ok()?.parse().ok() }
 }
 
+/// The parent of a process: field 4 of proc_pid_stat(5).
+pub fn parent_of(pid: i32) -> Option<i32> {
+    stat_field(pid, 4).ok()?.parse().ok()
+}
+
 /// Whether a process runs no more, or is gone: field 3 of proc_pid_stat(5).
 pub fn is_dead(pid: i32) -> bool {
     stat_field(pid, 3).map_or(true, |state| matches!(state.as_str(), "Z" | "X"))

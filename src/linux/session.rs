@@ -38,6 +38,32 @@ impl Session<'_> {
         reached.count() + usize::from(leader)
     }
 
+    /// Kills its leader and all that descends from it among `candidates`, in whichever sessions: what a command has started,
+    /// but for what has made itself the child of another.
+    pub fn kill_tree(&self, candidates: impl Fn() -> Vec<i32>) {
+        let leads = process::still_alive(self.leader).is_ok();
+        let mut tree = if leads { vec![self.number] } else { Vec::new() };
+        // Stopped first: what is stopped forks no more, and its children stay its children.
+        for look in 0..LOOKS {
+            let of_tree = |pid: &i32| {
+                process::session_of(*pid) == Some(self.number)
+                    || process::parent_of(*pid).is_some_and(|parent| tree.contains(&parent))
+            };
+            let new: Vec<i32> = candidates().into_iter().filter(|pid| !tree.contains(pid)).filter(of_tree).collect();
+            tree.extend(&new);
+            for pid in tree.iter().filter(|pid| new.contains(pid) || **pid == self.number) {
+                signal_member(*pid, libc::SIGSTOP);
+            }
+            if look > 0 && new.is_empty() {
+                break;
+            }
+        }
+        for pid in tree {
+            signal_member(pid, libc::SIGKILL);
+        }
+        self.kill(candidates);
+    }
+
     /// Kills all of it, what it forks meanwhile included.
     pub fn kill(&self, candidates: impl Fn() -> Vec<i32>) {
         for _ in 0..LOOKS {
@@ -45,6 +71,14 @@ impl Session<'_> {
                 return;
             }
         }
+    }
+}
+
+/// Signals a process that was just found among others by its number. (Between the look and the descriptor it may have ended;
+/// that its number goes to another one of the same few microseconds is as good as impossible: numbers go round.)
+fn signal_member(pid: i32, number: i32) {
+    if let Ok(member) = pidfd::open(pid) {
+        let _ = pidfd::signal(member.as_fd(), number);
     }
 }
 

@@ -2,8 +2,6 @@
 //! beside it. It is in memory only: what a supervisor has found out is in the machine, and one that takes over probes at
 //! once what is due and what its predecessor had begun.
 
-use std::time::Duration;
-
 use super::backoff::go_duration;
 use super::because;
 use super::effect::{Action, Effect, EffectName};
@@ -106,8 +104,8 @@ impl Prober {
         }
     }
 
-    /// The shortest time between two probes of one kind, if any may run.
-    pub fn shortest_period(&self) -> Option<Duration> {
-        self.probes.iter().map(|paced| paced.schedule.period).min()
+    /// Whether one has been begun and has not ended.
+    pub fn is_probing(&self) -> bool {
+        self.probes.iter().any(|paced| paced.running)
     }
 }

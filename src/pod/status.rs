@@ -49,6 +49,17 @@ impl Machine {
         pod
     }
 
+    /// The pod's addresses. One in the machine's network has the machine's, from the beginning.
+    fn addresses(&self) -> Vec<String> {
+        let on_host = self.pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
+        if on_host { self.state.settings.host_ip.iter().cloned().collect() } else { self.state.sandbox.ips.clone() }
+    }
+
+    /// `status.podIP`.
+    pub fn address(&self) -> Option<String> {
+        self.addresses().into_iter().next()
+    }
+
     fn status(&self) -> PodStatus {
         let of_kind = |regular: bool| {
             let containers = self.state.containers.iter().filter(move |c| c.kind.is_regular() == regular);
@@ -59,9 +70,7 @@ impl Machine {
         containers.sort_by(|one, other| one.name.cmp(&other.name));
         let host_ip = self.state.settings.host_ip.clone();
         let spec = self.pod.spec.as_ref();
-        let on_host = spec.and_then(|spec| spec.host_network) == Some(true);
-        // A pod in the machine's network has the machine's address, from the beginning.
-        let ips = if on_host { host_ip.iter().cloned().collect() } else { self.state.sandbox.ips.clone() };
+        let ips = self.addresses();
         PodStatus {
             phase: Some(self.state.published.phase.word().to_owned()),
             conditions: Some(self.shown_conditions()),

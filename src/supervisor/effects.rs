@@ -93,8 +93,9 @@ impl Supervisor {
                 self.state.note(&record);
             }
             Action::KillContainer { container, attempt } => self.kill_container(&container, attempt),
-            // Not accepted in a manifest yet, so never asked for.
-            Action::RunProbe { .. } | Action::RunHook { .. } => {}
+            Action::RunHook { .. } => self.run_hook(&asked).await,
+            // The prober asks for these, past the machine.
+            Action::RunProbe { .. } => {}
             Action::TearDown => self.tear_down(asked).await,
             Action::Remove => self.remove(asked).await,
         }

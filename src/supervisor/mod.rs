@@ -24,6 +24,7 @@ pub mod launch;
 mod log;
 mod old_logs;
 mod poison;
+mod probe;
 mod publish;
 mod recover;
 mod reports;

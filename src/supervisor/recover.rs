@@ -21,6 +21,7 @@ use super::kept::{self, Claim};
 use super::launch::Orders;
 use super::log::{Held, Outputs};
 use super::poison::Poisons;
+use super::probe::Requests;
 use super::publish::Publication;
 use super::run::{Happening, Starting, Supervisor, watch_signals};
 use super::server::{self, Connections};
@@ -28,12 +29,13 @@ use super::sleep::{self, Habit};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::world::World;
-use super::{clock, diagnostics, exec};
+use super::{clock, diagnostics, exec, probe};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::Fact;
+use crate::pod::prober::Prober;
 
 /// The segment never grows beyond this or [`SNAPSHOT_FACTOR`] snapshots, whichever is more.
 const SEGMENT_MINIMUM: u64 = 64 * 1024;
@@ -88,6 +90,9 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         connections: Connections::default(),
         upgrading: None,
         execs: HashMap::new(),
+        commands: HashMap::new(),
+        requests: Requests::default(),
+        prober: Prober::default(),
         attachments: HashMap::new(),
         happenings,
         // Who sleeps has published all.
@@ -122,6 +127,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
             supervisor.tell(Fact::Tick, clock::now(), None, None).await;
         }
     }
+    supervisor.prober.follow(&supervisor.state.machine);
     Ok(supervisor)
 }
 
@@ -519,11 +525,14 @@ impl Supervisor {
     /// Ends processes that nobody asks for any more, but for execs: their clients may come back.
     fn end_strangers(&mut self, children: &[(String, i32)]) {
         self.adopt_execs(children);
-        for (id, _) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
+        self.adopt_hooks(children);
+        for (id, pid) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
             let known = self.state.is_pending(&EffectId(id.clone()))
                 || self.state.containers.values().any(|running| running.id.0 == *id)
                 || self.state.sandbox.as_ref().is_some_and(|running| running.id.0 == *id);
-            if !known && let Some(pidfd) = self.processes.get(id) {
+            if probe::is_probe(id) {
+                self.end_probe_of_predecessor(id, *pid);
+            } else if !known && let Some(pidfd) = self.processes.get(id) {
                 tracing::info!(id, "ended: nobody waits for it any more");
                 let _ = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
             }

@@ -62,6 +62,7 @@ impl Supervisor {
                 }
                 self.note_spawned(&id, pid).await;
                 self.exec_spawned(&id, pid);
+                self.command_spawned(&id, pid);
                 None
             }
             Report::SpawnFailed { id, errno } => {
@@ -123,7 +124,11 @@ impl Supervisor {
                     Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None, user: None };
                 self.tell(fact, clock::now(), None, None).await;
             }
-            _ => self.exec_failed(&id.0, message),
+            _ => {
+                if !self.command_failed(&id.0, message.clone(), None).await {
+                    self.exec_failed(&id.0, message);
+                }
+            }
         }
         self.release_status(id);
     }
@@ -200,6 +205,9 @@ impl Supervisor {
         if let Some((container, running)) = container.map(|(name, running)| (name.clone(), running.clone())) {
             return self.container_ended(&container, running.attempt, end).await;
         }
+        if self.command_ended(id, &end).await {
+            return;
+        }
         let code = exec::is_exec(id).then(|| exec::exit_code(end.exit));
         if let Some(report) = end.report {
             self.note_taken(report, code).await;
@@ -241,6 +249,9 @@ impl Supervisor {
                 self.tell(fact, end.at, end.report, None).await;
             }
             _ => {
+                if self.command_failed(&id.0, failure.message.clone(), end.report.clone()).await {
+                    return;
+                }
                 self.exec_failed(&id.0, failure.message);
                 if let Some(report) = end.report {
                     self.note_taken(report, None).await;
@@ -275,6 +286,7 @@ impl Supervisor {
         let fact =
             Fact::ContainerExited { container: container.to_owned(), attempt, exit: end.exit, oom_killed, message };
         self.remains.push((container.to_owned(), attempt));
+        self.requests.end_of(container, attempt);
         self.tell(fact, end.at, end.report, None).await;
         // Not before: a supervisor that takes over in between must find the same counter.
         self.clear_cgroup(container);

@@ -23,6 +23,7 @@ use super::exec::{Exec, HungUp};
 use super::journal::Journal;
 use super::launch::Orders;
 use super::poison::{self, Poisons};
+use super::probe::{Commands, Purpose, Requests};
 use super::server::Connections;
 use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
@@ -36,7 +37,8 @@ use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
 use crate::linux::{heap, watch};
 use crate::pod::effect::EffectId;
-use crate::pod::input::{Fact, Input};
+use crate::pod::input::{Fact, Input, ProbeOutcome};
+use crate::pod::prober::Prober;
 use crate::pod::time::{BootTime, Moment};
 
 /// What can wake the supervisor beside the keeper and the clock.
@@ -119,6 +121,25 @@ pub enum Happening {
     ExecsUnclaimed,
     /// What an exec was running whose client is gone has had its time to end.
     HungUpLongEnough(HungUp),
+    /// A probe over the network has ended.
+    Probed {
+        /// Which.
+        purpose: Purpose,
+        /// How.
+        outcome: ProbeOutcome,
+    },
+    /// The request of a hook has ended.
+    HookRan {
+        /// Its effect.
+        id: EffectId,
+        /// What the machine is told.
+        fact: Fact,
+    },
+    /// A probe's command has had its time.
+    CommandTimedOut {
+        /// The id of its spawn.
+        id: String,
+    },
     /// A signal came for this process itself.
     Signal(i32),
     /// What was published may be older than what is.
@@ -178,6 +199,12 @@ pub struct Supervisor {
     pub(super) upgrading: Option<u64>,
     /// By the id of its spawn.
     pub(super) execs: HashMap<String, Exec>,
+    /// Commands of probes and hooks, by the ids of their spawns.
+    pub(super) commands: Commands,
+    /// Requests of hooks.
+    pub(super) requests: Requests,
+    /// When probes are due.
+    pub(super) prober: Prober,
     /// Clients that are shown what a container writes, by their connection.
     pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
@@ -282,7 +309,7 @@ impl Supervisor {
                 self.connections.finish().await;
                 return Ok(over);
             }
-            let wake = self.state.machine.wake();
+            let wake = self.next_deadline();
             if wake != alarm_at {
                 set_alarm(&alarm, wake)?;
                 alarm_at = wake;
@@ -303,9 +330,10 @@ impl Supervisor {
                     let _ = alarm.wait();
                     alarm_at = None;
                     let now = clock::now();
-                    if wake.is_some_and(|wake| wake <= now.boot) {
+                    if self.state.machine.wake().is_some_and(|wake| wake <= now.boot) {
                         self.tell(Fact::Tick, now, None, None).await;
                     }
+                    self.begin_due_probes().await;
                 }
                 () = until(tidying) => {
                     heap::give_back();
@@ -325,6 +353,11 @@ impl Supervisor {
         }
     }
 
+    /// When the machine wants to be woken, or a probe is due.
+    pub(super) fn next_deadline(&self) -> Option<BootTime> {
+        [self.state.machine.wake(), self.prober.wake()].into_iter().flatten().min()
+    }
+
     /// Carries out all that is asked for, then tells those who watch.
     pub(super) async fn settle(&mut self) {
         while let Some(asked) = self.queue.pop_front() {
@@ -336,6 +369,7 @@ impl Supervisor {
         // Once it is over there is no place any more to write to.
         if self.changed && self.over.is_none() {
             self.changed = false;
+            self.prober.follow(&self.state.machine);
             self.rotate_journal();
             self.publish_change();
             self.end_if_over();
@@ -393,6 +427,9 @@ impl Supervisor {
                 self.tell(Fact::KillStuck { container, message }, clock::now(), None, None).await;
                 self.kill_again(killed);
             }
+            Happening::Probed { purpose, outcome } => self.probed(purpose, outcome).await,
+            Happening::HookRan { id, fact } => self.hook_ran(&id, fact).await,
+            Happening::CommandTimedOut { id } => self.command_timed_out(&id),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {
                 tracing::info!(number, "ending on a signal; the keeper starts another supervisor");

@@ -176,10 +176,11 @@ impl Supervisor {
             && self.starting.is_empty()
             && self.ahead.is_none()
             && self.remains.is_empty();
+        let probing = !self.commands.is_empty() || !self.requests.is_empty() || self.prober.is_probing();
         let guests = self.connections.followers().is_some() && self.execs.is_empty() && self.hanging_up == 0;
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
-        work && guests && shown && looked_after && self.state.machine.wake().is_none_or(|wake| wake.0 > soon)
+        work && !probing && guests && shown && looked_after && self.next_deadline().is_none_or(|wake| wake.0 > soon)
     }
 
     /// Falls asleep, if the pod is quiet: then this does not come back. What stands in the way of it is none of the pod's
@@ -222,7 +223,7 @@ impl Supervisor {
                 None => return Ok(()),
             }
         }
-        let deadline = self.state.machine.wake();
+        let deadline = self.next_deadline();
         let alarm = Alarm::new(deadline)?;
         alarm.rings_with(self.keeper.socket())?;
         alarm.rings_with(self.keeper.held_as(CONTROL_TAG)?.as_fd())?;

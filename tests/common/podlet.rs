@@ -112,7 +112,7 @@ impl Podlet {
     }
 
     /// Watches the pod until it is as wanted, and answers it.
-    pub fn wait(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait(&self, name: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut watch = Watch::of(self, name);
         let mut last = Value::Null;
         loop {

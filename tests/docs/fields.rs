@@ -22,7 +22,7 @@ silence. A manifest is checked whole before anything starts.
 | refused for now | podlet does not carry it out yet; `apply` refuses the manifest and names the field |
 | refused | one machine cannot honour it; `apply` refuses the manifest and names the field |
 
-A refused field can be passed over aloud: `podlet apply pod.yaml --allow-unsupported=livenessProbe` runs the pod without it.
+A refused field can be passed over aloud: `podlet apply pod.yaml --allow-unsupported=hostUsers` runs the pod without it.
 Only values that say something are refused: an empty list, an empty string or 0 is the same as no field.
 ";
 

@@ -27,9 +27,9 @@ pub static CONTAINER: Struct = Struct {
         row("restartPolicyRules", List(&Object(&CONTAINER_RESTART_RULE)), OmitEmpty, Supported),
         row("volumeMounts", List(&Object(&VOLUME_MOUNT)), OmitEmpty, Supported),
         row("volumeDevices", List(&Object(&VOLUME_DEVICE)), OmitEmpty, Later),
-        row("livenessProbe", Object(&PROBE), Pointer, Later),
-        row("readinessProbe", Object(&PROBE), Pointer, Later),
-        row("startupProbe", Object(&PROBE), Pointer, Later),
+        row("livenessProbe", Object(&PROBE), Pointer, Supported),
+        row("readinessProbe", Object(&PROBE), Pointer, Supported),
+        row("startupProbe", Object(&PROBE), Pointer, Supported),
         row("lifecycle", Object(&LIFECYCLE), Pointer, Supported),
         row("terminationMessagePath", STRING, OmitEmpty, Supported),
         row("terminationMessagePolicy", Text("v1.TerminationMessagePolicy"), OmitEmpty, Supported),
@@ -209,8 +209,8 @@ pub static LIFECYCLE: Struct = Struct {
     name: "Lifecycle",
     size: size_of::<v1::Lifecycle>(),
     rows: &[
-        row("postStart", Object(&LIFECYCLE_HANDLER), Pointer, Later),
-        row("preStop", Object(&LIFECYCLE_HANDLER), Pointer, Later),
+        row("postStart", Object(&LIFECYCLE_HANDLER), Pointer, Supported),
+        row("preStop", Object(&LIFECYCLE_HANDLER), Pointer, Supported),
         row("stopSignal", Text("v1.Signal"), Pointer, Supported),
     ],
 };
