@@ -8,7 +8,7 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs,
-    plan, running, system, test, up, upgrade, version, wait,
+    plan, running, simulate, system, test, timeline, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -67,6 +67,10 @@ pub enum Verb {
     Wait(wait::Words),
     /// Show what would be done, system call by system call.
     Plan(plan::Words),
+    /// Show in virtual time what a pod does when its containers behave so.
+    Simulate(simulate::Words),
+    /// Draw what happens in a scenario, a lane a container.
+    Timeline(timeline::Words),
     /// Play scenarios: tests of a pod's lifecycle, in virtual time.
     Test(test::Words),
     /// Say what this machine can and cannot do, and what to do about it.

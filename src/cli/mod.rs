@@ -25,6 +25,7 @@ mod exec;
 mod failure;
 mod files;
 mod get;
+mod happenings;
 mod image;
 mod install;
 mod line;
@@ -40,11 +41,13 @@ mod running;
 mod select;
 mod session;
 mod signals;
+mod simulate;
 mod stored;
 mod supervise;
 mod system;
 mod targets;
 mod test;
+mod timeline;
 mod up;
 mod upgrade;
 mod usage;
@@ -162,6 +165,8 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),
         Verb::Plan(words) => plan::run(words, everywhere, caller),
+        Verb::Simulate(words) => simulate::run(&words, everywhere, caller),
+        Verb::Timeline(words) => timeline::run(&words, everywhere, caller),
         Verb::Test(words) => test::run(&words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),

@@ -5,6 +5,8 @@
 mod answers;
 mod driver;
 mod interference;
+pub mod lanes;
+pub mod peers;
 pub mod scenario;
 mod script;
 pub mod story;

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::reports::Report;
+use crate::cli::happenings::{line, lines, told};
 use crate::manifest::Source;
 use crate::pod::backoff::go_duration;
 use crate::pod::rules;
 use crate::simulation::scenario::{Judged, Outcome};
-use crate::simulation::story::{Happening, Source as Origin};
+use crate::simulation::story::Happening;
 
 /// How much is told.
 pub struct Shown {
@@ -109,64 +110,4 @@ fn excerpt(judged: &Judged, outcome: &Outcome, sources: &[Source]) -> Option<Str
     let text = std::str::from_utf8(&source.bytes).ok()?;
     let line = text.lines().nth(number.checked_sub(1)?)?.trim();
     Some(line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
-}
-
-/// A line each; what happens again and again with nothing between is one line.
-pub fn lines<'h>(happenings: impl Iterator<Item = &'h Happening>) -> Vec<String> {
-    let mut lines: Vec<(&Happening, usize, Duration)> = Vec::new();
-    for happening in happenings {
-        match lines.last_mut() {
-            Some((first, count, last)) if alike(first, happening) => {
-                (*count, *last) = (*count + 1, happening.at);
-            }
-            _ => lines.push((happening, 1, happening.at)),
-        }
-    }
-    let shown = |(first, count, last): &(&Happening, usize, Duration)| match count {
-        1 => line(first),
-        _ => format!("{}  {count} times up to {:.3}", line(first), last.as_secs_f64()),
-    };
-    lines.iter().map(shown).collect()
-}
-
-fn alike(one: &Happening, other: &Happening) -> bool {
-    one.word.starts_with("Probe") && (&one.about, &one.word, &one.detail) == (&other.about, &other.word, &other.detail)
-}
-
-/// Whether a reader wants to see it: what is shown twice (a fact and the status that follows from it, an event and its
-/// fact) is shown once, and probes that find what is known are not.
-fn told(happening: &Happening) -> bool {
-    match happening.source {
-        Origin::Status => {
-            happening.word == "Waiting"
-                || matches!(happening.word.as_str(), "Ready" | "NotReady")
-                || happening.about.is_empty()
-        }
-        Origin::Event => {
-            !matches!(happening.word.as_str(), "Scheduled" | "Pulled" | "Created" | "BackOff" | "Unhealthy" | "Pulling")
-        }
-        Origin::Fact => !matches!(happening.word.as_str(), "ImageReady" | "ProbeSucceeded"),
-        Origin::Effect => true,
-        Origin::Note => true,
-    }
-}
-
-/// `   12.000  app  Starting instance 2  R-4.4-c backoff=10s`.
-pub fn line(happening: &Happening) -> String {
-    let about = if happening.about.is_empty() { "pod" } else { &happening.about };
-    let because =
-        || happening.because.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-    let what = match happening.source {
-        Origin::Note => because(),
-        _ => [happening.word.as_str(), happening.detail.as_str()].join(" ").trim_end().to_owned(),
-    };
-    let rule = match (&happening.rule, happening.source) {
-        (Some(rule), Origin::Note) => format!("{}  ", rule.0),
-        (Some(rule), _) => format!("  {} {}", rule.0, because()),
-        (None, _) => String::new(),
-    };
-    match happening.source {
-        Origin::Note => format!("{:>10.3}  {about:<10} {rule}{what}", happening.at.as_secs_f64()),
-        _ => format!("{:>10.3}  {about:<10} {what}{}", happening.at.as_secs_f64(), rule.trim_end()),
-    }
 }

@@ -19,8 +19,9 @@ use crate::manifest::verdict::Finding;
 use crate::manifest::{Diagnostic, Source, suggest, tree};
 use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
+use crate::pod::restart::RestartPolicy;
 use crate::simulation::driver::Driver;
-use crate::simulation::script::Script;
+use crate::simulation::script::{Run, Script, Start};
 
 /// What whoever plays scenarios chooses.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,21 @@ pub struct Case {
 }
 
 impl Case {
+    /// The containers whose instances end by themselves, with these instances.
+    pub fn crashing(&self) -> Vec<(&str, &[Run])> {
+        let ends = |runs: &[Run]| {
+            runs.iter().all(|run| run.image.is_none() && matches!(run.start, Start::Runs))
+                && runs.first().is_some_and(|run| run.end.is_some())
+        };
+        let all = self.script.runs.iter().filter(|(_, runs)| ends(runs));
+        all.map(|(name, runs)| (name.as_str(), runs.as_slice())).collect()
+    }
+
+    /// The pod's restart policy.
+    pub fn policy(&self) -> RestartPolicy {
+        RestartPolicy::read(self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()))
+    }
+
     /// `backoff-caps`, or with its variant `backoff-caps (restartPolicy=Never)`.
     pub fn title(&self) -> String {
         let shown = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
