@@ -179,6 +179,52 @@ fn with_stdin_once_the_end_of_the_first_is_the_end_of_the_containers_input() {
     }
 }
 
+/// The client dies while nobody is there to see it: the next supervisor waits for it for a while, and then knows.
+#[test]
+fn with_stdin_once_a_client_that_dies_unseen_ends_the_input_too() {
+    let (podlet, uid) = started("stdin: true\n    stdinOnce: true", "cat; echo end");
+    let mut attached = Attached::start(&podlet, &["-iq"]);
+    attached.send("one\n");
+    attached.expect("one\n");
+    let keeper = Part::Keeper.wait(&uid);
+    kills::send(keeper, Signal::SIGSTOP);
+    kills::send(Part::Supervisor.wait(&uid), Signal::SIGKILL);
+    attached.child.kill().unwrap();
+    attached.child.wait().unwrap();
+    kills::send(keeper, Signal::SIGCONT);
+    succeeded(&podlet);
+    assert_eq!(podlet.logs("web", "a"), "one\nend\n");
+    podlet.finish();
+}
+
+/// A pod with a terminal sleeps like any other; whoever attaches wakes it, and finds all as it was.
+#[test]
+fn a_terminal_is_attached_to_while_the_supervisor_sleeps() {
+    let podlet = Podlet::new();
+    let manifest = pod("stdin: true\n    tty: true", "PS1=prompt-1; export PS1; exec sh -i");
+    let applied = podlet.try_apply(&manifest, &["--sleep-after=0"]);
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    let uid = kills::uid(&podlet.pod("web"));
+    let asleep = || until("the supervisor sleeps", || Part::Supervisor.pid(&uid).is_none());
+    for round in 0..3 {
+        asleep();
+        let mut terminal = Terminal::start(podlet.command(&["attach", "-it", "web"]), 33, 101);
+        terminal.wait_for("try pressing enter.\r\n");
+        terminal.wait_until_raw();
+        terminal.send(&format!("echo round-$(({round} + 40))\r"));
+        terminal.wait_for(&format!("round-{}\r\n", round + 40));
+        terminal.send("\x10\x11");
+        assert!(terminal.end().0.success());
+    }
+    asleep();
+    let log = podlet.logs("web", "a");
+    for round in 40..43 {
+        assert_eq!(log.matches(&format!("round-{round}\r\n")).count(), 1, "{log}");
+    }
+    assert_eq!(container(&podlet.pod("web"), "a")["restartCount"], 0);
+    podlet.finish();
+}
+
 #[test]
 fn output_alone_is_shown_from_the_unfinished_line_on_until_the_end() {
     let (podlet, _) =

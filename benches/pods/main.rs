@@ -57,6 +57,7 @@ fn main() {
     let log_runs = table.runs.min(10);
     let logs = if table.wants("logs") { logs::measure(&subject, log_runs) } else { Vec::new() };
     let peers = peers::measure(&subject, &actor_root, &table);
+    memory.extend(peers.memory);
 
     if !table.figures.is_empty() || !peers.figures.is_empty() {
         println!("| what | median ms | min | p95 | CPU ms | ratio to the bare pod | runs |");

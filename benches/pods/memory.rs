@@ -28,6 +28,22 @@ pub fn of_pods(root: &Path) -> Vec<Vec<Resident>> {
     supervisors(root).into_iter().map(family).collect()
 }
 
+/// The processes of a name with a text among their words.
+pub fn named_with(wanted: &str, text: &str) -> Vec<i32> {
+    let words = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    all().into_iter().filter(|pid| name(*pid) == wanted && words(*pid).contains(text)).collect()
+}
+
+/// The children of a process.
+pub fn children(of: i32) -> Vec<i32> {
+    all().into_iter().filter(|pid| parent(*pid) == of).collect()
+}
+
+/// Whether a process has this name.
+pub fn is_named(pid: i32, wanted: &str) -> bool {
+    name(pid) == wanted
+}
+
 /// The supervisors of the pods below `root`.
 pub fn supervisors(root: &Path) -> Vec<i32> {
     let root = root.to_string_lossy();

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::figures::{Figure, Table, now};
-use crate::logs;
 use crate::subject::{Subject, between, until_return, wait_for};
+use crate::{logs, memory};
 
 /// Where `measure_here` finds the actor's tree, and works.
 const ROOT: &str = "PODLET_BENCH_ACTOR";
@@ -20,10 +20,14 @@ pub struct Peers {
     pub figures: Vec<Figure>,
     /// conmon's runs.
     pub logs: Vec<logs::Run>,
+    /// Rows of the table of memory.
+    pub memory: Vec<String>,
 }
 
 /// How conmon's runs come back.
 const LOGS: &str = "logs";
+/// How a row of the table of memory does.
+const MEMORY: &str = "memory";
 
 /// Measures them in a fresh mount namespace, by this program's own `--peers`.
 pub fn measure(subject: &Subject, actor: &Path, table: &Table) -> Peers {
@@ -42,6 +46,7 @@ pub fn measure(subject: &Subject, actor: &Path, table: &Table) -> Peers {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         match line.split_once('\t') {
             Some((LOGS, runs)) => peers.logs = logs::from_text(runs),
+            Some((MEMORY, row)) => peers.memory.push(row.to_owned()),
             Some((name, samples)) => {
                 let samples = samples.split(' ').filter_map(|sample| sample.parse().ok()).collect();
                 peers.figures.push(Figure::of(name, samples));
@@ -83,7 +88,7 @@ pub fn measure_here(table: &Table) {
             first_clock_on_stdout(command)
         });
     }
-    let of_podman = [PODMAN_PLAY, PODMAN_EXEC, PODMAN_DOWN, PODMAN_LOGS];
+    let of_podman = [PODMAN_PLAY, PODMAN_EXEC, PODMAN_DOWN, PODMAN_LOGS, PODMAN_MANY];
     if of_podman.iter().any(|name| table.wants(name)) && installed("podman") {
         podman(actor, work, table);
     }
@@ -96,6 +101,9 @@ const PODMAN_PLAY: &str = "podman kube play";
 const PODMAN_EXEC: &str = "podman exec, to its return";
 const PODMAN_DOWN: &str = "podman kube down, 1 container, to its return (delete)";
 const PODMAN_LOGS: &str = "conmon under podman, logs";
+const PODMAN_MANY: &str = "podman kube play, 50 pods by one call, to the last one's first instruction";
+/// So many.
+const MANY: usize = 50;
 
 fn installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
@@ -178,6 +186,9 @@ fn podman(actor: &Path, work: &Path, table: &Table) {
     if table.wants(PODMAN_LOGS) {
         println!("{LOGS}\t{}", logs::to_text(&conmon(&podman, work, table.runs.min(10))));
     }
+    if table.wants(PODMAN_MANY) {
+        podman_many(&podman, work);
+    }
     let mut downs = Vec::new();
     for containers in [1, 3] {
         let row = format!("{PODMAN_PLAY}, {containers} container(s)");
@@ -227,6 +238,49 @@ fn podman(actor: &Path, work: &Path, table: &Table) {
     if !downs.is_empty() {
         println!("{PODMAN_DOWN}\t{}", downs.join(" "));
     }
+}
+
+/// Fifty pods of one container by one call, once, and what their processes that are not the containers' keep in memory.
+fn podman_many(podman: &impl Fn(&[&str]) -> Command, work: &Path) {
+    let pod = |number: usize| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: peer-{number}}}\nspec:\n  restartPolicy: Always\n  containers:\n    - name: \
+             c0\n      image: localhost/actor:1\n      command: [/actor, 'clock,', sleep, forever]\n      resources: {{limits: \
+             {{memory: 64Mi, cpu: \"1\"}}}}\n"
+        )
+    };
+    let manifest = work.join("podman-many.yaml");
+    fs::write(&manifest, (0..MANY).map(pod).collect::<Vec<_>>().join("---\n")).expect("a manifest is written");
+    let begin = now();
+    let output = podman(&["kube", "play", "--network", "none", &manifest.to_string_lossy()]).output();
+    let output = output.expect("podman kube play");
+    assert!(output.status.success(), "podman kube play: {}", String::from_utf8_lossy(&output.stderr));
+    let last = (0..MANY).map(|number| {
+        wait_for(|| {
+            let logs = podman(&["logs", &format!("peer-{number}-c0")]).output().ok()?;
+            let text = String::from_utf8_lossy(&logs.stdout).into_owned();
+            text.lines().find_map(|line| line.split_once("monotonic ")?.1.trim().parse::<u64>().ok())
+        })
+    });
+    println!("{PODMAN_MANY}\t{:.4}", between(begin, last.max().unwrap_or(begin)));
+    // A conmon for each container and for the pod's pause, which is its child.
+    let monitors = memory::named_with("conmon", &work.to_string_lossy());
+    let pauses = monitors
+        .iter()
+        .flat_map(|monitor| memory::children(*monitor))
+        .filter(|child| memory::is_named(*child, "catatonit"));
+    let processes: Vec<i32> = monitors.iter().copied().chain(pauses).collect();
+    let residents: Vec<memory::Resident> = processes.iter().map(|pid| memory::resident(*pid)).collect();
+    let each = |of: fn(&memory::Resident) -> u64| residents.iter().map(of).sum::<u64>() / MANY as u64;
+    println!(
+        "{MEMORY}\t| podman, one of {MANY} pods of one container: conmon twice and pause ({} processes in all), and {} kB of page \
+         tables | {} | {} |",
+        processes.len(),
+        each(|process| process.tables),
+        each(|process| process.pss),
+        each(|process| process.private),
+    );
+    let _ = podman(&["pod", "rm", "-f", "-a", "-t", "0"]).output();
 }
 
 /// The same lines through conmon, into a file in the same format.

@@ -2,11 +2,15 @@
 //! does the copying: output comes to it over pipes of its own, filled by the log's thread ([`super::streams`]); for input it
 //! gets the writing end of the container's pipe, or the master of its terminal, and so it goes on typing when this process is
 //! killed, and is shown what comes by the next ([`super::attach_session`]).
+//!
+//! With `stdinOnce` the first client's end is the end of the container's input. So that this is so, too, if the client goes while
+//! no supervisor lives, the tag under which the keeper holds that input says that it is taken: the next supervisor waits for the
+//! client for as long as for one of `exec`.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::control::{Answer, Resume};
-use super::effects::stdin_tag;
+use super::effects::{STDIN_TAKEN, stdin_tag, stdin_taken_tag};
 use super::run::Supervisor;
 use super::world::find_container;
 
@@ -46,7 +50,10 @@ impl Supervisor {
         };
         let pod = self.pod();
         let has_input = find_container(&pod, container).is_some_and(|spec| spec.stdin == Some(true));
-        let held = || self.keeper.held_as(&stdin_tag(container, attempt)).ok();
+        let held = || {
+            let tags = [stdin_tag(container, attempt), stdin_taken_tag(container, attempt)];
+            tags.iter().find_map(|tag| self.keeper.held_as(tag).ok())
+        };
         let input = if stdin && has_input { log.terminal().or_else(held) } else { None };
         log.attach(connection, pipes, positions);
         let has_input = input.is_some();
@@ -58,7 +65,13 @@ impl Supervisor {
     pub(super) fn attached(&mut self, connection: u64, positions: [u64; 2]) {
         let Some(attachment) = self.attachments.get_mut(&connection) else { return };
         let input = attachment.input.take();
-        let answer = Answer::Attached { attempt: attachment.attempt, positions, stdin: input.is_some() };
+        let (container, attempt) = (attachment.container.clone(), attachment.attempt);
+        if let Some(input) = input.as_ref().filter(|_| self.ends_with_first(&container)) {
+            // In this order: it is held under one of the two at any time.
+            let _ = self.keeper.hold(&stdin_taken_tag(&container, attempt), input.as_fd());
+            let _ = self.keeper.release(&stdin_tag(&container, attempt));
+        }
+        let answer = Answer::Attached { attempt, positions, stdin: input.is_some() };
         self.connections.answer_with(connection, &answer, input);
     }
 
@@ -75,12 +88,33 @@ impl Supervisor {
     /// The client's input has ended. With `stdinOnce` so does the container's, for good: nobody else holds its pipe then. (A
     /// terminal has no end, as in other runtimes.)
     pub(super) fn close_stdin(&mut self, connection: u64) {
-        let pod = self.pod();
         let Some(attachment) = self.attachments.get_mut(&connection).filter(|client| client.has_input) else { return };
         attachment.has_input = false;
-        let once = find_container(&pod, &attachment.container).is_some_and(|spec| spec.stdin_once == Some(true));
-        if once {
-            let _ = self.keeper.release(&stdin_tag(&attachment.container, attachment.attempt));
+        let (container, attempt) = (attachment.container.clone(), attachment.attempt);
+        if self.ends_with_first(&container) {
+            self.let_go_of_stdin(&container, attempt);
+        }
+    }
+
+    /// `stdinOnce`, of a container whose input is a pipe.
+    fn ends_with_first(&self, container: &str) -> bool {
+        let pod = self.pod();
+        find_container(&pod, container).is_some_and(|spec| spec.stdin_once == Some(true) && spec.tty != Some(true))
+    }
+
+    /// Inputs whose first client has taken them, and is not there.
+    pub(super) fn unclaimed_stdin(&self) -> Vec<String> {
+        let is_there = |tag: &str| {
+            let of = |client: &Attachment| stdin_taken_tag(&client.container, client.attempt) == tag;
+            self.attachments.values().any(|client| client.has_input && of(client))
+        };
+        self.keeper.tags().into_iter().filter(|tag| tag.starts_with(STDIN_TAKEN) && !is_there(tag)).collect()
+    }
+
+    /// Their clients have had their time to come back.
+    pub(super) fn close_unclaimed_stdin(&mut self) {
+        for tag in self.unclaimed_stdin() {
+            let _ = self.keeper.release(&tag);
         }
     }
 

@@ -469,10 +469,16 @@ impl Supervisor {
 
     /// What was held for an instance from its start on.
     pub(super) fn let_go_of_start(&mut self, container: &str, attempt: u32) {
-        for tag in [stdin_tag(container, attempt), environment_tag(container, attempt)] {
+        self.let_go_of_stdin(container, attempt);
+        let _ = self.keeper.release(&environment_tag(container, attempt));
+        self.environments.retain(|name, (kept, _)| name != container || *kept != attempt);
+    }
+
+    /// The input of an instance ends, as far as it is held here.
+    pub(super) fn let_go_of_stdin(&self, container: &str, attempt: u32) {
+        for tag in [stdin_tag(container, attempt), stdin_taken_tag(container, attempt)] {
             let _ = self.keeper.release(&tag);
         }
-        self.environments.retain(|name, (kept, _)| name != container || *kept != attempt);
     }
 
     /// The cgroup of a container's current instance.
@@ -494,6 +500,14 @@ pub fn environment_of_tag(tag: &str) -> Option<(String, u32)> {
 /// The tag of the writing end of an instance's standard input.
 pub fn stdin_tag(container: &str, attempt: u32) -> String {
     format!("stdin/{container}/{attempt}")
+}
+
+/// What the tags of inputs begin with that a first client has taken, whose end is theirs (`stdinOnce`).
+pub const STDIN_TAKEN: &str = "stdin-taken/";
+
+/// The tag of such a one.
+pub fn stdin_taken_tag(container: &str, attempt: u32) -> String {
+    format!("{STDIN_TAKEN}{container}/{attempt}")
 }
 
 fn end(pidfd: &Rc<OwnedFd>) {

@@ -164,11 +164,11 @@ impl Supervisor {
             exec.pid = exec.pid.or(started.then_some(*pid));
             exec.started |= started;
         }
-        if !self.execs.is_empty() {
+        if !self.execs.is_empty() || !self.unclaimed_stdin().is_empty() {
             let happenings = self.happenings.clone();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(RETURN).await;
-                let _ = happenings.send(Happening::ExecsUnclaimed);
+                let _ = happenings.send(Happening::SessionsUnclaimed);
             });
         }
     }

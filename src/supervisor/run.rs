@@ -117,8 +117,8 @@ pub enum Happening {
     },
     /// Something that did not work is to be tried again.
     Again(Asked),
-    /// Clients of a predecessor's execs have had their time to come back.
-    ExecsUnclaimed,
+    /// Clients of a predecessor's execs and attachments have had their time to come back.
+    SessionsUnclaimed,
     /// What an exec was running whose client is gone has had its time to end.
     HungUpLongEnough(HungUp),
     /// A probe over the network has ended.
@@ -418,7 +418,10 @@ impl Supervisor {
             }
             Happening::Disconnected { connection } => self.hang_up(connection),
             Happening::ProcessEnded { id } => self.process_ended(&id).await,
-            Happening::ExecsUnclaimed => self.end_unclaimed_execs(),
+            Happening::SessionsUnclaimed => {
+                self.end_unclaimed_execs();
+                self.close_unclaimed_stdin();
+            }
             Happening::HungUpLongEnough(hung_up) => self.kill_session(&hung_up),
             Happening::StillThere(killed) => self.kill_again(killed),
             Happening::StuckAfterKill { killed, message } => {

@@ -178,6 +178,7 @@ impl Supervisor {
             && self.remains.is_empty();
         let probing = !self.commands.is_empty() || !self.requests.is_empty() || self.prober.is_probing();
         let guests = self.connections.followers().is_some() && self.execs.is_empty() && self.hanging_up == 0;
+        let guests = guests && self.unclaimed_stdin().is_empty();
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
         work && !probing && guests && shown && looked_after && self.next_deadline().is_none_or(|wake| wake.0 > soon)
