@@ -185,6 +185,7 @@ fn explain(error: &hyper::Error) -> String {
     }
     let source = std::error::Error::source(error);
     match source.and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
         Some(error) => format!("read: {}", go_error(error)),
         None => error.to_string(),
     }
@@ -206,3 +207,7 @@ async fn read_body(mut body: Incoming) -> Result<String, String> {
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+#[cfg(test)]
+#[path = "http_test.rs"]
+mod tests;
