@@ -21,6 +21,7 @@ pub mod duration;
 pub mod event_lines;
 pub mod http;
 pub mod image;
+pub mod lint;
 pub mod linux;
 pub mod manifest;
 pub mod network;

@@ -7,8 +7,8 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, logs,
-    plan, running, simulate, system, test, timeline, up, upgrade, version, wait,
+    apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, lint,
+    logs, plan, running, simulate, system, test, timeline, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -67,6 +67,8 @@ pub enum Verb {
     Wait(wait::Words),
     /// Show what would be done, system call by system call.
     Plan(plan::Words),
+    /// Say of a manifest how long start, death and deletion may take, and what in it will surprise.
+    Lint(lint::Words),
     /// Show in virtual time what a pod does when its containers behave so.
     Simulate(simulate::Words),
     /// Draw what happens in a scenario, a lane a container.

@@ -29,6 +29,7 @@ mod happenings;
 mod image;
 mod install;
 mod line;
+mod lint;
 mod live_line;
 mod logs;
 mod lookout;
@@ -165,6 +166,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),
         Verb::Plan(words) => plan::run(words, everywhere, caller),
+        Verb::Lint(words) => lint::run(&words, everywhere, caller),
         Verb::Simulate(words) => simulate::run(&words, everywhere, caller),
         Verb::Timeline(words) => timeline::run(&words, everywhere, caller),
         Verb::Test(words) => test::run(&words, everywhere, caller),

@@ -1,0 +1,75 @@
+//! `podlet lint` as a user types it.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const POD: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - name: app
+    image: a
+    command: [sh, -c, 'prepare; serve']
+    livenessProbe: {httpGet: {port: 80}, periodSeconds: 5}
+";
+
+fn lint(words: &[&str], pod: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_podlet"))
+        .arg("lint")
+        .args(words)
+        .env_clear()
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(pod.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn sums_come_first_and_each_finding_has_its_place_reason_and_fix() {
+    let output = lint(&["-"], POD);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for told in [
+        "<stdin>: pod web\n",
+        "CONTAINER   START ALLOWED   READY WITHIN   FOUND DEAD WITHIN   KILLED WITHIN\n",
+        "app         12s             0s             16s                 30s\n",
+        "a delete takes 30s at most\n",
+        "<stdin>:8:5: spec.containers[0].command: warning: sh is process 1 and passes no signal on",
+        "  fix: begin the last command with exec, or set a trap [shell-as-process-1]\n",
+        "<stdin>:9:5: spec.containers[0].livenessProbe: warning: without a startupProbe a start that takes longer than 12s is killed",
+    ] {
+        assert!(text.contains(told), "{told}\n{text}");
+    }
+}
+
+#[test]
+fn programs_read_json_and_exit_codes() {
+    let report: Value = serde_json::from_slice(&lint(&["-", "-o", "json"], POD).stdout).unwrap();
+    let pod = &report["pods"][0];
+    assert_eq!((&pod["name"], &pod["deleteWithinSeconds"]), (&Value::from("web"), &Value::from(30.0)));
+    assert_eq!(pod["containers"][0]["foundDeadWithinSeconds"], 16.0);
+    assert_eq!(
+        (&pod["findings"][0]["name"], &pod["findings"][0]["line"]),
+        (&Value::from("shell-as-process-1"), &Value::from(8))
+    );
+
+    let good = POD
+        .replace("command: [sh, -c, 'prepare; serve']", "")
+        .replace("    livenessProbe: {httpGet: {port: 80}, periodSeconds: 5}\n", "");
+    assert_eq!(lint(&["-"], &good).status.code(), Some(0));
+    let noted = good.replace("spec:\n", "spec:\n  terminationGracePeriodSeconds: 1\n");
+    assert_eq!(lint(&["-"], &noted).status.code(), Some(0));
+    assert_eq!(lint(&["-", "--strict"], &noted).status.code(), Some(1));
+    let bad = lint(&["-"], &POD.replace("image", "imagee"));
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(String::from_utf8(bad.stderr).unwrap().contains("did you mean \"image\"?"));
+    assert_eq!(lint(&["nosuch.yaml"], "").status.code(), Some(2));
+}
