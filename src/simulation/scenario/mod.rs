@@ -1,6 +1,28 @@
 //! Scenarios: tests of a pod's lifecycle as files. [`read`] makes [`Case`]s of them, [`Case::run`] plays one in virtual time on
 //! the same machine that runs real pods and judges every assertion after every input.
 //!
+//! ```
+//! use podlet::manifest::Source;
+//! use podlet::simulation::scenario::{Options, read};
+//!
+//! let text = "
+//! apiVersion: podlet.dev/v1alpha1
+//! kind: Scenario
+//! spec:
+//!   pod: {metadata: {name: web}, spec: {containers: [{name: app, image: localhost/app}]}}
+//!   actors: {app: {instances: [{exit: 1@2s}, {exit: 1@2s}, {run: forever}]}}
+//!   asserts:
+//!   - {startsAt: [0s, 2s, 14s], exactly: true}
+//!   - {at: 10s, reason: CrashLoopBackOff, container: app}
+//! ";
+//! let source = Source { name: "backoff.yaml".to_owned(), bytes: text.into() };
+//! let read = read(&[source], &Options::default()).expect("a good file");
+//! for case in read.cases {
+//!     let outcome = case.run();
+//!     assert!(outcome.passed(), "{:#?}", outcome.judged);
+//! }
+//! ```
+//!
 //! | question | file |
 //! |---|---|
 //! | what may stand in a file | `format`, `words`; `scenario.schema.json` is made from them |

@@ -75,6 +75,9 @@ impl Case {
     }
 }
 
+/// More than this takes too much of a small machine's memory; a day of three containers that crash and are probed is less.
+const MOST_LINES: usize = 500_000;
+
 struct Play<'c> {
     case: &'c Case,
     driver: Driver,
@@ -142,8 +145,14 @@ impl<'c> Play<'c> {
         self.driver.pass_to(time);
     }
 
-    /// The next thing happens; false when the machine does not come to rest.
+    /// The next thing happens; false when the machine does not come to rest, or when there is no end of what happens.
     fn step(&mut self, time: Duration) -> bool {
+        if self.driver.timeline.len() > MOST_LINES {
+            self.broken = Some(format!(
+                "more than {MOST_LINES} things happened: shorten the scenario, or let probes rest longer"
+            ));
+            return false;
+        }
         match self.driver.step(time) {
             Ok(happened) => {
                 if happened {

@@ -559,6 +559,19 @@ fn tempdir() -> std::path::PathBuf {
     directory
 }
 
+/// What would not fit a memory is told, not tried.
+#[test]
+fn a_scenario_without_measure_is_stopped() {
+    let probes = "  duration: 5000h\n  asserts: [{always: {restarts: 0}}]";
+    let pod = POD.replace("}\n", ", livenessProbe: {exec: {command: [x]}, periodSeconds: 1}}\n");
+    let outcome =
+        read_text(probes, &pod.replacen("web, livenessProbe: {exec: {command: [x]}, periodSeconds: 1}", "web", 1))
+            .unwrap()[0]
+            .run();
+    let last = outcome.judged.last().unwrap();
+    assert!(!last.verdict.passed && last.verdict.found.starts_with("more than 500000 things happened"), "{last:?}");
+}
+
 /// Whatever stands in a file, it is answered.
 #[test]
 fn hostile_files_are_answered() {
