@@ -17,6 +17,7 @@ mod many;
 mod memory;
 mod peers;
 mod plan_alone;
+mod probes;
 mod subject;
 
 use figures::{Figure, Table, now};
@@ -54,6 +55,7 @@ fn main() {
     restarts(&subject, &mut table);
     let mut memory = if table.wants("memory") { memory_rows(&subject) } else { Vec::new() };
     memory.extend(many::measure(&subject, &mut table));
+    let probed = if table.wants("probes") { probes::measure(&subject) } else { Vec::new() };
     let log_runs = table.runs.min(10);
     let logs = if table.wants("logs") { logs::measure(&subject, log_runs) } else { Vec::new() };
     let peers = peers::measure(&subject, &actor_root, &table);
@@ -81,6 +83,10 @@ fn main() {
         if !peers.logs.is_empty() {
             println!("{}", logs::row("conmon under podman, k8s-file", &peers.logs));
         }
+    }
+    if !probed.is_empty() {
+        println!("\n| probes | cost |\n|---|---|");
+        probed.iter().for_each(|row| println!("{row}"));
     }
     if !memory.is_empty() {
         println!("\n| resident | PSS kB | private kB |\n|---|---|---|");
