@@ -19,7 +19,7 @@ const ALIVE: usize = 500;
 /// Quiet ones, of whom it is told what they cost.
 const IDLE: usize = 1000;
 /// For how long their processors' time is watched.
-const WATCHED: Duration = Duration::from_secs(300);
+const WATCHED: Duration = Duration::from_secs(100);
 
 const ONE_CALL: &str = "**50 pods** by one call, to the last one's first instruction";
 const FIFTY_CALLS: &str = "**50 pods** by fifty calls, to the last one's first instruction";
