@@ -107,7 +107,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         let outcome = case.run();
         if words.output.is_none() {
             let shown = people::Shown { timeline: words.timeline, quiet: words.quiet };
-            let text = people::outcome(&outcome, &sources, &shown, caller.colour && caller.out_terminal);
+            let text = people::outcome(&outcome, &shown, caller.colour && caller.out_terminal);
             caller.print(&text)?;
         }
         report.add(outcome, words.timeline);

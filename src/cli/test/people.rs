@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::reports::Report;
 use crate::cli::happenings::{line, lines, told};
-use crate::manifest::Source;
 use crate::pod::backoff::go_duration;
 use crate::pod::rules;
 use crate::simulation::scenario::{Judged, Outcome};
@@ -25,7 +24,7 @@ const BEFORE: usize = 12;
 const AFTER: usize = 3;
 
 /// One scenario.
-pub fn outcome(outcome: &Outcome, sources: &[Source], shown: &Shown, colour: bool) -> String {
+pub fn outcome(outcome: &Outcome, shown: &Shown, colour: bool) -> String {
     let (good, bad, faint, plain) =
         if colour { ("\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
     let passed = outcome.passed();
@@ -38,7 +37,7 @@ pub fn outcome(outcome: &Outcome, sources: &[Source], shown: &Shown, colour: boo
     let lasted = go_duration(outcome.duration);
     let mut text = format!("{paint}{mark}{plain} {} {faint}{count} assertion{many}, {lasted}{plain}\n", outcome.title);
     for judged in outcome.judged.iter().filter(|judged| !judged.verdict.passed) {
-        text.push_str(&violated(outcome, judged, sources, (bad, faint, plain)));
+        text.push_str(&violated(outcome, judged, (bad, faint, plain)));
     }
     for judged in outcome.judged.iter().filter(|judged| judged.verdict.vacuous) {
         let _ = writeln!(text, "  note: {}:{}: held from the beginning: {}", outcome.file, judged.place, judged.shown);
@@ -73,15 +72,13 @@ pub fn summary(report: &Report, quiet: bool) -> String {
     )
 }
 
-fn violated(outcome: &Outcome, judged: &Judged, sources: &[Source], (bad, faint, plain): (&str, &str, &str)) -> String {
+fn violated(outcome: &Outcome, judged: &Judged, (bad, faint, plain): (&str, &str, &str)) -> String {
     let verdict = &judged.verdict;
     let mut text = String::new();
     let place =
         if judged.place.is_empty() { outcome.file.clone() } else { format!("{}:{}", outcome.file, judged.place) };
     let _ = writeln!(text, "  {place}: {}", judged.path);
-    if let Some(source) = excerpt(judged, outcome, sources) {
-        let _ = writeln!(text, "    {source}");
-    }
+    let _ = writeln!(text, "    - {}", judged.shown);
     let _ = writeln!(text, "    {bad}at {}: {}{plain}", go_duration(verdict.at), verdict.found);
     if let Some(decision) = outcome.decided(verdict) {
         let name = decision.rule.as_ref().map(|rule| rule.0.as_str()).unwrap_or_default();
@@ -101,13 +98,4 @@ fn violated(outcome: &Outcome, judged: &Judged, sources: &[Source], (bad, faint,
         let _ = writeln!(text, "    {mark} {paint}{}{plain}", line(happening));
     }
     text
-}
-
-/// The line of the file that the assertion begins at.
-fn excerpt(judged: &Judged, outcome: &Outcome, sources: &[Source]) -> Option<String> {
-    let source = sources.iter().find(|source| source.name == outcome.file)?;
-    let number: usize = judged.place.split(':').next()?.parse().ok()?;
-    let text = std::str::from_utf8(&source.bytes).ok()?;
-    let line = text.lines().nth(number.checked_sub(1)?)?.trim();
-    Some(line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
 }

@@ -178,10 +178,9 @@ pub fn junit(report: &Report) -> String {
                 text.push_str("/>\n");
                 continue;
             }
-            let sources = [];
             let shown = super::people::Shown { timeline: false, quiet: false };
             let alone = Outcome { judged: vec![judged.clone()], ..outcome.clone() };
-            let told = super::people::outcome(&alone, &sources, &shown, false);
+            let told = super::people::outcome(&alone, &shown, false);
             let _ = writeln!(
                 text,
                 ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    </testcase>",
