@@ -66,8 +66,8 @@ fn what_is_no_pod_is_refused_and_nothing_is_made() {
     for (manifest, words) in [
         ("a: [b", "not YAML"),
         ("just text", "just text"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}", "leave this document out"),
-        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "make a Pod of its spec.template"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}", "is passed over: nothing here answers to its name"),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}", "spec.template: Required value"),
         ("apiVersion: apps/v1\nkind: Pod\nmetadata: {name: x}", "write `apiVersion: v1`"),
         ("services: {web: {image: nginx}}", "Compose file"),
         ("apiVersion: v1\nkind: Pod\nmetadata:\n\tname: x", "not with tabs"),

@@ -99,7 +99,7 @@ fn what_is_not_there_or_not_in_time_is_told_in_kubectls_words() {
         (&["--for=create", "pod/none"], "error: timed out waiting for the condition"),
         (&["--for=condition=Ready=False", "pod/web"], "error: timed out waiting for the condition on pods/web"),
         (&["--for=delete", "cm/words"], "error: timed out waiting for the condition on configmaps/words"),
-        (&["pod/web"], "error: unrecognized condition: []; say what to wait for: --for=condition=Ready"),
+        (&["pod/web"], "error: unrecognized condition: []"),
         (&["--for=condition=Ready", "pods"], "error: resource(s) were provided, but no name was specified"),
     ] {
         assert_eq!(wait(words), failed(text), "{words:?}");

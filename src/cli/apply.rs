@@ -1,23 +1,25 @@
 //! `podlet apply`: reads manifests, stores ConfigMaps and Secrets, sets pods going, and returns. All files are validated
 //! before anything is started.
 
-mod change;
-mod pod;
+pub mod change;
+pub mod pod;
 mod rehearsal;
 mod together;
 pub mod wait;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::choices::{ChoiceWords, choices};
+use super::dry_run::DryRun;
 use super::everywhere::Everywhere;
 use super::files::FileWords;
 use super::notices::Notices;
 use super::print::wire;
 use super::resource::Kind;
+use super::revision;
 use super::{Caller, Failure, check_output, config, duration, print, require, stored};
 use crate::linux::privilege::Work;
 use crate::manifest::field::FieldError;
@@ -47,7 +49,7 @@ pub struct Words {
     pub output: Option<String>,
     /// Changes nothing: client prints what would be done; server also defaults and validates as the API server does.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<DryRun>,
+    pub dry_run: Option<String>,
     /// Comes back when the pods are ready, or with the reason why they never will be.
     #[arg(long)]
     pub wait: bool,
@@ -63,17 +65,6 @@ pub struct Words {
     /// For the pod's whole life.
     #[command(flatten)]
     pub choices: ChoiceWords,
-}
-
-/// Where a dry run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
-    /// No dry run.
-    None,
-    /// Before it reaches the server; podlet has none, so defaults are filled in, too.
-    Client,
-    /// After defaulting and validation.
-    Server,
 }
 
 /// What became of an object.
@@ -125,12 +116,13 @@ impl Applied {
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
     check_output(output, &["json", "name", "yaml"])?;
-    if words.dry_run == Some(DryRun::Server) {
+    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
+    if dry_run == DryRun::Server {
         let loaded = words.files.judge(everywhere, output, caller)?;
         return rehearsal::on_the_server(&loaded.objects, words.replace, output, caller);
     }
     let loaded = words.files.load(everywhere, output == "json", caller)?;
-    if words.dry_run == Some(DryRun::Client) {
+    if dry_run == DryRun::Client {
         return rehearsal::on_the_client(&loaded.objects, output, caller);
     }
     let config = config::load(words.files.seccomp_default(), everywhere, caller)?;
@@ -209,8 +201,24 @@ pub fn all(
     Ok(pods)
 }
 
+/// Stores a ConfigMap or Secret that is applied; see [`keep_as_it_is`].
+pub fn keep(
+    object: &Object,
+    replace: bool,
+    caller: &mut Caller<'_>,
+) -> Result<Option<(Outcome, serde_json::Value)>, Failure> {
+    if let Object::Pod(_) = object {
+        return Ok(None);
+    }
+    let mut object = object.clone();
+    if let Some(old) = revision::read(&caller.paths, &revision::target(&object))? {
+        change::keep_marks(object.metadata_mut(), old.metadata());
+    }
+    keep_as_it_is(&object, replace, caller)
+}
+
 /// Stores a ConfigMap or Secret; answers what became of it, and it as it is now.
-fn keep(
+pub fn keep_as_it_is(
     object: &Object,
     replace: bool,
     caller: &mut Caller<'_>,

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::Failure;
+use super::apply::change::MARKS;
 use super::print::wire;
 use super::resource::{Kind, pod_name};
 use super::select::Selector;
@@ -48,7 +49,7 @@ impl Object {
         if let Some(annotations) = &mut seen.pod.metadata.annotations {
             annotations.retain(|key, version| key != PROGRAM || version != crate::VERSION);
         }
-        seen.pod.metadata.annotations.take_if(|annotations| annotations.is_empty());
+        hide_marks(&mut seen.pod.metadata);
         Object {
             wire: OnceCell::new(),
             labels: seen.pod.metadata.labels.clone().unwrap_or_default(),
@@ -65,7 +66,8 @@ impl Object {
         }
     }
 
-    fn config_map(map: ConfigMap) -> Object {
+    fn config_map(mut map: ConfigMap) -> Object {
+        hide_marks(&mut map.metadata);
         Object {
             wire: OnceCell::new(),
             labels: map.metadata.labels.clone().unwrap_or_default(),
@@ -73,7 +75,8 @@ impl Object {
         }
     }
 
-    fn secret(secret: Secret) -> Object {
+    fn secret(mut secret: Secret) -> Object {
+        hide_marks(&mut secret.metadata);
         Object {
             wire: OnceCell::new(),
             labels: secret.metadata.labels.clone().unwrap_or_default(),
@@ -119,6 +122,14 @@ impl Object {
     pub fn namespace(&self) -> &str {
         self.metadata().namespace.as_deref().unwrap_or_default()
     }
+}
+
+/// Who set a label is podlet's own book-keeping.
+fn hide_marks(metadata: &mut ObjectMeta) {
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(MARKS);
+    }
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
 }
 
 /// Kept state that cannot be read is the server's failure, as far as a user of kubectl's words goes.

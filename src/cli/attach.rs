@@ -10,14 +10,20 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::everywhere::Everywhere;
-use super::logs::choose;
+use super::logs::files::{Flow, Reader};
+use super::logs::{choose, follow};
 use super::session::{End, Filter, Peer, Raw, Session, To, Told};
 use super::watching::{Sight, Watch};
 use super::{Caller, Failure, ask, duration, outlook, resource};
 use crate::supervisor::attach_session::{self, AttachSession, Step};
 use crate::supervisor::client::ClientError;
+use crate::supervisor::control::Resume;
+use crate::supervisor::cri::Stream;
 use crate::supervisor::find_container;
 use keys::DetachKeys;
+
+/// How often a log is looked at again for what has been counted as written.
+const PATIENCE_FOR_THE_LOG: u32 = 100;
 
 /// The words of `attach`.
 #[derive(Args, Debug)]
@@ -68,13 +74,34 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if words.pod_running_timeout.is_zero() {
         return Err(Failure::error("--pod-running-timeout must be higher than zero"));
     }
-    let keys = DetachKeys::parse(&words.detach_keys).map_err(Failure::Error)?;
+    DetachKeys::parse(&words.detach_keys).map_err(Failure::Error)?;
     let pod = ask::pod(&caller.paths, everywhere.namespace(), &name)?.pod;
     let container = container(&pod, words, caller)?;
     let pod = wait_until_it_runs(pod, &container, words.pod_running_timeout, caller)?;
-    let spec = find_container(&pod, &container).cloned().unwrap_or_default();
+    session(&pod, &container, words, Beginning::Now, caller)
+}
+
+/// From where on output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// What is written from now on.
+    Now,
+    /// All that this instance has written, for whoever has just set it going (`run`), and is not told how to come back.
+    OfInstance,
+}
+
+/// Attaches to a container that runs.
+pub fn session(
+    pod: &Pod,
+    container: &str,
+    words: &Words,
+    beginning: Beginning,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
+    let keys = DetachKeys::parse(&words.detach_keys).map_err(Failure::Error)?;
+    let spec = find_container(pod, container).cloned().unwrap_or_default();
     let has_terminal = spec.tty == Some(true);
-    let typed = is_typed(has_terminal, &container, words, caller);
+    let typed = is_typed(has_terminal, container, words, caller);
     if !words.quiet {
         caller.notice(
             "All commands and output from this session will be recorded in container logs, including credentials and \
@@ -93,7 +120,10 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     let (outputs, ends) = attach_session::pipes().map_err(failed)?;
     let mut session = Session::of_outputs(outputs).map_err(failed)?;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-    let (attached, input) = AttachSession::start(&caller.paths, uid, &container, words.stdin, ends).map_err(talk)?;
+    let (attached, input) = AttachSession::start(&caller.paths, uid, container, words.stdin, ends).map_err(talk)?;
+    if beginning == Beginning::OfInstance {
+        show_before(pod, container, &attached, caller)?;
+    }
     let raw = if typed { Some(Raw::take().map_err(failed)?) } else { None };
     match input {
         Some(terminal) if has_terminal => {
@@ -115,7 +145,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         End::Signal(signal) => return Ok(u8::try_from(128 + signal).unwrap_or(1)),
         End::Code(_) | End::Unknown => {}
     }
-    if typed && !words.quiet {
+    if typed && !words.quiet && beginning == Beginning::Now {
         let metadata = &pod.metadata;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         caller.print(&format!(
@@ -125,6 +155,37 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         ))?;
     }
     Ok(0)
+}
+
+/// Prints from the log what the instance wrote before the attachment: the two meet at a byte.
+fn show_before(pod: &Pod, container: &str, attached: &AttachSession, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let directory = follow::directory(&caller.paths, pod, container);
+    let Resume { attempt, positions } = attached.begun();
+    let mut left = positions;
+    let mut reader = Reader::new(&directory, attempt);
+    // What was counted is in the file, or will be in an instant; a log that cannot be written holds nobody up.
+    for _ in 0..PATIENCE_FOR_THE_LOG {
+        reader.read(&mut |record| {
+            let [out, err] = &mut left;
+            let (left, to_stderr) = if record.stream == Stream::Stderr { (err, true) } else { (out, false) };
+            let mut bytes = record.content.to_vec();
+            bytes.extend(record.full.then_some(b'\n'));
+            bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left = left.saturating_sub(bytes.len() as u64);
+            if to_stderr {
+                caller.err.write_all(&bytes)?
+            } else {
+                caller.out.write_all(&bytes)?
+            }
+            Ok(Flow::On)
+        })?;
+        if left == [0, 0] {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    caller.out.flush()?;
+    Ok(())
 }
 
 fn container(pod: &Pod, words: &Words, caller: &mut Caller<'_>) -> Result<String, Failure> {

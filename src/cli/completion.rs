@@ -14,7 +14,7 @@ use clap_complete::env::Shells;
 use super::line::Line;
 use super::resource::Kind;
 use super::stored;
-use super::{Caller, Failure, ask, get};
+use super::{Caller, Failure, ask, output};
 use crate::image::Store;
 use crate::paths::Paths;
 
@@ -135,7 +135,7 @@ impl Question {
                 "NAMESPACE" => |typed, _| typed.namespaces(),
                 "IMAGE" => |_, _| images(),
                 "SHELL" => return offer_words(arg, &SHELLS),
-                "FORMAT" => return offer_words(arg, &get::FORMATS),
+                "FORMAT" => return offer_words(arg, &output::FORMATS),
                 // `--output <json|yaml>` says it itself.
                 words if words.contains('|') || words == "json" || words == "name" => {
                     let words: Vec<&str> = words.split('|').collect();

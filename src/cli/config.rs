@@ -126,7 +126,7 @@ fn put(object: &mut Map<String, Value>, path: &str, value: &Value) {
 /// The same as a file that podlet reads, with the origins as comments.
 fn page(rows: &[Row]) -> Result<String, Failure> {
     let mut yaml = Vec::new();
-    print::yaml(&configuration(rows), &mut yaml)?;
+    print::own_yaml(&configuration(rows), &mut yaml)?;
     let mut text = String::new();
     for line in String::from_utf8_lossy(&yaml).lines() {
         let name = line.trim_start().split(':').next().unwrap_or_default();

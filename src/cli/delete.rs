@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::dry_run::DryRun;
 use super::ending::Way;
 use super::everywhere::Everywhere;
 use super::resource::Kind;
@@ -60,7 +61,7 @@ pub struct Words {
 /// Deletes.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let way = way(words)?;
-    let dry_run = dry_run(words)?;
+    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
     let (objects, missing) = chosen(words, everywhere, caller)?;
     if words.force && words.wait {
         caller.notice(
@@ -70,14 +71,17 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     }
     let mut claims = Vec::new();
     for Target { kind, namespace, name } in &objects {
-        if dry_run.is_empty() {
-            claims.extend(delete(*kind, namespace, name, way, caller)?);
+        if dry_run == DryRun::None {
+            claims.extend(object(*kind, namespace, name, way, caller)?);
         }
         let operation = if words.force { "force deleted" } else { "deleted" };
         match words.output.as_deref() {
             Some("name") => caller.print(&format!("{}/{name}\n", kind.singular()))?,
-            _ => caller
-                .print(&format!("{} {name:?} {operation} from {namespace} namespace{dry_run}\n", kind.singular()))?,
+            _ => {
+                let note = dry_run.note();
+                let kind = kind.singular();
+                caller.print(&format!("{kind} {name:?} {operation} from {namespace} namespace{note}\n"))?;
+            }
         }
         caller.out.flush()?;
     }
@@ -119,17 +123,6 @@ fn way(words: &Words) -> Result<Way, Failure> {
     Ok(Way { grace_seconds: (grace >= 0).then_some(grace), force: words.force })
 }
 
-fn dry_run(words: &Words) -> Result<&'static str, Failure> {
-    match words.dry_run.as_deref().unwrap_or("none") {
-        "none" => Ok(""),
-        "client" => Ok(" (dry run)"),
-        "server" => Ok(" (server dry run)"),
-        other => Err(Failure::Error(format!(
-            "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
-        ))),
-    }
-}
-
 /// What is meant, and what of it is not there.
 fn chosen(
     words: &Words,
@@ -157,7 +150,7 @@ fn chosen(
 }
 
 /// Deletes one; answers the pod that is to be waited for.
-fn delete(
+pub fn object(
     kind: Kind,
     namespace: &str,
     name: &str,

@@ -38,6 +38,26 @@ impl Failure {
         Failure::Server { reason: "BadRequest", message: message.into() }
     }
 
+    /// Several at once: kubectl then leaves out its `error:`.
+    pub fn all(mut failures: Vec<Failure>) -> Result<(), Failure> {
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(failures.remove(0)),
+            _ => {
+                let bare = |failure: &Failure| match failure {
+                    Failure::Error(text) => Some(text.clone()),
+                    other => other.text(),
+                };
+                Err(Failure::Text(failures.iter().filter_map(bare).collect::<Vec<_>>().join("\n")))
+            }
+        }
+    }
+
+    /// `error: <text>`, and where to read on.
+    pub fn usage(text: impl std::fmt::Display, verb: &str) -> Failure {
+        Failure::Error(format!("{text}\nSee 'podlet {verb} -h' for help and examples"))
+    }
+
     /// kubectl's words for an output format that a verb does not have.
     pub fn no_printer(output: &str, allowed: &[&str]) -> Failure {
         Failure::Error(format!(

@@ -8,13 +8,14 @@ use super::config::seccomp_default;
 use super::everywhere::Everywhere;
 use super::resource::Kind;
 use super::{Caller, Failure};
+use crate::http;
 use crate::linux::container::SeccompDefault;
-use crate::manifest::{self, Diagnostic, Loaded, Object, Options, Rejected};
+use crate::manifest::{self, Diagnostic, Loaded, Object, Options, Rejected, Source};
 
 /// Which files, and what about them is let pass.
 #[derive(Args, Clone, Debug)]
 pub struct FileWords {
-    /// Manifests: files, directories, or - for standard input.
+    /// Manifests: files, directories, https addresses, or - for standard input.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The same, as kubectl takes it.
@@ -23,6 +24,9 @@ pub struct FileWords {
     /// Goes on although podlet does not carry this field out yet, and says so.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     allow_unsupported: Vec<String>,
+    /// A document of a kind that podlet does not keep is an error; without it, it is passed over with a notice.
+    #[arg(long)]
+    strict: bool,
     /// The seccomp profile of containers whose manifest names none: RuntimeDefault (as a kubelet with seccompDefault: true)
     /// or Unconfined (as a plain kubelet).
     /// [default: as the settings say (podlet config view); RuntimeDefault when they say nothing]
@@ -39,7 +43,16 @@ impl FileWords {
     /// Reads, defaults and validates all of them; says what is wrong with each before anything is started. With `status` the
     /// Status goes to stdout as JSON.
     pub fn load(&self, everywhere: &Everywhere, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
-        load(&self.names()?, everywhere, &self.allow_unsupported, status, caller)
+        let options = self.options(everywhere);
+        load(&self.names()?, &options, status, caller)
+    }
+
+    fn options(&self, everywhere: &Everywhere) -> Options {
+        Options {
+            namespace: everywhere.namespace.clone(),
+            allow_unsupported: self.allow_unsupported.clone(),
+            strict: self.strict,
+        }
     }
 
     fn names(&self) -> Result<Vec<PathBuf>, Failure> {
@@ -47,18 +60,20 @@ impl FileWords {
         if names.is_empty() {
             return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
         }
-        all_there(&names).map(|()| names)
+        Ok(names)
     }
 
     /// The API server's verdict alone, for `apply --dry-run=server`: what podlet itself does not carry out is let pass. What
     /// is refused is told, and its Status goes to stdout where the output is json or yaml.
     pub fn judge(&self, everywhere: &Everywhere, output: &str, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
         let names = self.names()?;
-        let sources = manifest::read_sources(&names).map_err(|e| Failure::Error(e.to_string()))?;
-        let options =
-            Options { namespace: everywhere.namespace.clone(), allow_unsupported: self.allow_unsupported.clone() };
+        let sources = read(&names)?;
+        let options = self.options(everywhere);
         match manifest::dry_run(&sources, &options) {
-            Ok(loaded) if loaded.objects.is_empty() => Err(Failure::error("no objects passed to apply")),
+            Ok(loaded) if loaded.objects.is_empty() => {
+                loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
+                Err(Failure::error("no objects passed to apply"))
+            }
             Ok(loaded) => {
                 loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
                 loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
@@ -76,18 +91,13 @@ impl FileWords {
 }
 
 /// Reads, defaults and validates; see [`FileWords::load`].
-pub fn load(
-    names: &[PathBuf],
-    everywhere: &Everywhere,
-    allow_unsupported: &[String],
-    status: bool,
-    caller: &mut Caller<'_>,
-) -> Result<Loaded, Failure> {
-    all_there(names)?;
-    let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
-    let options = Options { namespace: everywhere.namespace.clone(), allow_unsupported: allow_unsupported.to_vec() };
-    match manifest::load(&sources, &options) {
-        Ok(loaded) if loaded.objects.is_empty() => Err(Failure::error("no objects passed to apply")),
+pub fn load(names: &[PathBuf], options: &Options, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+    let sources = read(names)?;
+    match manifest::load(&sources, options) {
+        Ok(loaded) if loaded.objects.is_empty() => {
+            loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
+            Err(Failure::error("no objects passed to apply"))
+        }
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
             loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
@@ -96,6 +106,55 @@ pub fn load(
         Err(rejected) => {
             rejected.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
             reject(&rejected, status, caller)
+        }
+    }
+}
+
+/// Objects with the name of the file that each comes from, for verbs whose messages tell it. All are judged before any is
+/// answered.
+pub fn load_with_sources(
+    names: &[PathBuf],
+    everywhere: &Everywhere,
+    verb: &str,
+    caller: &mut Caller<'_>,
+) -> Result<Vec<(String, Object)>, Failure> {
+    let sources = read(names)?;
+    let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
+    let whole = match manifest::load(&sources, &options) {
+        Ok(loaded) => loaded,
+        Err(rejected) => reject(&rejected, false, caller)?,
+    };
+    if whole.objects.is_empty() {
+        return Err(Failure::Error(format!("no objects passed to {verb}")));
+    }
+    whole.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+    whole.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
+    let mut objects = Vec::new();
+    for source in &sources {
+        let loaded = manifest::load(std::slice::from_ref(source), &options).unwrap_or_default();
+        objects.extend(loaded.objects.into_iter().map(|object| (source.name.clone(), object)));
+    }
+    Ok(objects)
+}
+
+/// What is refused, as the API server says it; without places, for objects that stand in no file of the user's.
+pub fn refusal(rejected: &Rejected) -> Failure {
+    let status = &rejected.status;
+    let message = status.message.clone().unwrap_or_default();
+    let details = status.details.as_ref();
+    let causes = details.and_then(|details| details.causes.as_ref()).filter(|causes| !causes.is_empty());
+    match causes {
+        None => Failure::bad_request(message),
+        Some(causes) => {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let kind = details.map(|details| text(&details.kind)).unwrap_or_default();
+            let name = details.map(|details| text(&details.name)).unwrap_or_default();
+            let causes: Vec<String> =
+                causes.iter().map(|cause| format!("{}: {}", text(&cause.field), text(&cause.message))).collect();
+            Failure::Text(match causes.as_slice() {
+                [one] => format!("The {kind} {name:?} is invalid: {one}"),
+                several => format!("The {kind} {name:?} is invalid: \n* {}", several.join("\n* ")),
+            })
         }
     }
 }
@@ -143,13 +202,46 @@ fn window(excerpt: &str, column: usize) -> (String, usize) {
     (format!("{before}{cut}{after}"), at - start + shift)
 }
 
-fn all_there(names: &[PathBuf]) -> Result<(), Failure> {
-    let Some(missing) = names.iter().find(|name| name.as_os_str() != "-" && !name.exists()) else { return Ok(()) };
-    let path = missing.display().to_string();
-    if path.starts_with("https://") || path.starts_with("http://") {
-        return Err(Failure::Error(format!("podlet reads no URLs yet; type: curl -fsSL {path} | podlet apply -f -")));
+/// The most that is fetched from an address.
+const MOST_FETCHED: u64 = 4 << 20;
+
+/// Files, directories, `-` for standard input, and https addresses, in their order.
+fn read(names: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    let address = |name: &PathBuf| name.to_str().filter(|name| is_address(name)).map(str::to_owned);
+    let missing = |name: &&PathBuf| address(name).is_none() && name.as_os_str() != "-" && !name.exists();
+    if let Some(missing) = names.iter().find(missing) {
+        return Err(Failure::Error(format!("the path {:?} does not exist", missing.display().to_string())));
     }
-    Err(Failure::Error(format!("the path {path:?} does not exist")))
+    let mut sources = Vec::new();
+    for name in names {
+        match address(name) {
+            Some(address) => sources.push(fetch(&address)?),
+            None => {
+                let read = manifest::read_sources(std::slice::from_ref(name));
+                sources.extend(read.map_err(|error| Failure::Error(error.to_string()))?);
+            }
+        }
+    }
+    Ok(sources)
+}
+
+fn is_address(name: &str) -> bool {
+    name.starts_with("https://") || name.starts_with("http://")
+}
+
+/// A manifest decides what runs as root here: it comes from whom it names, or not at all.
+fn fetch(address: &str) -> Result<Source, Failure> {
+    let parsed = http::Address::parse(address).map_err(|why| Failure::Error(format!("{address}: {why}")))?;
+    if !parsed.is_https() && !parsed.is_loopback() {
+        return Err(Failure::Error(format!(
+            "podlet fetches manifests by https only, and this is http; if you trust the way to it: \
+             curl -fsSL {address} | podlet apply -f -"
+        )));
+    }
+    match http::fetch(address, MOST_FETCHED) {
+        Ok(bytes) => Ok(Source { name: parsed.shown(), bytes }),
+        Err(error) => Err(Failure::Error(format!("unable to read URL {:?}: {error}", parsed.shown()))),
+    }
 }
 
 /// Kinds, namespaces and names of the objects in manifests, for `delete -f`. What podlet does not carry out is no reason
@@ -159,8 +251,7 @@ pub fn names(
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<(Kind, String, String)>, Failure> {
-    all_there(names)?;
-    let sources = manifest::read_sources(names).map_err(|e| Failure::Error(e.to_string()))?;
+    let sources = read(names)?;
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
     let loaded = match manifest::dry_run(&sources, &options) {
         Ok(loaded) => loaded,

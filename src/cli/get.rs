@@ -2,32 +2,22 @@
 
 mod watch;
 
+use std::path::PathBuf;
+
 use clap::Args;
 use jiff::Timestamp;
 
 use super::ask::{self, Object, Typed};
 use super::everywhere::Everywhere;
+use super::files;
+use super::output::Output;
 use super::print::columns::Widths;
-use super::print::custom_columns::Columns;
-use super::print::jsonpath::{Form, Template};
 use super::print::table::{Shape, Table};
 use super::print::{event_row, object_row, pod_row};
 use super::resource::{self, Kind, Wanted};
-use super::select::{self, Selector};
+use super::select::{self, Selector, Unsorted};
+use super::targets::Target;
 use super::{Caller, Failure, print};
-
-/// Beside the table.
-pub const FORMATS: [&str; 9] = [
-    "custom-columns",
-    "custom-columns-file",
-    "json",
-    "jsonpath",
-    "jsonpath-as-json",
-    "jsonpath-file",
-    "name",
-    "wide",
-    "yaml",
-];
 
 /// The words of `get`.
 #[derive(Args, Debug)]
@@ -50,12 +40,21 @@ pub struct Words {
     /// custom-columns-file=.
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<String>,
+    /// The template, when -o jsonpath or -o custom-columns does not hold it.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub template: Option<String>,
+    /// The objects of these manifests.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
     /// Prints again after each change, until Ctrl-C.
     #[arg(short, long)]
     pub watch: bool,
     /// Prints changes only, not what is there at the beginning.
     #[arg(long)]
     pub watch_only: bool,
+    /// With --watch: says of each line or object whether it is ADDED, MODIFIED or DELETED.
+    #[arg(long)]
+    pub output_watch_events: bool,
     /// All namespaces.
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
@@ -91,74 +90,71 @@ pub struct Words {
     pub show_managed_fields: bool,
 }
 
-/// How objects are printed.
-#[derive(Clone, Debug, PartialEq)]
-enum Output {
-    Table,
-    Wide,
-    Json,
-    Yaml,
-    Name,
-    JsonPath(Template, Form),
-    Columns(Columns),
-}
-
-impl Output {
-    fn parse(word: Option<&str>) -> Result<Output, Failure> {
-        let word = word.unwrap_or_default();
-        let (format, given) = word.split_once('=').map_or((word, None), |(format, given)| (format, Some(given)));
-        let given = || given.filter(|given| !given.is_empty());
-        let template = |text: &str, form| {
-            let parsed = Template::parse(text.trim_start_matches('\u{feff}'));
-            parsed
-                .map(|template| Output::JsonPath(template, form))
-                .map_err(|error| Failure::Error(format!("error parsing jsonpath {text}, {error}")))
-        };
-        let no_template = || Failure::error("template format specified but no template given");
-        match format {
-            "jsonpath" => return template(given().ok_or_else(no_template)?, Form::Text),
-            "jsonpath-as-json" => return template(given().ok_or_else(no_template)?, Form::Json),
-            "jsonpath-file" => return template(&file(given().ok_or_else(no_template)?)?, Form::Text),
-            "custom-columns" => {
-                return Columns::parse(given().unwrap_or_default()).map(Output::Columns).map_err(Failure::Error);
-            }
-            "custom-columns-file" => {
-                let text =
-                    file(given().ok_or_else(|| {
-                        Failure::error("custom-columns format specified but no custom columns given")
-                    })?)?;
-                return Columns::parse_file(&text).map(Output::Columns).map_err(Failure::Error);
-            }
-            _ => {}
-        }
-        Ok(match word {
-            "" => Output::Table,
-            "wide" => Output::Wide,
-            "json" => Output::Json,
-            "yaml" => Output::Yaml,
-            "name" => Output::Name,
-            other => return Err(Failure::no_printer(other, &FORMATS)),
-        })
+impl Words {
+    /// An empty one is none, as for kubectl.
+    fn sort_field(&self) -> Option<&str> {
+        self.sort_by.as_deref().filter(|field| !field.is_empty())
     }
-}
-
-/// A template's file.
-fn file(path: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("error reading --template {path}, {error}")))
 }
 
 /// Lists.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = Output::parse(words.output.as_deref())?;
-    let wanted = resource::parse(&words.resources, "get")?;
-    if words.watch || words.watch_only {
-        return watch::run(words, &wanted, everywhere, caller);
+    let watches = words.watch || words.watch_only;
+    match words.output.as_deref().unwrap_or_default() {
+        "" | "wide" => {}
+        printer if words.show_labels => {
+            return Err(Failure::Error(format!("--show-labels option cannot be used with {printer} printer")));
+        }
+        _ => {}
+    }
+    if words.output_watch_events && !watches {
+        return Err(Failure::error("--output-watch-events option can only be used with --watch or --watch-only"));
+    }
+    let output = Output::parse(words.output.as_deref(), words.template.as_deref())?;
+    if words.resources.is_empty() && words.filenames.is_empty() && !watches {
+        return Err(Failure::Text(
+            "You must specify the type of resource to get. Use \"podlet api-resources\" for a complete list of supported \
+             resources.\n\nerror: Required resource not specified.\nUse \"podlet explain <resource>\" for a detailed \
+             description of that resource (e.g. podlet explain pods).\nSee 'podlet get -h' for help and examples"
+                .to_owned(),
+        ));
     }
     let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
+    if !words.filenames.is_empty() {
+        let targets = of_files(words, everywhere, caller)?;
+        return match targets.as_slice() {
+            [one] if watches => {
+                let wanted = Wanted::Named(vec![(one.kind, one.name.clone())]);
+                watch::run(words, output, &wanted, Some(&one.namespace), caller)
+            }
+            _ if watches => Err(Failure::error("you may only watch a single resource or type of resource at a time")),
+            targets => named(words, targets, &output, everywhere, caller),
+        };
+    }
+    let wanted = resource::parse(&words.resources, "get")?;
+    if watches {
+        return watch::run(words, output, &wanted, namespace, caller);
+    }
     match wanted {
-        Wanted::Named(names) => named(words, &names, &output, everywhere, caller),
+        Wanted::Named(names) => {
+            let namespace = everywhere.namespace();
+            let target = |(kind, name)| Target { kind, namespace: namespace.to_owned(), name };
+            let targets: Vec<Target> = names.into_iter().map(target).collect();
+            named(words, &targets, &output, everywhere, caller)
+        }
         Wanted::All(kinds) => all(words, &kinds, namespace, &output, caller),
     }
+}
+
+/// The objects of `-f`.
+fn of_files(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Vec<Target>, Failure> {
+    if !words.resources.is_empty() {
+        return Err(Failure::error(
+            "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+        ));
+    }
+    let named = files::names(&words.filenames, everywhere, caller)?;
+    Ok(named.into_iter().map(|(kind, namespace, name)| Target { kind, namespace, name }).collect())
 }
 
 fn all(
@@ -171,24 +167,41 @@ fn all(
     let mut found = Vec::new();
     for kind in kinds {
         let selector = Selector::parse(*kind, words.selector.as_deref(), words.field_selector.as_deref())?;
-        found.extend(ask::list(&caller.paths, *kind, namespace, &selector)?);
+        let mut objects = ask::list(&caller.paths, *kind, namespace, &selector)?;
+        if output.is_table() {
+            sort_for_table(words, &mut objects)?;
+        }
+        found.extend(objects);
     }
-    if let Some(field) = &words.sort_by {
-        select::sort_by(&mut found, field, |object| object.wire())?;
+    if let (Some(field), false) = (words.sort_field(), output.is_table()) {
+        select::sort_by(&mut found, field, |object| object.wire()).map_err(|why| why.failure(false))?;
     }
     let empty = found.is_empty();
     // One kind that was asked for by its own name needs none before the objects' names.
     let with_kind = kinds.len() > 1 || words.resources.iter().any(|word| word == "all");
     print_objects(words, &found, output, with_kind, false, caller)?;
-    if empty && matches!(output, Output::Table | Output::Wide) && !words.ignore_not_found {
+    if empty && output.is_table() && !words.ignore_not_found {
         caller.notice(&select::nothing(namespace));
     }
     Ok(0)
 }
 
+/// Each list that kubectl gets for a table is sorted by itself. What it cannot sort by it does not print, and goes on.
+fn sort_for_table(words: &Words, objects: &mut Vec<Object>) -> Result<(), Failure> {
+    let Some(field) = words.sort_field() else { return Ok(()) };
+    match select::sort_by(objects, field, |object| object.wire()) {
+        Ok(()) => Ok(()),
+        Err(Unsorted::Expression(_)) => {
+            objects.clear();
+            Ok(())
+        }
+        Err(why) => Err(why.failure(true)),
+    }
+}
+
 fn named(
     words: &Words,
-    names: &[(Kind, String)],
+    targets: &[Target],
     output: &Output,
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
@@ -201,22 +214,31 @@ fn named(
     }
     let mut found = Vec::new();
     let mut missing = Vec::new();
-    for (kind, name) in names {
-        match ask::find(&caller.paths, *kind, everywhere.namespace(), name)? {
-            Some(object) => found.push(object),
+    for Target { kind, namespace, name } in targets {
+        match ask::find(&caller.paths, *kind, namespace, name)? {
+            Some(object) => {
+                let mut one = vec![object];
+                if output.is_table() {
+                    sort_for_table(words, &mut one)?;
+                }
+                found.extend(one);
+            }
             None if words.ignore_not_found => {}
             None => missing.push(Failure::not_found(kind.plural(), name)),
         }
     }
-    if let Some(field) = &words.sort_by {
-        select::sort_by(&mut found, field, |object| object.wire())?;
+    if let (Some(field), false, true) = (words.sort_field(), output.is_table(), targets.len() > 1) {
+        select::sort_by(&mut found, field, |object| object.wire()).map_err(|why| why.failure(false))?;
     }
-    let several_kinds = names.iter().any(|(kind, _)| Some(kind) != names.first().map(|(kind, _)| kind));
+    let several_kinds = targets.iter().any(|target| Some(target.kind) != targets.first().map(|first| first.kind));
     // With a name missing and nothing found, kubectl prints no empty list.
     if !found.is_empty() {
-        print_objects(words, &found, output, several_kinds, names.len() == 1, caller)?;
+        print_objects(words, &found, output, several_kinds, targets.len() == 1, caller)?;
     }
     if missing.is_empty() {
+        if found.is_empty() && output.is_table() && !words.ignore_not_found {
+            caller.notice(&select::nothing(Some(everywhere.namespace())));
+        }
         return Ok(0);
     }
     caller.out.flush()?;
@@ -274,6 +296,7 @@ fn print_objects(
 
 fn shape(words: &Words, wide: bool, kind: Option<&'static str>) -> Shape {
     Shape {
+        event: None,
         wide,
         no_headers: words.no_headers,
         namespace: words.all_namespaces,

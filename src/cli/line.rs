@@ -1,14 +1,17 @@
 //! The words of the command line as clap knows them: one declaration gives parsing, `--help` and completions. Each verb's
 //! words and examples stand in the verb's own file.
 
+pub mod truths;
+
 use std::ffi::OsString;
 
 use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    apply, attach, bug_report, completion, config, delete, describe, doctor, events, exec, get, image, install, lint,
-    logs, plan, running, simulate, system, test, timeline, up, upgrade, version, wait,
+    api_resources, apply, attach, bug_report, completion, config, delete, describe, diff, doctor, edit, events, exec,
+    explain, get, image, install, lint, logs, mark, plan, replace, run, running, set, simulate, system, test, timeline,
+    up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -63,8 +66,29 @@ pub enum Verb {
     Upgrade(upgrade::Words),
     /// List events.
     Events(events::Words),
+    /// Say what a field means, in Kubernetes' words.
+    Explain(explain::Words),
+    /// List the kinds of objects that podlet keeps.
+    ApiResources(api_resources::Words),
     /// Wait until objects are as wished, or until it is known that they never will be.
     Wait(wait::Words),
+    /// Run an image in a pod of its own, in the background or attached.
+    Run(run::Words),
+    /// Make objects that are not there yet.
+    Create(replace::Create),
+    /// Put objects in the place of those that are there.
+    Replace(replace::Replace),
+    /// Change objects in an editor.
+    Edit(edit::Words),
+    /// Show what apply would change.
+    Diff(diff::Words),
+    /// Change labels.
+    Label(mark::Label),
+    /// Change annotations.
+    Annotate(mark::Annotate),
+    /// Change images, and say what else can be changed how.
+    #[command(subcommand)]
+    Set(set::Words),
     /// Show what would be done, system call by system call.
     Plan(plan::Words),
     /// Say of a manifest how long start, death and deletion may take, and what in it will surprise.
@@ -104,6 +128,7 @@ impl Line {
     /// To build up all verbs takes as long as to read a manifest, so those that are counted in milliseconds are tried alone.
     /// Whatever one does not take, asked for help among it, is for the whole command line to answer.
     pub fn read(words: &[OsString]) -> Result<Line, clap::Error> {
+        let words = &*truths::plain(words, <Line as clap::CommandFactory>::command);
         let alone = match words.get(1).and_then(|verb| verb.to_str()) {
             Some("apply") => alone("apply", words, Verb::Apply),
             Some("delete") => alone("delete", words, Verb::Delete),
@@ -128,6 +153,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    #[test]
+    fn a_flag_may_be_given_a_truth() {
+        let read = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            format!("{:?}", Line::read(&words).unwrap().verb)
+        };
+        assert_eq!(
+            read("podlet get pods --watch=false -A=1 --no-headers=True"),
+            read("podlet get pods -A --no-headers")
+        );
+        assert_eq!(read("podlet exec web -- x --stdin=true"), read("podlet exec web -- x --stdin=true"));
+        assert!(read("podlet exec web -- x --stdin=true").contains("--stdin=true"));
+    }
+
     /// Whether a verb is tried alone is not to be seen.
     #[test]
     fn a_verb_alone_takes_its_words_as_among_all() {
@@ -141,12 +180,14 @@ mod tests {
             "podlet exec web -- /actor --help",
             "podlet apply --help",
             "podlet apply --nonsense",
+            "podlet delete pods --all=true -A=false --wait=false",
             "podlet delete",
             "podlet exec",
             "podlet",
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            match (Line::read(&words), Line::try_parse_from(&words)) {
+            let plain = truths::plain(&words, <Line as clap::CommandFactory>::command).into_owned();
+            match (Line::read(&words), Line::try_parse_from(&plain)) {
                 (Ok(read), Ok(whole)) => assert_eq!(format!("{read:?}"), format!("{whole:?}")),
                 (Err(read), Err(whole)) => assert_eq!(read.to_string(), whole.to_string()),
                 (read, whole) => panic!("{line}: {read:?} is not {whole:?}"),

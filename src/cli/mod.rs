@@ -5,6 +5,7 @@
 //! prints it is made in `print`. Exit codes are kubectl's: 0, and 1 for every error; `exec`, `up` and `apply --wait` pass
 //! on what they ran.
 
+mod api_resources;
 mod apply;
 mod ask;
 mod attach;
@@ -16,14 +17,19 @@ mod completion;
 mod config;
 mod delete;
 mod describe;
+mod diff;
 mod directories;
 mod doctor;
+mod dry_run;
+mod edit;
 mod ending;
 mod events;
 mod everywhere;
 mod exec;
+mod explain;
 mod failure;
 mod files;
+mod fingers;
 mod get;
 mod happenings;
 mod image;
@@ -33,14 +39,21 @@ mod lint;
 mod live_line;
 mod logs;
 mod lookout;
+mod mark;
 mod notices;
 mod outlook;
+mod output;
+mod pairs;
 mod plan;
 pub mod print;
+mod replace;
 mod resource;
+mod revision;
+mod run;
 mod running;
 mod select;
 mod session;
+mod set;
 mod signals;
 mod simulate;
 mod stored;
@@ -102,6 +115,15 @@ pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -
     if let Some(directory) = supervise::run_directory(&words) {
         return crate::supervisor::supervise(directory);
     }
+    let words = match fingers::translated(&words) {
+        Some((line, note)) => {
+            if caller.err_terminal {
+                caller.notice(&note);
+            }
+            line
+        }
+        None => words,
+    };
     let outcome = match Line::read(&words) {
         Ok(line) => dispatch(line, caller),
         Err(error) => usage::explain(&error, &words, caller),
@@ -146,6 +168,12 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Delete(_)
     | Verb::Events(_)
     | Verb::Wait(_)
+    | Verb::Label(_)
+    | Verb::Annotate(_)
+    | Verb::Set(_)
+    | Verb::Edit(_)
+    | Verb::Diff(_)
+    | Verb::Replace(_)
     | Verb::Stop(_)
     | Verb::Upgrade(_)
     | Verb::BugReport(_)
@@ -165,6 +193,16 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Delete(words) => delete::run(&words, everywhere, caller),
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),
+        Verb::Run(words) => run::run(&words, everywhere, caller),
+        Verb::Edit(words) => edit::run(&words, everywhere, caller),
+        Verb::Diff(words) => diff::run(&words, everywhere, caller),
+        Verb::ApiResources(words) => api_resources::run(&words, caller),
+        Verb::Explain(words) => explain::run(&words, caller),
+        Verb::Create(words) => replace::create(&words, everywhere, caller),
+        Verb::Replace(words) => replace::replace(&words, everywhere, caller),
+        Verb::Label(words) => mark::label(&words, everywhere, caller),
+        Verb::Annotate(words) => mark::annotate(&words, everywhere, caller),
+        Verb::Set(words) => set::run(words, everywhere, caller),
         Verb::Plan(words) => plan::run(words, everywhere, caller),
         Verb::Lint(words) => lint::run(&words, everywhere, caller),
         Verb::Simulate(words) => simulate::run(&words, everywhere, caller),

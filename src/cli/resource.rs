@@ -46,6 +46,16 @@ impl Kind {
         }
     }
 
+    /// Its short name; a Secret has none.
+    pub fn short(self) -> &'static str {
+        match self {
+            Kind::Pod => "po",
+            Kind::ConfigMap => "cm",
+            Kind::Secret => "",
+            Kind::Event => "ev",
+        }
+    }
+
     /// Names, short names and names with their group, in any case, as kubectl takes them.
     pub fn from_word(word: &str) -> Result<Kind, Failure> {
         let (name, group) = word.split_once('.').unwrap_or((word, ""));
@@ -56,7 +66,7 @@ impl Kind {
             "ev" | "event" | "events" => Some(Kind::Event),
             _ => None,
         };
-        let group_fits = matches!(group, "" | "v1" | "v1.");
+        let group_fits = matches!(group, "" | "v1.");
         known
             .filter(|_| group_fits)
             .ok_or_else(|| Failure::Error(format!("the server doesn't have a resource type {name:?}")))
@@ -76,7 +86,8 @@ pub enum Wanted {
 pub fn parse(words: &[String], verb: &str) -> Result<Wanted, Failure> {
     let Some(first) = words.first() else {
         return Err(Failure::Error(format!(
-            "You must specify the type of resource to {verb}. podlet knows pods, configmaps, secrets and events."
+            "You must specify the type of resource to {verb}. Use \"podlet api-resources\" for a complete list of supported \
+             resources."
         )));
     };
     if words.iter().any(|word| word.contains('/')) {
@@ -113,7 +124,10 @@ fn pair(word: &str) -> Result<(Kind, String), Failure> {
              form (e.g. 'podlet get resource/<resource_name>' instead of 'podlet get resource resource/<resource_name>'",
         ));
     };
-    if kind.is_empty() || name.is_empty() || name.contains('/') {
+    if name.contains('/') {
+        return Err(Failure::error("arguments in resource/name form may not have more than one slash"));
+    }
+    if kind.is_empty() || name.is_empty() {
         return Err(Failure::error("arguments in resource/name form must have a single resource and name"));
     }
     Ok((Kind::from_word(kind)?, name.to_owned()))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Failure;
+use super::print::jsonpath::{Found, Template, go, relaxed};
 use super::print::sort_like_go;
 use super::resource::Kind;
 
@@ -241,34 +242,77 @@ fn field(object: &Value, path: &str) -> String {
     }
 }
 
-/// Sorts by a field: `.metadata.name`, `{.status.containerStatuses[0].restartCount}`. Objects that lack it come first.
-pub fn sort_by<T>(items: &mut [T], expression: &str, object: impl Fn(&T) -> &Value) -> Result<(), Failure> {
-    let path = expression.trim().trim_start_matches('{').trim_end_matches('}').trim_start_matches('.');
-    let find = |item: &T| at_path(object(item), path).cloned();
-    if !items.is_empty() && items.iter().all(|item| find(item).is_none()) {
-        return Err(Failure::Error(format!(
-            "couldn't find any field with path \"{{.{path}}}\" in the list of objects"
+/// Sorts by what an expression finds first in each object, `.metadata.name`; those in which it finds nothing come first.
+pub fn sort_by<T>(items: &mut [T], expression: &str, object: impl Fn(&T) -> &Value) -> Result<(), Unsorted> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let field = relaxed(expression).map_err(Unsorted::Expression)?;
+    let template = Template::parse(&field).map_err(Unsorted::Expression)?;
+    let find = |item: &T| -> Result<Option<Value>, String> {
+        let parts = template.find(object(item))?;
+        Ok(parts.first().and_then(|found| found.first()).map(Found::json))
+    };
+    let found = items.iter().map(find).collect::<Result<Vec<_>, _>>().map_err(Unsorted::Expression)?;
+    if found.iter().all(Option::is_none) {
+        return Err(Unsorted::Expression(format!(
+            "couldn't find any field with path {field:?} in the list of objects"
         )));
     }
-    sort_like_go(items, |a, b| less(find(a).as_ref(), find(b).as_ref()));
-    Ok(())
+    let mut unsortable = None;
+    sort_like_go(items, |a, b| {
+        let (Ok(a), Ok(b)) = (find(a), find(b)) else { return false };
+        less(a.as_ref(), b.as_ref()).unwrap_or_else(|why| {
+            unsortable.get_or_insert(why);
+            false
+        })
+    });
+    match unsortable {
+        Some(why) => Err(Unsorted::Values { field, why }),
+        None => Ok(()),
+    }
 }
 
-fn at_path<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    let parts = path.split(['.', '[']).map(|part| part.trim_end_matches(']')).filter(|part| !part.is_empty());
-    parts.into_iter().try_fold(object, |value, part| match part.parse::<usize>() {
-        Ok(index) if value.is_array() => value.get(index),
-        _ => value.get(part),
-    })
+/// Why objects could not be sorted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsorted {
+    /// The expression is wrong, or finds nothing in any of them.
+    Expression(String),
+    /// What it finds has no order.
+    Values {
+        /// The expression.
+        field: String,
+        /// Which kind of value it is.
+        why: String,
+    },
 }
 
-fn less(a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
+impl Unsorted {
+    /// kubectl's text for a list; in its tables the objects are of another Go type.
+    pub fn failure(&self, in_a_table: bool) -> Failure {
+        match self {
+            Unsorted::Expression(text) => Failure::Error(text.clone()),
+            Unsorted::Values { field, why } => {
+                let of = if in_a_table { "[][][]reflect.Value" } else { "*unstructured.Unstructured" };
+                Failure::Text(format!("Field {field} in {of} is an unsortable type: interface, err: {why}"))
+            }
+        }
+    }
+}
+
+fn less(a: Option<&Value>, b: Option<&Value>) -> Result<bool, String> {
+    Ok(match (a, b) {
         // Also when both lack it: kubectl's order among those comes from this.
         (None, _) => true,
         (Some(_), None) => false,
         (Some(Value::Null), Some(b)) => !b.is_null(),
-        (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64() < b.as_f64(),
+        (Some(_), Some(Value::Null)) => false,
+        (Some(Value::Number(a)), Some(Value::Number(b))) if a.is_f64() == b.is_f64() => {
+            match (a.as_i64(), b.as_i64()) {
+                (Some(a), Some(b)) => a < b,
+                _ => a.as_f64() < b.as_f64(),
+            }
+        }
         (Some(Value::String(a)), Some(Value::String(b))) => {
             use crate::manifest::quantity::Quantity;
             match (Quantity::parse(a), Quantity::parse(b)) {
@@ -276,9 +320,11 @@ fn less(a: Option<&Value>, b: Option<&Value>) -> bool {
                 _ => a < b,
             }
         }
-        (Some(Value::Bool(a)), Some(Value::Bool(b))) => !a & b,
-        _ => false,
-    }
+        (Some(Value::Number(_) | Value::String(_)), Some(_)) => {
+            return Err("unsortable interface: interface".to_owned());
+        }
+        (Some(a), Some(_)) => return Err(format!("unsortable type: {}", go::type_name(a))),
+    })
 }
 
 /// What kubectl says when a list is empty.

@@ -78,7 +78,7 @@ struct Line {
 
 fn show(value: &Value, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
     if output == "yaml" {
-        print::yaml(value, caller.out)?
+        print::own_yaml(value, caller.out)?
     } else {
         print::json(value, caller.out)?
     }

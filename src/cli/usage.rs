@@ -11,54 +11,43 @@ use super::{Caller, Failure};
 
 /// Words of other programs for what podlet has under kubectl's word.
 const HABITS: &[(&str, &str)] = &[
-    ("create", "podlet apply FILE"),
     ("cat", "podlet get pod POD -o yaml"),
     ("build", "podlet image import DIRECTORY (podlet builds no images)"),
     ("commit", "podlet image import DIRECTORY (podlet makes no images of containers)"),
-    ("compose", "podlet up FILE, where FILE is a Pod's manifest and no Compose file"),
+    ("compose", "podlet up FILE, where FILE is a Pod's manifest (docs/from-compose.md shows how to write one)"),
     ("config", "podlet doctor (podlet has no clusters and contexts: it runs pods on this machine)"),
     ("container", "podlet get pods"),
     ("cp", "podlet exec POD -- tar -cf - PATH | tar -xf - (cp comes later)"),
-    ("diff", "podlet apply --dry-run=server -o yaml FILE (diff comes later)"),
+    ("port-forward", "hostNetwork: true in the pod's spec (port-forward comes later)"),
     ("debug", "podlet exec -it POD -- sh (debug comes later)"),
-    ("down", "podlet delete -f FILE, or podlet delete pod POD"),
-    ("explain", "podlet plan FILE, and docs/fields.md for each field (explain comes later)"),
-    ("edit", "podlet get pod POD -o yaml >FILE, then podlet apply --replace FILE"),
     ("expose", "hostNetwork: true in the pod's spec (podlet has no Services)"),
     ("generate", "podlet get pod POD -o yaml"),
     ("history", "podlet events"),
-    ("images", "podlet image ls"),
     ("info", "podlet doctor"),
     ("init", "podlet plan FILE, or podlet up FILE"),
-    ("inspect", "podlet describe pod POD, or podlet get pod POD -o json"),
-    ("kill", "podlet delete pod POD --now"),
+    ("kill", "podlet delete pod POD --now, or podlet stop POD to start it again later"),
     ("load", "podlet image import FILE"),
     ("log", "podlet logs POD"),
-    ("kube", "podlet apply FILE, or podlet up FILE to stay with it"),
     ("list", "podlet get pods"),
     ("ls", "podlet get pods"),
     ("patch", "podlet apply FILE with the change in it"),
     ("pause", "podlet delete pod POD (pods cannot be paused)"),
-    ("play", "podlet apply FILE, or podlet up FILE to stay with it"),
-    ("port-forward", "hostNetwork: true in the pod's spec (port-forward comes later)"),
     ("pod", "podlet get pods"),
     ("pods", "podlet get pods"),
     ("prune", "podlet image rm IMAGE; pods: podlet delete pods --all"),
-    ("ps", "podlet get pods"),
     ("pull", "podlet image import FILE (registries come later)"),
     ("push", "podlet image import FILE (podlet sends no images)"),
-    ("replace", "podlet apply --replace FILE"),
     ("restart", "podlet apply --replace FILE (restart comes later)"),
+    ("play", "podlet apply FILE"),
+    ("kube", "podlet apply FILE, or podlet up FILE to stay with it"),
     ("rm", "podlet delete pod POD"),
     ("rmi", "podlet image rm IMAGE"),
-    ("run", "podlet up FILE (in the foreground), or podlet apply FILE"),
     ("scale", "podlet apply FILE with another Pod of another name (podlet runs Pods and no Deployments)"),
     ("sh", "podlet exec -it POD -- sh"),
     ("shell", "podlet exec -it POD -- sh"),
     ("status", "podlet get pods, or podlet describe pod POD"),
     ("tag", "podlet image import FILE NAME"),
     ("top", "podlet exec POD -- top (top comes later)"),
-    ("wait", "podlet apply --wait FILE (wait comes later)"),
 ];
 
 /// Prints help or the version to stdout, or answers with what is wrong about the words.
@@ -105,6 +94,11 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             format!("invalid argument {value:?} for {flag:?} flag: {why}")
+        }
+        ErrorKind::TooManyValues => {
+            format!(
+                "invalid argument {value:?} for {flag:?} flag: strconv.ParseBool: parsing {value:?}: invalid syntax"
+            )
         }
         ErrorKind::ArgumentConflict => {
             format!("{flag} and {} cannot be specified together", text(ContextKind::PriorArg))

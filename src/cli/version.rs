@@ -47,7 +47,7 @@ pub fn run(words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
             }
         }
         "json" => print::json(&value, caller.out)?,
-        "yaml" => print::yaml(&value, caller.out)?,
+        "yaml" => print::own_yaml(&value, caller.out)?,
         _ => return Err(Failure::error("--output must be 'yaml' or 'json'")),
     }
     Ok(0)

@@ -75,7 +75,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     check_output(words.output.as_deref().unwrap_or_default(), &["json", "name", "yaml"])?;
     let wishes = words.wishes.iter().map(|word| Wish::parse(word)).collect::<Result<Vec<_>, _>>()?;
     if wishes.is_empty() {
-        return Err(Failure::error("unrecognized condition: []; say what to wait for: --for=condition=Ready"));
+        return Err(Failure::error("unrecognized condition: []"));
     }
     let wait = Wait { words, everywhere, deadline: Instant::now().checked_add(words.timeout) };
     if wishes.iter().any(|wish| matches!(wish, Wish::Created)) {

@@ -11,6 +11,7 @@ use super::budget::{Budget, MAX_FAULTS};
 use super::diagnostic::{Diagnostic, Lines};
 use super::document::{self, Document};
 use super::field::FieldError;
+use super::foreign::{self, Fate};
 use super::node::{Entry, Node, Value};
 use super::verdict::{self, Finding, Kind, Verdict};
 use super::yaml::{self, Duplicate, Parsed, Problem};
@@ -165,6 +166,7 @@ impl<'o> Gathered<'o> {
         }
     }
 
+    /// An object, or what becomes of another of a cluster's.
     fn object(
         &mut self,
         source: &Source,
@@ -172,6 +174,45 @@ impl<'o> Gathered<'o> {
         document: Document<'_>,
         parsed: &Parsed,
         expected: Option<Kind>,
+    ) {
+        match foreign::fate(&parsed.root) {
+            Fate::Pod { root, prefix, notices } => {
+                self.loaded.notices.extend(notices.into_iter().map(|text| format!("{}: {text}", source.name)));
+                let duplicates = parsed.duplicates.iter().filter_map(|duplicate| {
+                    let path = if prefix.is_empty() { &duplicate.path } else { beneath(&duplicate.path, prefix)? };
+                    Some(Duplicate { path: path.to_owned(), ..duplicate.clone() })
+                });
+                let parsed = Parsed { root, duplicates: duplicates.collect(), more: None };
+                self.own_object(source, lines, document, &parsed, expected, prefix);
+            }
+            Fate::Passed { why } if !self.options.strict => {
+                let word = |path: &[&str]| {
+                    let found = path.iter().try_fold(&parsed.root, |node, field| node.get(field));
+                    found.and_then(Node::as_str).unwrap_or_default().to_owned()
+                };
+                let (kind, name) = (word(&["kind"]), word(&["metadata", "name"]));
+                self.loaded.notices.push(format!("{}: {kind} {name:?} is passed over: {why}", source.name));
+            }
+            Fate::Refused { position, error } => {
+                let name = parsed.root.get("metadata").and_then(|metadata| metadata.get("name"));
+                let name = name.and_then(Node::as_str).unwrap_or_default();
+                let kind = parsed.root.get("kind").and_then(Node::as_str).unwrap_or_default();
+                let status = status::invalid(kind, name, std::slice::from_ref(&error));
+                self.refuse(source, lines, Verdict::refused(position, &error.path, error.body(), status));
+            }
+            Fate::Own | Fate::Passed { .. } => self.own_object(source, lines, document, parsed, expected, ""),
+        }
+    }
+
+    /// A pod, ConfigMap or Secret; `prefix` is where it stands in its document.
+    fn own_object(
+        &mut self,
+        source: &Source,
+        lines: &Lines<'_>,
+        document: Document<'_>,
+        parsed: &Parsed,
+        expected: Option<Kind>,
+        prefix: &str,
     ) {
         let namespace = self.options.namespace.as_deref().unwrap_or("default");
         let body = document.text.as_bytes();
@@ -186,6 +227,9 @@ impl<'o> Gathered<'o> {
             }
         }
         self.unique(source, root, &mut judged);
+        if !prefix.is_empty() {
+            judged.findings.iter_mut().for_each(|finding| finding.path.insert_str(0, &format!("{prefix}.")));
+        }
         self.loaded.warnings.append(&mut judged.warnings);
         match judged.object.take() {
             Some(object) if judged.status.is_none() => self.loaded.objects.push(object),
@@ -227,6 +271,11 @@ impl<'o> Gathered<'o> {
     fn treat(&mut self, source: &Source, root: &Node, kind: Kind, judged: &mut Verdict) {
         let review = treatment::review(root, kind.rows(), &self.options.allow_unsupported);
         self.meaningless.extend(review.meaningless);
+        // Whatever it says, the pod runs here.
+        let node = root.get("spec").and_then(|spec| spec.get("nodeName")).and_then(Node::as_str);
+        if kind == Kind::Pod && node.is_some_and(|name| !name.is_empty()) {
+            self.meaningless.insert("spec.nodeName".to_owned());
+        }
         self.loaded.notices.extend(review.notices.into_iter().map(|text| format!("{}: {text}", source.name)));
         self.untold += review.untold;
         let mut refused = review.refused;

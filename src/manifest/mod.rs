@@ -16,6 +16,7 @@ mod diagnostic;
 mod document;
 pub mod field;
 pub mod fields;
+mod foreign;
 mod go;
 mod image_tag;
 mod load;
@@ -41,6 +42,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
 
 pub use diagnostic::Diagnostic;
 pub use load::{dry_run, load, read_sources};
+pub use unified_diff::unified_diff;
 
 /// Bytes to be read, and what to call them in messages (`pod.yaml`, `<stdin>`).
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Options {
     pub namespace: Option<String>,
     /// Fields not carried out yet that are to be passed over aloud.
     pub allow_unsupported: Vec<String>,
+    /// Documents of kinds that podlet does not keep are faults, and not passed over.
+    pub strict: bool,
 }
 
 /// One object, defaulted and valid.
@@ -78,6 +82,15 @@ impl Object {
             Self::Pod(_) => "Pod",
             Self::ConfigMap(_) => "ConfigMap",
             Self::Secret(_) => "Secret",
+        }
+    }
+
+    /// Its metadata, to be changed.
+    pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Pod(pod) => &mut pod.metadata,
+            Self::ConfigMap(map) => &mut map.metadata,
+            Self::Secret(secret) => &mut secret.metadata,
         }
     }
 

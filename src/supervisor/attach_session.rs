@@ -74,6 +74,11 @@ impl AttachSession {
         self.client.send(&Request::Attach { container, stdin: self.stdin, resume }, &pipes)
     }
 
+    /// Which instance is shown, and how many bytes of its stdout and stderr came before what is shown.
+    pub fn begun(&self) -> Resume {
+        self.at
+    }
+
     /// So many bytes were read of stdout (`false`) or stderr.
     pub fn received(&mut self, stderr: bool, bytes: u64) {
         let [out, err] = &mut self.at.positions;

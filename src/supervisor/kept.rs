@@ -3,6 +3,7 @@
 //!
 //! Nothing here starts or ends a process.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -208,6 +209,35 @@ pub fn manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
         Err(error) => return Err(file_error("read", &path)(error)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| KeptError::Content { path, reason: error.to_string() })
+}
+
+/// Changes what was applied of a pod that has ended: its manifest, and what of it is shown.
+pub fn revise(paths: &Paths, claim: &Claim, manifest: &Pod) -> Result<(), KeptError> {
+    let _lock = lock_name(paths, &claim.namespace, &claim.name)?;
+    let path = paths.pod_kept(&claim.uid);
+    let gone = |reason: &str| KeptError::Content { path: path.clone(), reason: reason.to_owned() };
+    let mut kept = read(paths, &claim.uid)?.ok_or_else(|| gone("it is gone"))?;
+    if !kept.ended {
+        return Err(gone("the pod has not ended"));
+    }
+    let own = kept.pod.metadata.annotations.take().unwrap_or_default();
+    let own = own.into_iter().filter(|(key, _)| key.starts_with("podlet.dev/"));
+    let annotations: BTreeMap<String, String> =
+        manifest.metadata.annotations.clone().unwrap_or_default().into_iter().chain(own).collect();
+    kept.pod.metadata.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+    kept.pod.metadata.labels.clone_from(&manifest.metadata.labels);
+    let node = kept.pod.spec.take().and_then(|spec| spec.node_name);
+    kept.pod.spec.clone_from(&manifest.spec);
+    if let Some(spec) = &mut kept.pod.spec {
+        spec.node_name = spec.node_name.take().or(node);
+    }
+    for (path, bytes) in
+        [(paths.pod_manifest(&claim.uid), serde_json::to_vec(manifest)), (path.clone(), serde_json::to_vec(&kept))]
+    {
+        let written = bytes.map_err(io::Error::from).and_then(|bytes| files::replace(&path, &bytes, Durability::Power));
+        written.map_err(file_error("write", &path))?;
+    }
+    Ok(())
 }
 
 /// A pod as it can be seen now: its supervisor is asked, unless that sleeps and has left all that is to be said; where none

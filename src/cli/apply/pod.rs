@@ -8,7 +8,7 @@ use super::super::ask::kept_failure;
 use super::super::ending::{self, Way};
 use super::super::watching::{Sight, Watch};
 use super::super::{Caller, Failure};
-use super::change::{Change, compare};
+use super::change::{Change, compare, keep_marks};
 use super::{Applied, Outcome};
 use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError};
@@ -96,7 +96,11 @@ fn onto(
         ));
     }
     let old = kept::manifest(&caller.paths, &claim.uid).map_err(|e| kept_failure(&e))?;
-    match (compare(old.as_ref().unwrap_or(&seen.pod), pod), seen.standing) {
+    let old = old.as_ref().unwrap_or(&seen.pod);
+    let mut pod = pod.clone();
+    keep_marks(&mut pod.metadata, &old.metadata);
+    let pod = &pod;
+    match (compare(old, pod), seen.standing) {
         (Change::None, Standing::Live | Standing::Ended) => Ok(Some((Outcome::Unchanged, seen.pod.clone()))),
         (Change::None, Standing::Rebooted | Standing::Unattended | Standing::Stopped) => {
             let launched = launch::relaunch(&caller.paths, &claim.uid, choices);
@@ -119,7 +123,7 @@ fn onto(
 }
 
 /// Hands the new manifest to the supervisor.
-fn change(pod: &Pod, claim: &Claim, caller: &mut Caller<'_>) -> Result<(Outcome, Pod), Failure> {
+pub fn change(pod: &Pod, claim: &Claim, caller: &mut Caller<'_>) -> Result<(Outcome, Pod), Failure> {
     let mut pod = pod.clone();
     pod.metadata.uid = Some(claim.uid.clone());
     let asked = Client::connect(&caller.paths, &claim.uid).and_then(|client| {

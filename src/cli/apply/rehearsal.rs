@@ -1,7 +1,6 @@
 //! `podlet apply --dry-run`: what would become of each object. Nothing is changed.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use serde_json::Value;
 
 use super::super::print::wire;
 use super::super::resource::Kind;
@@ -57,19 +56,11 @@ fn tell(judged: &[(&Object, Outcome)], note: &str, output: &str, caller: &mut Ca
         match output {
             "" => caller.print(&format!("{full_name} {} {note}\n", outcome.word()))?,
             "name" => caller.print(&format!("{full_name}\n"))?,
-            _ => shown.push(wire(object)),
+            _ => shown.push(wire::object(object)),
         }
     }
     show(shown, output, caller)?;
     Ok(0)
-}
-
-fn wire(object: &Object) -> Value {
-    match object {
-        Object::ConfigMap(map) => wire::config_map(map),
-        Object::Secret(secret) => wire::secret(secret),
-        Object::Pod(pod) => wire::pod(pod),
-    }
 }
 
 /// What would become of an object, and why it may not.
@@ -85,10 +76,14 @@ fn fate(object: &Object, caller: &Caller<'_>) -> Result<(Outcome, Vec<FieldError
             .map(|old| of_change(same_object(&old, &**new), update::config_map(new, &old))),
         Object::Secret(new) => stored::find::<Secret>(&caller.paths, Kind::Secret, namespace, name)?
             .map(|old| of_change(same_object(&old, &**new), update::secret(new, &old))),
-        Object::Pod(new) => pod::manifest(&caller.paths, namespace, name)?.map(|old| match compare(&old, new) {
-            Change::None => (Outcome::Unchanged, Vec::new()),
-            Change::InPlace => (Outcome::Configured, Vec::new()),
-            Change::Refused(errors) => (Outcome::Configured, errors),
+        Object::Pod(new) => pod::manifest(&caller.paths, namespace, name)?.map(|old| {
+            let mut new = new.clone();
+            change::keep_marks(&mut new.metadata, &old.metadata);
+            match compare(&old, &new) {
+                Change::None => (Outcome::Unchanged, Vec::new()),
+                Change::InPlace => (Outcome::Configured, Vec::new()),
+                Change::Refused(errors) => (Outcome::Configured, errors),
+            }
         }),
     };
     Ok(fate.unwrap_or((Outcome::Created, Vec::new())))

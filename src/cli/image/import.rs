@@ -79,7 +79,7 @@ pub fn run(words: Words, store: &Store, caller: &mut Caller<'_>) -> Result<u8, F
     let record = serde_json::to_value(&imported.record).unwrap_or_default();
     match output {
         "json" => print::json(&record, caller.out)?,
-        "yaml" => print::yaml(&record, caller.out)?,
+        "yaml" => print::own_yaml(&record, caller.out)?,
         "name" => caller.print(&format!("{}\n", imported.record.name))?,
         _ => caller.print(&format!("{} imported\n", imported.record.name))?,
     }

@@ -111,7 +111,7 @@ pub fn inspect(words: &Inspect, store: &Store, caller: &mut Caller<'_>) -> Resul
 
 fn show(value: Value, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
     if output == "yaml" {
-        print::yaml(&value, caller.out)?
+        print::own_yaml(&value, caller.out)?
     } else {
         print::json(&value, caller.out)?
     }

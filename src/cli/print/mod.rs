@@ -13,6 +13,8 @@ pub mod table;
 pub mod wire;
 
 mod order;
+mod yaml;
+mod yaml_scalar;
 
 use std::io::{self, Write};
 
@@ -103,8 +105,13 @@ fn write_escaped<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<(
     out.write_all(rest.as_bytes())
 }
 
-/// YAML as kubectl writes it: sorted keys, lists at their key's indentation; a YAML 1.1 reader gets the same values back.
+/// YAML as kubectl writes it.
 pub fn yaml(value: &Value, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(yaml::to_text(value).as_bytes())
+}
+
+/// YAML of what only podlet has: settings, images, what lies on disk.
+pub fn own_yaml(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     let options = serde_yaml::ser_options! { compact_list_indent: true, yaml_12: false, folded_wrap_chars: usize::MAX };
     let mut text = String::new();
     serde_yaml::to_fmt_writer_with_options(&mut text, value, options).map_err(io::Error::other)?;

@@ -36,6 +36,8 @@ pub struct Row {
 /// What of the table is printed.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
+    /// What has become of the objects, in a column of its own (`--output-watch-events`).
+    pub event: Option<&'static str>,
     /// `-o wide`.
     pub wide: bool,
     /// Without headings.
@@ -70,6 +72,7 @@ impl Table {
         let mut text = String::new();
         if !shape.no_headers {
             let mut cells: Vec<String> = Vec::new();
+            cells.extend(shape.event.map(|_| "EVENT".to_owned()));
             cells.extend(shape.namespace.then(|| "NAMESPACE".to_owned()));
             cells.extend(self.columns.iter().filter(|c| shape.wide || !c.wide).map(|c| c.heading.to_owned()));
             // kubectl's heading of a label column is the label's last part.
@@ -90,6 +93,7 @@ impl Table {
 impl Row {
     fn cells_of(&self, columns: &[Column], shape: &Shape) -> Vec<String> {
         let mut cells = Vec::new();
+        cells.extend(shape.event.map(str::to_owned));
         cells.extend(shape.namespace.then(|| self.namespace.clone()));
         for (column, cell) in columns.iter().zip(&self.cells).filter(|(column, _)| shape.wide || !column.wide) {
             let prefix = shape.kind.filter(|_| column.heading == "NAME").map(|kind| format!("{kind}/"));

@@ -5,6 +5,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::manifest::Object;
+
 /// A pod.
 pub fn pod(pod: &Pod) -> Value {
     let mut value = of(pod);
@@ -68,6 +70,15 @@ pub fn secret(secret: &Secret) -> Value {
     let mut value = of(secret);
     set_absent(&mut value, &["metadata", "creationTimestamp"], Value::Null);
     value
+}
+
+/// Whatever a manifest holds.
+pub fn object(object: &Object) -> Value {
+    match object {
+        Object::Pod(it) => pod(it),
+        Object::ConfigMap(map) => config_map(map),
+        Object::Secret(it) => secret(it),
+    }
 }
 
 /// A `v1.List` of objects, as `get` prints several.

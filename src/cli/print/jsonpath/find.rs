@@ -166,6 +166,18 @@ impl<'t> Finder<'t> {
         nodes.iter().try_fold(input, |found, node| self.walk(found, node))
     }
 
+    /// Whether something is found, or was before a node that fails: kubectl counts that, too.
+    fn finds_anything(&mut self, element: &Found<'_>, nodes: &[Node]) -> bool {
+        let mut found = vec![element.clone()];
+        for node in nodes {
+            match self.walk(found.clone(), node) {
+                Ok(next) => found = next,
+                Err(_) => break,
+            }
+        }
+        !found.is_empty()
+    }
+
     fn filter<'a>(&mut self, input: All<'a>, filter: &Filter) -> Result<All<'a>, String> {
         let mut all = Vec::new();
         for value in input {
@@ -173,12 +185,11 @@ impl<'t> Finder<'t> {
                 return Err(format!("{} is not array or slice and cannot be filtered", value.plain()));
             };
             for element in elements {
-                let lefts = self.list(vec![element.clone()], &filter.left);
                 let Some(operator) = &filter.operator else {
-                    all.extend(lefts.is_ok_and(|lefts| !lefts.is_empty()).then_some(element));
+                    all.extend(self.finds_anything(&element, &filter.left).then_some(element));
                     continue;
                 };
-                let Some(left) = only(lefts?)? else { continue };
+                let Some(left) = only(self.list(vec![element.clone()], &filter.left)?)? else { continue };
                 let Some(right) = only(self.list(vec![element.clone()], &filter.right)?)? else { continue };
                 if compare(&left, operator, &right)? {
                     all.push(element);

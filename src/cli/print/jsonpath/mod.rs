@@ -8,7 +8,7 @@
 //! | values as Go prints them | `go` |
 
 mod find;
-mod go;
+pub mod go;
 mod parse;
 
 use std::io::{self, Write};

@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
 fn slice(text: &str) -> Result<Slice, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let is_number = |part: &&str| part.strip_prefix('-').unwrap_or(part).bytes().all(|byte| byte.is_ascii_digit());
-    if parts.len() > 3 || !parts.iter().all(is_number) || text.is_empty() {
+    if parts.len() > 3 || !parts.iter().all(is_number) {
         return Err(format!("invalid array index {text}"));
     }
     let number = |index: usize| match parts.get(index) {

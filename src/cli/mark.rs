@@ -1,0 +1,298 @@
+//! `podlet label` and `podlet annotate`: kubectl's words, rules and texts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::apply::change::MARKS;
+use super::dry_run::DryRun;
+use super::everywhere::Everywhere;
+use super::output::Output;
+use super::pairs::{self, Pairs};
+use super::targets::{Target, TargetWords, Targets};
+use super::{Caller, Failure, ask, revision};
+use crate::manifest::Object;
+use crate::manifest::validate::names;
+
+/// The words of both.
+#[derive(Args, Clone, Debug)]
+pub struct MarkWords {
+    /// TYPE NAME … or TYPE/NAME …, then KEY=VALUE … to set and KEY- to remove.
+    #[arg(value_name = "TYPE[/NAME]")]
+    pub words: Vec<String>,
+    /// The objects of these manifests.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
+    /// All of the type.
+    #[arg(long)]
+    pub all: bool,
+    /// In every namespace; with --all or a selector.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Those with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Those with these fields: status.phase=Failed.
+    #[arg(long, value_name = "SELECTOR")]
+    pub field_selector: Option<String>,
+    /// A key that has another value already gets the new one.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Shows what there is, and the changes if any, but changes nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Changes nothing, prints what would be done: client or server.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<String>,
+    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|name|yaml")]
+    pub output: Option<String>,
+}
+
+/// The words of `label`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  podlet label pod web tier=front                  a new label
+  podlet label pods --all stage=test --overwrite   whatever value it had
+  podlet label pod web tier-                       without it
+  podlet label pod web --list")]
+pub struct Label {
+    /// Which, and what.
+    #[command(flatten)]
+    pub words: MarkWords,
+}
+
+/// The words of `annotate`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  podlet annotate pod web note='seen by Ann'
+  podlet annotate pods -l app=web note-            without it
+  podlet annotate configmap conf --list")]
+pub struct Annotate {
+    /// Which, and what.
+    #[command(flatten)]
+    pub words: MarkWords,
+}
+
+/// What of the metadata is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Labels,
+    Annotations,
+}
+
+impl What {
+    fn word(self) -> &'static str {
+        match self {
+            What::Labels => "label",
+            What::Annotations => "annotation",
+        }
+    }
+
+    fn of(self, metadata: &mut ObjectMeta) -> &mut BTreeMap<String, String> {
+        match self {
+            What::Labels => metadata.labels.get_or_insert_default(),
+            What::Annotations => metadata.annotations.get_or_insert_default(),
+        }
+    }
+}
+
+/// Labels.
+pub fn label(words: &Label, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    run(What::Labels, &words.words, everywhere, caller)
+}
+
+/// Annotates.
+pub fn annotate(words: &Annotate, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    run(What::Annotations, &words.words, everywhere, caller)
+}
+
+fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
+    let output = Output::of_change(words.output.as_deref())?;
+    let (resources, pairs) = pairs::part(&words.words, what.word())?;
+    let pairs = match what {
+        What::Labels => labels(&pairs)?,
+        What::Annotations => Pairs::read(&pairs, "annotation", true)?,
+    };
+    if words.list && words.output.is_some() {
+        return Err(Failure::error("--list and --output may not be specified together"));
+    }
+    for (selector, flag) in [(&words.selector, "--selector"), (&words.field_selector, "--field-selector")] {
+        if words.all && selector.as_deref().is_some_and(|selector| !selector.is_empty()) {
+            return Err(Failure::Error(format!("cannot set --all and {flag} at the same time")));
+        }
+    }
+    if resources.is_empty() && words.filenames.is_empty() {
+        return Err(Failure::error(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    if pairs.is_empty() && !words.list {
+        return Err(Failure::Error(format!("at least one {} update is required", what.word())));
+    }
+    let both: Vec<&String> =
+        pairs.removed.iter().filter(|key| pairs.set.iter().any(|(other, _)| other == *key)).collect();
+    if !both.is_empty() {
+        let keys = both.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Failure::Error(match what {
+            What::Labels => "can not both modify and remove a label in the same command".to_owned(),
+            What::Annotations => {
+                format!("can not both modify and remove the following annotation(s) in the same command: {keys}")
+            }
+        }));
+    }
+    let targets = TargetWords {
+        resources,
+        filenames: words.filenames.clone(),
+        all: words.all,
+        all_namespaces: words.all_namespaces,
+        selector: words.selector.clone(),
+        field_selector: words.field_selector.clone(),
+    };
+    let targets = match targets.find(what.word(), everywhere, caller)? {
+        Targets::Named(targets) | Targets::Found(targets) => targets,
+    };
+    let one = targets.len() == 1;
+    let mut failures = Vec::new();
+    for target in &targets {
+        let outcome = change(what, words.overwrite, &pairs, target, caller).and_then(|change| match words.list {
+            true => list(what, target, one, change, caller),
+            false => put(what, change, dry_run, &output, target, caller),
+        });
+        failures.extend(outcome.err());
+    }
+    Failure::all(failures).map(|()| 0)
+}
+
+/// kubectl takes no second `=` in a label, and judges its value before it asks anybody.
+fn labels(words: &[String]) -> Result<Pairs, Failure> {
+    let mut pairs = Pairs::default();
+    for word in words {
+        match word.split_once('=') {
+            Some((_, value)) if value.contains('=') => {
+                return Err(Failure::Error(format!("invalid label spec: {word}")));
+            }
+            Some((key, value)) => {
+                let faults = names::label_value(value);
+                if !faults.is_empty() {
+                    let faults = faults.join(";");
+                    return Err(Failure::Error(format!("invalid label value: {word:?}: {faults}")));
+                }
+                pairs.put(key, value);
+            }
+            None => match word.strip_suffix('-') {
+                Some(key) => pairs.removed.push(key.to_owned()),
+                None => return Err(Failure::Error(format!("unknown label spec: {word}"))),
+            },
+        }
+    }
+    Ok(pairs)
+}
+
+/// An object with its new marks.
+struct Marked {
+    object: Object,
+    added: bool,
+    removed: bool,
+    absent: Vec<String>,
+}
+
+fn change(what: What, overwrite: bool, pairs: &Pairs, target: &Target, caller: &Caller<'_>) -> Result<Marked, Failure> {
+    let missing = || Failure::not_found(target.kind.plural(), &target.name);
+    let mut object = revision::read(&caller.paths, target)?.ok_or_else(missing)?;
+    let marks = what.of(object.metadata_mut());
+    let taken = |(key, value): &(String, String)| {
+        // kubectl lets the cause of a change always be told anew.
+        let free = overwrite || what == What::Annotations && key == "kubernetes.io/change-cause";
+        let present = marks.get(key).filter(|present| *present != value && !free)?;
+        Some(format!("'{key}' already has a value ({present})"))
+    };
+    let taken: Vec<String> = pairs.set.iter().filter_map(taken).collect();
+    if !taken.is_empty() {
+        return Err(Failure::Error(match what {
+            What::Labels => {
+                let each: Vec<String> = taken.iter().map(|text| format!("{text}, and --overwrite is false")).collect();
+                if let [one] = each.as_slice() { one.clone() } else { format!("[{}]", each.join(", ")) }
+            }
+            What::Annotations => {
+                let all = taken.join("; ");
+                format!("--overwrite is false but found the following declared annotation(s): {all}")
+            }
+        }));
+    }
+    let mut marked = Marked { added: false, removed: false, absent: Vec::new(), object };
+    let marks = what.of(marked.object.metadata_mut());
+    for (key, value) in &pairs.set {
+        marked.added |= marks.insert(key.clone(), value.clone()).as_ref() != Some(value);
+    }
+    for key in &pairs.removed {
+        match marks.remove(key) {
+            Some(_) => marked.removed = true,
+            None => marked.absent.push(key.clone()),
+        }
+    }
+    let metadata = marked.object.metadata_mut();
+    metadata.labels.take_if(|labels| labels.is_empty());
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    Ok(marked)
+}
+
+fn put(
+    what: What,
+    change: Marked,
+    dry_run: DryRun,
+    output: &Output,
+    target: &Target,
+    caller: &mut Caller<'_>,
+) -> Result<(), Failure> {
+    let sentence = match (what, change.added, change.removed) {
+        (What::Annotations, ..) => "annotated",
+        (What::Labels, true, true) => "modified",
+        (What::Labels, true, false) => "labeled",
+        (What::Labels, false, true) => "unlabeled",
+        (What::Labels, false, false) => "not labeled",
+    };
+    if what == What::Labels && dry_run != DryRun::Client {
+        change.absent.iter().try_for_each(|key| caller.print(&format!("label {key:?} not found.\n")))?;
+    }
+    let missing = || Failure::not_found(target.kind.plural(), &target.name);
+    let live = ask::find(&caller.paths, target.kind, &target.namespace, &target.name)?.ok_or_else(missing)?;
+    let mut shown = revision::foreseen(live.wire(), &change.object);
+    match dry_run {
+        DryRun::None if change.added || change.removed || what == What::Annotations => {
+            let put = revision::put(&change.object, caller);
+            put.map_err(|refused| refused.failure(target.kind, &target.name))?;
+            if let Some(live) = ask::find(&caller.paths, target.kind, &target.namespace, &target.name)? {
+                shown = live.wire().clone();
+            }
+        }
+        DryRun::Server => {
+            let old = revision::read(&caller.paths, target)?.ok_or_else(missing)?;
+            let errors = revision::judge(&old, &change.object);
+            if !errors.is_empty() {
+                return Err(revision::Refused::Invalid(errors).failure(target.kind, &target.name));
+            }
+        }
+        DryRun::None | DryRun::Client => {}
+    }
+    output.print_change(&shown, &format!("{sentence}{}", dry_run.note()), caller)
+}
+
+fn list(what: What, target: &Target, one: bool, mut marked: Marked, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let mut text = String::new();
+    if !one {
+        let marks = format!("{}s", what.word());
+        text.push_str(&format!("Listing {marks} for {}./{}:\n", target.kind.name(), target.name));
+    }
+    let indent = if one { "" } else { " " };
+    for (key, value) in what.of(marked.object.metadata_mut()).iter().filter(|(key, _)| *key != MARKS) {
+        text.push_str(&format!("{indent}{key}={value}\n"));
+    }
+    caller.print(&text)?;
+    Ok(())
+}

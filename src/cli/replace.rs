@@ -1,0 +1,239 @@
+//! `podlet replace` and `podlet create`: objects of manifests that must be there already, or must not. kubectl's texts.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::apply::Outcome;
+use super::choices::{ChoiceWords, choices};
+use super::dry_run::DryRun;
+use super::ending::{self, Way};
+use super::everywhere::Everywhere;
+use super::output::Output;
+use super::print::wire;
+use super::resource::Kind;
+use super::revision::{self, Refused};
+use super::targets::Target;
+use super::{Caller, Failure, apply, ask, config, delete, duration, files, require};
+use crate::linux::privilege::Work;
+use crate::manifest::Object;
+use crate::supervisor::launch::{self, Choices, LaunchError};
+
+/// The words of `replace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  podlet replace -f pod.yaml               the object is there and becomes this one
+  podlet get pod web -o yaml | sed 's/:1$/:2/' | podlet replace -f -
+  podlet replace --force -f pod.yaml       ended and made anew
+
+Without --force only what may change on a live pod can change. podlet apply --replace does the same with less ceremony.")]
+pub struct Replace {
+    /// Manifests: files, directories, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
+    /// Deletes the object and makes it anew; it need not be there.
+    #[arg(long)]
+    pub force: bool,
+    /// Seconds between SIGTERM and SIGKILL, with --force; the pod's own when absent or negative.
+    #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
+    pub grace_period: i64,
+    /// How long to wait for the old one's end, with --force; 0 for ever.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
+    /// Changes nothing, prints what would be done: client or server.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<String>,
+    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|name|yaml")]
+    pub output: Option<String>,
+}
+
+/// The words of `create`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  podlet create -f pod.yaml                an error if it is there already
+  podlet create -f job.yaml -o name        with metadata.generateName a new one each time
+
+podlet apply -f makes what is not there and changes what is.")]
+pub struct Create {
+    /// Manifests: files, directories, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
+    /// Changes nothing, prints what would be done: client or server.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<String>,
+    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|name|yaml")]
+    pub output: Option<String>,
+}
+
+/// Replaces.
+pub fn replace(words: &Replace, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
+    let output = Output::of_change(words.output.as_deref())?;
+    if words.filenames.is_empty() {
+        return Err(Failure::error("must specify one of -f and -k"));
+    }
+    if words.grace_period >= 0 && !words.force {
+        return Err(Failure::error("--grace-period must have --force specified"));
+    }
+    if words.timeout.is_some_and(|timeout| !timeout.is_zero()) && !words.force {
+        return Err(Failure::error("--timeout must have --force specified"));
+    }
+    if words.force && dry_run != DryRun::None {
+        return Err(Failure::error("--dry-run can not be used when --force is set"));
+    }
+    let objects = files::load_with_sources(&words.filenames, everywhere, "replace", caller)?;
+    if words.force {
+        end(words, &objects, caller)?;
+        let choices = usual_choices(everywhere, caller)?;
+        for (_, object) in &objects {
+            make(object, &choices, caller)?;
+            show(object, "replaced", &output, caller)?;
+        }
+        return Ok(0);
+    }
+    let mut failures = Vec::new();
+    for (source, object) in &objects {
+        failures.extend(replace_one(source, object, dry_run, &output, caller).err());
+    }
+    Failure::all(failures).map(|()| 0)
+}
+
+fn replace_one(
+    source: &str,
+    object: &Object,
+    dry_run: DryRun,
+    output: &Output,
+    caller: &mut Caller<'_>,
+) -> Result<(), Failure> {
+    let target = revision::target(object);
+    let sentence = format!("replaced{}", dry_run.note());
+    match dry_run {
+        DryRun::Client => return output.print_change(&wire::object(object), &sentence, caller),
+        DryRun::Server => {
+            let missing = || within("replacing", source, Failure::not_found(target.kind.plural(), &target.name));
+            let old = revision::read(&caller.paths, &target)?.ok_or_else(missing)?;
+            let errors = revision::judge(&old, object);
+            if !errors.is_empty() {
+                return Err(Refused::Invalid(errors).failure(target.kind, &target.name));
+            }
+            return output.print_change(&wire::object(object), &sentence, caller);
+        }
+        DryRun::None => {}
+    }
+    match revision::put(object, caller) {
+        Ok(()) => show(object, "replaced", output, caller),
+        Err(Refused::Otherwise(failure)) => Err(within("replacing", source, failure)),
+        Err(refused) => Err(refused.failure(target.kind, &target.name)),
+    }
+}
+
+/// kubectl tells of the server's answers which file they are about, but not of what is invalid.
+fn within(doing: &str, source: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Server { reason, message } => {
+            Failure::Server { reason, message: format!("error when {doing} {source:?}: {message}") }
+        }
+        other => other,
+    }
+}
+
+/// Ends what is there, and waits until it is gone.
+fn end(words: &Replace, objects: &[(String, Object)], caller: &mut Caller<'_>) -> Result<(), Failure> {
+    // kubectl takes a grace of nothing for a second, so that nobody loses data by it.
+    let grace = if words.grace_period == 0 { 1 } else { words.grace_period };
+    let way = Way { grace_seconds: (grace >= 0).then_some(grace), force: false };
+    let deadline = words.timeout.filter(|timeout| !timeout.is_zero()).and_then(|t| Instant::now().checked_add(t));
+    let mut claims = Vec::new();
+    for (_, object) in objects {
+        let Target { kind, namespace, name } = revision::target(object);
+        if ask::find(&caller.paths, kind, &namespace, &name)?.is_some() {
+            claims.extend(delete::object(kind, &namespace, &name, way, caller)?);
+            caller.print(&format!("{} {name:?} deleted from {namespace} namespace\n", kind.singular()))?;
+            caller.out.flush()?;
+        }
+    }
+    for claim in &claims {
+        if !ending::wait_gone(claim, deadline, caller)? {
+            return Err(Failure::error("timed out waiting for the condition"));
+        }
+    }
+    Ok(())
+}
+
+/// Creates.
+pub fn create(words: &Create, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
+    let output = Output::of_change(words.output.as_deref())?;
+    if words.filenames.is_empty() {
+        return Err(Failure::error("must specify one of -f and -k"));
+    }
+    let objects = files::load_with_sources(&words.filenames, everywhere, "create", caller)?;
+    let choices = usual_choices(everywhere, caller)?;
+    let mut failures = Vec::new();
+    for (source, object) in &objects {
+        let made = match dry_run {
+            DryRun::Client => Ok(()),
+            DryRun::Server => check_free(object, caller),
+            DryRun::None => make(object, &choices, caller),
+        };
+        let shown = match (made, dry_run) {
+            (Ok(()), DryRun::None) => show(object, "created", &output, caller),
+            (Ok(()), _) => output.print_change(&wire::object(object), &format!("created{}", dry_run.note()), caller),
+            (Err(failure), _) => Err(within("creating", source, failure)),
+        };
+        failures.extend(shown.err());
+    }
+    Failure::all(failures).map(|()| 0)
+}
+
+/// For pods that a verb makes from its own words.
+pub fn usual_choices(everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Choices, Failure> {
+    let config = config::load(None, everywhere, caller)?;
+    Ok(choices(&ChoiceWords::default(), &config, false, everywhere))
+}
+
+fn exists(kind: Kind, name: &str) -> Failure {
+    Failure::Server { reason: "AlreadyExists", message: format!("{} {name:?} already exists", kind.plural()) }
+}
+
+fn check_free(object: &Object, caller: &Caller<'_>) -> Result<(), Failure> {
+    let Target { kind, namespace, name } = revision::target(object);
+    match ask::find(&caller.paths, kind, &namespace, &name)? {
+        Some(_) => Err(exists(kind, &name)),
+        None => Ok(()),
+    }
+}
+
+/// Makes an object whose name must be free.
+pub fn make(object: &Object, choices: &Choices, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    check_free(object, caller)?;
+    let Object::Pod(pod) = object else {
+        require(Work::Objects, caller)?;
+        return match apply::keep(object, false, caller)? {
+            Some((Outcome::Created, _)) => Ok(()),
+            _ => Err(exists(revision::target(object).kind, object.metadata().name.as_deref().unwrap_or_default())),
+        };
+    };
+    require(Work::Pods, caller)?;
+    match launch::launch(&caller.paths, (**pod).clone(), choices) {
+        Ok(_) => Ok(()),
+        // Another was quicker.
+        Err(LaunchError::NameTaken { name, .. }) => Err(exists(Kind::Pod, &name)),
+        Err(error) => Err(Failure::Server { reason: "InternalError", message: error.to_string() }),
+    }
+}
+
+/// Prints what has become of an object, as it is now.
+pub fn show(object: &Object, sentence: &str, output: &Output, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let Target { kind, namespace, name } = revision::target(object);
+    match ask::find(&caller.paths, kind, &namespace, &name)? {
+        Some(live) => output.print_change(live.wire(), sentence, caller),
+        // It has gone already.
+        None => output.print_change(&wire::object(object), sentence, caller),
+    }
+}

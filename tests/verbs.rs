@@ -1,0 +1,265 @@
+//! Verbs that change what is there: `label`, `annotate`, `set`, `edit`, `replace`, `create`, `diff`, and `run`, against real pods.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use common::podlet::{Podlet, text};
+use serde_json::{Value, json};
+
+fn web(name: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"}},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+            {"name": "a", "image": "podlet.local/actor", "args": ["sleep", "forever"]}]}
+    })
+    .to_string()
+}
+
+const CONFIG: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"k": "v"}}"#;
+
+/// Exit code, stdout, stderr.
+fn run(podlet: &Podlet, words: &[&str]) -> (Option<i32>, String, String) {
+    let output = podlet.run(words);
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The same with this standard input.
+fn run_with(podlet: &Podlet, words: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = podlet.command(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn marks(podlet: &Podlet, kind: &str, name: &str) -> (Value, Value) {
+    let object: Value = serde_json::from_str(&podlet.succeed(&["get", kind, name, "-o", "json"])).unwrap();
+    let mut annotations = object["metadata"]["annotations"].clone();
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.retain(|key, _| !key.starts_with("podlet.dev/"));
+    }
+    (object["metadata"]["labels"].clone(), annotations)
+}
+
+#[test]
+fn marks_are_set_removed_and_outlive_the_manifest() {
+    let podlet = Podlet::new();
+    podlet.apply(&format!("{}\n---\n{CONFIG}\n", web("web")));
+    for (words, out) in [
+        (&["label", "pod", "web", "tier=front"][..], "pod/web labeled\n"),
+        (&["label", "pod/web", "app=shop", "tier-", "--overwrite"], "pod/web modified\n"),
+        (&["label", "pod", "web", "tier=x", "--dry-run=client"], "pod/web labeled (dry run)\n"),
+        (&["label", "pods", "--all", "more=1", "-o", "name"], "pod/web\n"),
+        (&["label", "configmap", "conf", "kept=yes"], "configmap/conf labeled\n"),
+        (&["annotate", "pod", "web", "note=hello world"], "pod/web annotated\n"),
+        (&["annotate", "pod", "web", "--list"], "note=hello world\n"),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(0), out.to_owned(), String::new()), "{words:?}");
+    }
+    let (code, _, err) = run(&podlet, &["label", "pod", "web", "more=2"]);
+    assert_eq!((code, err.as_str()), (Some(1), "error: 'more' already has a value (1), and --overwrite is false\n"));
+    assert_eq!(marks(&podlet, "pod", "web").0, json!({"app": "shop", "more": "1"}));
+    // The manifest says again what it says, and nothing of what it never said.
+    assert_eq!(
+        podlet.apply(&format!("{}\n---\n{CONFIG}\n", web("web"))),
+        "pod/web configured\nconfigmap/conf unchanged\n"
+    );
+    assert_eq!(marks(&podlet, "pod", "web"), (json!({"app": "web", "more": "1"}), json!({"note": "hello world"})));
+    assert_eq!(marks(&podlet, "configmap", "conf").0, json!({"kept": "yes"}));
+    podlet.succeed(&["label", "pod", "web", "more-"]);
+    podlet.succeed(&["label", "configmap", "conf", "kept-"]);
+    assert_eq!(
+        podlet.apply(&format!("{}\n---\n{CONFIG}\n", web("web"))),
+        "pod/web unchanged\nconfigmap/conf unchanged\n"
+    );
+    assert_eq!(marks(&podlet, "pod", "web").0, json!({"app": "web"}));
+    assert_eq!(marks(&podlet, "configmap", "conf").0, Value::Null);
+    podlet.succeed(&["delete", "pod/web", "configmap/conf"]);
+    podlet.finish();
+}
+
+#[test]
+fn an_ended_pod_is_marked_where_it_lies() {
+    let podlet = Podlet::new();
+    let ended = web("job")
+        .replace("\"sleep\",\"forever\"", "\"exit\",\"0\"")
+        .replace("\"spec\":{", "\"spec\":{\"restartPolicy\":\"Never\",");
+    podlet.apply(&ended);
+    podlet.wait("job", |pod| pod["status"]["phase"] == "Succeeded");
+    assert_eq!(podlet.succeed(&["label", "pod", "job", "seen=1"]), "pod/job labeled\n");
+    assert_eq!(marks(&podlet, "pod", "job").0, json!({"app": "web", "seen": "1"}));
+    assert_eq!(podlet.pod("job")["status"]["phase"], "Succeeded");
+    podlet.succeed(&["delete", "pod", "job"]);
+    podlet.finish();
+}
+
+#[test]
+fn an_image_is_set_and_what_may_not_change_is_refused() {
+    let podlet = Podlet::new();
+    podlet.apply(&web("web"));
+    assert_eq!(podlet.succeed(&["set", "image", "pod/web", "a=podlet.local/host"]), "pod/web image updated\n");
+    podlet.wait("web", |pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64() > Some(0));
+    assert_eq!(podlet.pod("web")["spec"]["containers"][0]["image"], "podlet.local/host");
+    assert_eq!(podlet.fail(&["set", "image", "pod/web", "b=x"]), "error: unable to find container named \"b\"\n");
+    let refused = podlet.fail(&["set", "env", "pod/web", "A=b"]);
+    assert!(
+        refused
+            .starts_with("error: failed to patch env update to pod template: Pod \"web\" is invalid: spec: Forbidden"),
+        "{refused}"
+    );
+    assert!(refused.ends_with("| podlet replace --force -f -\n"), "{refused}");
+    let changed = podlet.succeed(&["set", "env", "pod/web", "A=b", "--dry-run=client", "-o", "yaml"]);
+    let (code, out, err) = run_with(&podlet, &["replace", "--force", "-f", "-"], &changed);
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "pod \"web\" deleted from default namespace\npod/web replaced\n"),
+        "{err}"
+    );
+    assert_eq!(podlet.succeed(&["set", "env", "pod/web", "--list"]), "# Pod web, container a\nA=b\n");
+    podlet.succeed(&["delete", "pod", "web"]);
+    podlet.finish();
+}
+
+#[test]
+fn create_wants_a_free_name_and_replace_a_taken_one() {
+    let podlet = Podlet::new();
+    let file = podlet.root.join("web.json");
+    fs::write(&file, web("web")).unwrap();
+    let file = file.to_str().unwrap();
+    let (code, _, err) = run(&podlet, &["replace", "-f", file]);
+    assert_eq!(code, Some(1));
+    assert_eq!(err, format!("Error from server (NotFound): error when replacing {file:?}: pods \"web\" not found\n"));
+    assert_eq!(podlet.succeed(&["create", "-f", file]), "pod/web created\n");
+    let (code, _, err) = run(&podlet, &["create", "-f", file]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        err,
+        format!("Error from server (AlreadyExists): error when creating {file:?}: pods \"web\" already exists\n")
+    );
+    assert_eq!(run(&podlet, &["diff", "-f", file]), (Some(0), String::new(), String::new()));
+    fs::write(file, web("web").replace("\"app\":\"web\"", "\"app\":\"shop\"")).unwrap();
+    let (code, out, _) = run(&podlet, &["diff", "-f", file]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("\n-    app: web\n+    app: shop\n"), "{out}");
+    assert_eq!(run(&podlet, &["diff", "-f", "/nope.yaml"]).0, Some(2));
+    let uid = podlet.pod("web")["metadata"]["uid"].clone();
+    assert_eq!(podlet.succeed(&["replace", "-f", file]), "pod/web replaced\n");
+    assert_eq!(podlet.pod("web")["metadata"]["uid"], uid);
+    assert_eq!(podlet.pod("web")["metadata"]["labels"], json!({"app": "shop"}));
+    podlet.succeed(&["delete", "-f", file]);
+    podlet.finish();
+}
+
+#[test]
+fn an_edit_is_put_back_and_opened_again_when_it_is_refused() {
+    let podlet = Podlet::new();
+    podlet.apply(&web("web"));
+    let seen = podlet.root.join("seen");
+    let edit = |script: &str| {
+        let editor = podlet.root.join("editor");
+        fs::write(
+            &editor,
+            format!("#!/bin/sh\nn=$(ls {0}.* 2>/dev/null | wc -l)\ncp \"$1\" {0}.$n\n{script}\n", seen.display()),
+        )
+        .unwrap();
+        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+        let output = podlet
+            .command(&["edit", "pod", "web"])
+            .env("KUBE_EDITOR", &editor)
+            .env("TMPDIR", &podlet.root)
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let looks = || (0..).map_while(|n| fs::read_to_string(format!("{}.{n}", seen.display())).ok()).collect::<Vec<_>>();
+    assert_eq!(edit("true"), (Some(0), String::new(), "Edit cancelled, no changes made.\n".to_owned()));
+    let first = looks().remove(0);
+    assert!(
+        first.starts_with("# Please edit the object below. Lines beginning with a '#' will be ignored,\n"),
+        "{first}"
+    );
+    assert!(first.contains("\n#\napiVersion: v1\nkind: Pod\n"), "{first}");
+    assert_eq!(edit(": > \"$1\"").2, "Edit cancelled, saved file was empty.\n");
+    assert_eq!(edit("sed -i 's/app: web/app: shop/' \"$1\"").1, "pod/web edited\n");
+    assert_eq!(podlet.pod("web")["metadata"]["labels"]["app"], "shop");
+    // Refused at first, mended at the second look.
+    let before = looks().len();
+    let (code, out, err) = edit(
+        "case $n in 3) sed -i 's/restartPolicy: Always/restartPolicy: Never/' \"$1\" ;; \
+                                 *) sed -i 's/restartPolicy: Never/restartPolicy: Always/; s/app: shop/app: again/' \"$1\" ;; esac",
+    );
+    assert_eq!((code, out.as_str()), (Some(0), "pod/web edited\n"), "{err}");
+    assert_eq!(err, "error: pods \"web\" is invalid\n");
+    let again = looks().remove(before + 1);
+    assert!(
+        again.contains("# pods \"web\" was not valid:\n# * spec: Forbidden: pod updates may not change fields"),
+        "{again}"
+    );
+    assert_eq!(again.matches("# Please edit").count(), 1, "{again}");
+    // What cannot be mended is kept for its writer.
+    let (code, _, err) = edit("sed -i 's/^kind: Pod/kind: [/' \"$1\"");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("A copy of your changes has been stored to \""), "{err}");
+    assert!(err.ends_with("error: Edit cancelled, no valid changes were saved.\n"), "{err}");
+    podlet.succeed(&["delete", "pod", "web"]);
+    podlet.finish();
+}
+
+#[test]
+fn run_is_a_pod_from_the_command_line() {
+    let podlet = Podlet::new();
+    let image = "--image=podlet.local/actor";
+    assert_eq!(podlet.succeed(&["run", "web", image, "--port=80", "--", "sleep", "forever"]), "pod/web created\n");
+    let pod = podlet.wait("web", |pod| pod["status"]["phase"] == "Running");
+    assert_eq!(pod["metadata"]["labels"], json!({"run": "web"}));
+    assert_eq!(pod["spec"]["containers"][0]["ports"][0]["containerPort"], 80);
+    assert_eq!(pod["spec"]["restartPolicy"], "Always");
+    let (code, _, err) = run(&podlet, &["run", "web", image]);
+    assert_eq!((code, err.as_str()), (Some(1), "Error from server (AlreadyExists): pods \"web\" already exists\n"));
+    podlet.succeed(&["delete", "pod", "web", "--now"]);
+
+    // Attached: its output, its input, its exit code, and nothing of it left.
+    let host = "--image=podlet.local/host";
+    let script = "echo out; echo err >&2; read line; echo got $line; exit 7";
+    let words = ["run", "job", host, "-i", "--rm", "-q", "--", "sh", "-c", script];
+    let (code, out, err) = run_with(&podlet, &words, "hello\n");
+    assert_eq!((code, out.as_str()), (Some(7), "out\ngot hello\n"), "{err}");
+    assert!(err.ends_with("err\n"), "{err}");
+    assert_eq!(run(&podlet, &["get", "pods"]).2, "No resources found in default namespace.\n");
+    // What has ended before anybody could attach is shown from its log.
+    let words = ["run", "short", host, "--attach", "--rm", "--", "sh", "-c", "echo short; exit 1"];
+    let (code, out, err) = run(&podlet, &words);
+    assert_eq!((code, out.as_str()), (Some(1), "short\npod \"short\" deleted from default namespace\n"), "{err}");
+    assert!(err.contains("pod default/short terminated (Error)\n"), "{err}");
+    // Why it cannot run is said.
+    let words = ["run", "none", "--image=podlet.local/none", "-i", "--rm", "--pod-running-timeout=3s"];
+    let (code, _, err) = run(&podlet, &words);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("podlet.local/none"), "{err}");
+    for (words, said) in [
+        (&["run", image][..], "error: NAME is required for run\nSee 'podlet run -h' for help and examples\n"),
+        (&["run", "x"], "error: required flag(s) \"image\" not set\n"),
+        (
+            &["run", "x", image, "-t"],
+            "error: -i/--stdin is required for containers with -t/--tty=true\nSee 'podlet run -h' for help and examples\n",
+        ),
+        (
+            &["run", "x", image, "--rm"],
+            "error: --rm should only be used for attached containers\nSee 'podlet run -h' for help and examples\n",
+        ),
+        (
+            &["run", "x", image, "--restart=Maybe"],
+            "error: invalid restart policy: Maybe\nSee 'podlet run -h' for help and examples\n",
+        ),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(1), String::new(), said.to_owned()), "{words:?}");
+    }
+    podlet.finish();
+}
