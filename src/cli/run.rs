@@ -22,6 +22,7 @@ use super::watching::{Sight, Watch, left, wait_readable};
 use super::{Caller, Failure, duration, files, logs, print, replace, revision};
 use crate::image::Reference;
 use crate::manifest::{self, Object, Options, Source};
+use crate::supervisor::client::ClientError;
 use crate::supervisor::kept::Claim;
 
 /// The words of `run`.
@@ -344,9 +345,7 @@ impl Run<'_> {
                 };
                 // It may end in this moment: then its log has all.
                 match attach::session(&pod, &container, &to, Beginning::OfInstance, caller) {
-                    Err(Failure::Error(text)) if text.contains("container not found") => {
-                        print_log(&pod, &container, caller)?;
-                    }
+                    Err(Failure::Error(text)) if is_over_already(&text) => print_log(&pod, &container, caller)?,
                     Err(failure) => return Err(failure),
                     Ok(code) if code > 128 => return Ok(code),
                     Ok(_) => {}
@@ -463,6 +462,14 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether it ended between the look at it and the attachment: the container, or its pod with the supervisor.
+fn is_over_already(text: &str) -> bool {
+    let hung_up = ClientError::HungUp.to_string();
+    text.contains("container not found")
+        || text.contains(&hung_up)
+        || text.contains(&ClientError::NotRunning.to_string())
 }
 
 /// Why the container does not run, as far as its status says it.
