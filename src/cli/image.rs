@@ -1,7 +1,9 @@
 //! `podlet image`: fills and looks at the image store.
 
+mod bars;
 mod import;
 pub mod listing;
+mod pull;
 pub mod removal;
 
 use clap::Subcommand;
@@ -13,6 +15,13 @@ use crate::linux::privilege::Work;
 /// The words of `image`.
 #[derive(Subcommand, Debug)]
 pub enum Words {
+    /// Fetch images from their registries into the store.
+    #[command(after_help = "\
+Examples:
+  podlet image pull busybox:1.36
+  podlet image pull registry.example:5000/team/app@sha256:… --authfile=auth.json
+  podlet image pull --tls-verify=false 127.0.0.1:5000/app:1")]
+    Pull(pull::Words),
     /// Take an image into the store from a directory, a tar file, an OCI layout or a docker save archive.
     #[command(after_help = "\
 Examples:
@@ -35,12 +44,13 @@ Examples:
 /// Does it.
 pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let work = match &words {
-        Words::Import(_) | Words::Rm(_) => Work::Images,
+        Words::Pull(_) | Words::Import(_) | Words::Rm(_) => Work::Images,
         Words::Ls(_) | Words::Inspect(_) => Work::State,
     };
     super::require(work, caller)?;
     let store = Store::open(&caller.paths.images());
     match words {
+        Words::Pull(words) => pull::run(words, &store, caller),
         Words::Import(words) => import::run(words, &store, caller),
         Words::Ls(words) => listing::list(&words, &store, caller),
         Words::Rm(words) => removal::run(&words, &store, caller),

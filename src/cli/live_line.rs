@@ -53,7 +53,8 @@ impl LiveLine {
     }
 }
 
-fn width() -> usize {
+/// How wide the terminal of stderr is.
+pub fn width() -> usize {
     let columns = terminal::size(io::stderr().as_fd()).map_or(0, |size| usize::from(size.ws_col));
     if columns == 0 { USUAL_WIDTH } else { columns }
 }

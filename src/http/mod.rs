@@ -84,6 +84,11 @@ impl Server {
         Ok(Server { agent: Agent::new_with_config(config) })
     }
 
+    /// Ends all that is being asked or read, in other threads too; from here on nothing can be asked any more.
+    pub fn close(self) {
+        self.agent.shutdown();
+    }
+
     /// Asks. `headers` go to this server only. Any status is an answer.
     pub fn ask(&self, method: Method, address: &Address, headers: &[(&str, &str)]) -> Result<Answer, HttpError> {
         let mut request = match method {

@@ -1,7 +1,7 @@
 //! Reads a tar stream as a list of entries, trusting nothing in it.
 //!
-//! The `tar` crate finds headers and checks their sums; the extension headers (GNU long names, PAX records) are joined
-//! here, each with a limit on its size, since a name of gigabytes is an attack. Called by `unpack` and by `layout`.
+//! The `tar` crate reads the fields of headers; the extension headers (GNU long names, PAX records) are joined here, each with
+//! a limit on its size, since a name of gigabytes is an attack. Called by `unpack` and by `layout`.
 //! Writes no file.
 
 use std::ffi::OsString;
@@ -9,9 +9,16 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use tar::EntryType;
+use tar::{EntryType, Header};
 
 use super::ImageError;
+
+mod sparse;
+
+pub use sparse::Sparse;
+
+/// What a tar archive consists of.
+const BLOCK: usize = 512;
 
 /// The largest extension header (Go's archive/tar: 1 MiB).
 const EXTENSION_MAX: u64 = 1 << 20;
@@ -37,8 +44,10 @@ pub struct Entry {
     pub mtime: (i64, i64),
     /// Extended attributes.
     pub xattrs: Vec<(OsString, Vec<u8>)>,
-    /// Bytes of a file.
+    /// Bytes of a file in the archive.
     pub size: u64,
+    /// Where they belong, if they are not the whole file.
+    pub sparse: Option<Sparse>,
 }
 
 /// The kinds of things.
@@ -68,6 +77,8 @@ struct Extension {
     size: Option<u64>,
     mtime: Option<(i64, i64)>,
     xattrs: Vec<(OsString, Vec<u8>)>,
+    /// `GNU.sparse.…`, in the order in which they come.
+    sparse: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Calls `each` with every entry and its content, and its position in the archive.
@@ -75,27 +86,119 @@ pub fn for_each(
     reader: impl Read,
     mut each: impl FnMut(Entry, u64, &mut dyn Read) -> Result<(), ImageError>,
 ) -> Result<(), ImageError> {
-    let mut archive = tar::Archive::new(reader);
-    let entries = archive.entries().map_err(damaged)?.raw(true);
+    let mut blocks = Blocks { reader, position: 0 };
     let mut extension = Extension::default();
-    for entry in entries {
-        let mut entry = entry.map_err(damaged)?;
-        match entry.header().entry_type() {
-            EntryType::GNULongName => extension.path = Some(without_nul(read_extension(&mut entry)?)),
-            EntryType::GNULongLink => extension.link = Some(without_nul(read_extension(&mut entry)?)),
-            EntryType::XHeader => read_pax(&read_extension(&mut entry)?, &mut extension)?,
+    while let Some(header) = blocks.header()? {
+        let size = header.entry_size().map_err(damaged)?;
+        let mut content = Content { blocks: &mut blocks, left: size };
+        match header.entry_type() {
+            EntryType::GNULongName => extension.path = Some(without_nul(read_extension(&mut content)?)),
+            EntryType::GNULongLink => extension.link = Some(without_nul(read_extension(&mut content)?)),
+            EntryType::XHeader => read_pax(&read_extension(&mut content)?, &mut extension)?,
             // Global headers (git writes its commit there) say nothing about single files that podlet would follow.
             EntryType::XGlobalHeader => {
-                read_extension(&mut entry)?;
+                read_extension(&mut content)?;
             }
             _ => {
-                let position = entry.raw_file_position();
-                let described = describe(&entry, std::mem::take(&mut extension))?;
-                each(described, position, &mut entry)?;
+                let sparse = sparse::of(&header, &extension.sparse, &mut content)?;
+                let described = describe(&header, std::mem::take(&mut extension), content.left, sparse)?;
+                each(described, content.blocks.position, &mut content)?;
             }
         }
+        let left = content.left;
+        blocks.skip(left, size)?;
     }
     Ok(())
+}
+
+/// The archive in blocks of 512 bytes.
+struct Blocks<R> {
+    reader: R,
+    position: u64,
+}
+
+impl<R: Read> Blocks<R> {
+    /// None at the end of the archive, with its mark or without.
+    fn header(&mut self) -> Result<Option<Header>, ImageError> {
+        let Some(block) = self.block()? else { return Ok(None) };
+        if block == [0; BLOCK] {
+            return match self.block()? {
+                None => Ok(None),
+                Some(second) if second == [0; BLOCK] => Ok(None),
+                // Some readers stop here, others go on: they would see different files.
+                Some(_) => Err(ImageError::Refused("the archive goes on behind an empty header".to_owned())),
+            };
+        }
+        let mut header = Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&block);
+        // The sum of all bytes, those of the sum itself taken for spaces (POSIX, "ustar Interchange Format").
+        let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+        let found = sum(&block) - sum(&header.as_old().cksum) + 8 * u32::from(b' ');
+        if header.cksum().ok() != Some(found) {
+            return Err(ImageError::Refused(format!(
+                "the archive is damaged: the header at byte {} has a wrong checksum",
+                self.position - BLOCK as u64
+            )));
+        }
+        Ok(Some(header))
+    }
+
+    /// None at the end.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, ImageError> {
+        let mut block = [0; BLOCK];
+        match self.fill(&mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            n => Err(ImageError::Refused(format!("the archive is damaged: it ends with {n} bytes of a header"))),
+        }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ImageError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.reader.read(buffer.get_mut(filled..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(damaged(error)),
+            }
+        }
+        self.position += filled as u64;
+        Ok(filled)
+    }
+
+    /// Passes over the rest of a content and what fills its last block. Without that filling an archive may end: umoci and
+    /// others leave it out, as they leave out the end's mark.
+    fn skip(&mut self, left: u64, size: u64) -> Result<(), ImageError> {
+        let mut wanted = left;
+        let mut buffer = [0; 8 * BLOCK];
+        while wanted > 0 {
+            let length = usize::try_from(wanted).unwrap_or(usize::MAX).min(buffer.len());
+            let n = self.fill(buffer.get_mut(..length).unwrap_or_default())?;
+            if n < length {
+                return Err(ImageError::Refused("the archive is damaged: it ends within a file".to_owned()));
+            }
+            wanted -= n as u64;
+        }
+        let filling = usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or_default();
+        self.fill(buffer.get_mut(..filling).unwrap_or_default()).map(drop)
+    }
+}
+
+/// The content of one entry.
+struct Content<'b, R> {
+    blocks: &'b mut Blocks<R>,
+    left: u64,
+}
+
+impl<R: Read> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.blocks.reader.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+        self.blocks.position += n as u64;
+        self.left -= n as u64;
+        Ok(n)
+    }
 }
 
 fn damaged(error: std::io::Error) -> ImageError {
@@ -143,11 +246,7 @@ fn read_pax(mut bytes: &[u8], extension: &mut Extension) -> Result<(), ImageErro
             b"gid" => extension.gid = Some(number(value).ok_or_else(malformed)?),
             b"size" => extension.size = Some(number(value).ok_or_else(malformed)?),
             b"mtime" => extension.mtime = Some(time(value).ok_or_else(malformed)?),
-            _ if key.starts_with(b"GNU.sparse.") => {
-                return Err(ImageError::Refused(
-                    "the archive holds a sparse file; write it without --sparse".to_owned(),
-                ));
-            }
+            _ if key.starts_with(sparse::PREFIX) => extension.sparse.push((key.to_vec(), value.to_vec())),
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     extension.xattrs.push((OsString::from_vec(name.to_vec()), value.to_vec()));
@@ -171,9 +270,10 @@ fn time(bytes: &[u8]) -> Option<(i64, i64)> {
     Some((seconds.parse().ok()?, nanoseconds.parse().ok().filter(|n| *n >= 0)?))
 }
 
-fn describe<R: Read>(entry: &tar::Entry<'_, R>, extension: Extension) -> Result<Entry, ImageError> {
-    let header = entry.header();
-    let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+/// `left` is what is to come of the content, once a map of a sparse file is read.
+fn describe(header: &Header, extension: Extension, left: u64, sparse: Option<Sparse>) -> Result<Entry, ImageError> {
+    let named = sparse::name(&extension.sparse).or(extension.path);
+    let raw = named.unwrap_or_else(|| header.path_bytes().into_owned());
     let path = relative(&raw)?;
     let name = || String::from_utf8_lossy(&raw).into_owned();
     let refuse = |why: String| ImageError::Refused(format!("{:?} in the archive {why}", name()));
@@ -200,7 +300,7 @@ fn describe<R: Read>(entry: &tar::Entry<'_, R>, extension: Extension) -> Result<
         EntryType::Link => Kind::HardLink(relative(&link())?),
         EntryType::Fifo => Kind::Fifo,
         EntryType::Char | EntryType::Block => Kind::Device,
-        EntryType::GNUSparse => return Err(refuse("is a sparse file; write the archive without --sparse".to_owned())),
+        EntryType::GNUSparse => Kind::File,
         other => return Err(refuse(format!("is of the unknown type {:?}", char::from(other.as_byte())))),
     };
     // (uid_t)-1 means "leave as it is" to chown(2).
@@ -222,7 +322,8 @@ fn describe<R: Read>(entry: &tar::Entry<'_, R>, extension: Extension) -> Result<
         gid: id(extension.gid, header.gid(), "group")?,
         mtime,
         xattrs: extension.xattrs,
-        size: if kind == Kind::File { size } else { 0 },
+        size: if kind == Kind::File { left } else { 0 },
+        sparse: sparse.filter(|_| kind == Kind::File),
         kind,
     })
 }

@@ -134,7 +134,7 @@ impl BuiltIn {
         let manifest = staging.make_manifest(&document)?;
         let mut record = Record::new(reference, config, format!("podlet {}", crate::VERSION));
         record.made_by = Some(key);
-        staging.publish(&document, &manifest, record)
+        staging.publish(&document, &manifest, None, record)
     }
 }
 

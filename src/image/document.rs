@@ -99,6 +99,32 @@ pub struct Platform {
     pub architecture: String,
     /// `GOOS`.
     pub os: String,
+    /// `v7` of `arm`, `v8` of `arm64`, `v3` of `amd64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// How well this machine runs what is made for that one: 0 is best; none when it does not.
+    pub fn rank(&self) -> Option<u32> {
+        if self.os != "linux" || self.architecture != architecture() {
+            return None;
+        }
+        match (self.architecture.as_str(), self.variant.as_deref().unwrap_or_default()) {
+            (_, "") | ("amd64", "v1") | ("arm64", "v8") | ("arm", "v7") => Some(0),
+            // Whoever runs version 7 runs the older ones.
+            ("arm", "v6") => Some(1),
+            ("arm", "v5") => Some(2),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().filter(|variant| !variant.is_empty()).try_for_each(|variant| write!(f, "/{variant}"))
+    }
 }
 
 /// `index.json`, or an index as a blob.
@@ -207,6 +233,8 @@ impl From<Config> for Execution {
     }
 }
 
+/// What a registry is asked for: an index or a manifest, OCI's or Docker's (schema 2).
+pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// The media type of an OCI manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an OCI configuration.
@@ -218,6 +246,7 @@ pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
         other => other,
     }
 }

@@ -95,15 +95,7 @@ impl Import<'_> {
     fn layout(&self, files: &Files, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
         let found = files.find(self.name)?;
         let document: Document = document::read(&found.configuration, "the image's configuration")?;
-        let architecture = document::architecture();
-        if !matches!(document.os.as_str(), "" | "linux")
-            || !["", architecture].contains(&document.architecture.as_str())
-        {
-            return Err(ImageError::Refused(format!(
-                "the image is for {}/{}, this machine is linux/{architecture}",
-                document.os, document.architecture
-            )));
-        }
+        check_platform(&document)?;
         let name = self.name.map(str::to_owned).or_else(|| found.name.clone()).ok_or_else(|| self.nameless())?;
         check_name(&name)?;
         files.add_layers(&found, &document, &mut staging)?;
@@ -128,7 +120,7 @@ impl Import<'_> {
         }
         let ((), notes) =
             directory::stream(self.source, |reader| staging.add_layer(reader, Packing::Plain, None, None))?;
-        staging.notes.extend(notes);
+        staging.note(notes);
         self.root_file_system(staging)
     }
 
@@ -162,11 +154,11 @@ impl Import<'_> {
         configuration: &[u8],
         manifest: &[u8],
         config: Config,
-        mut staging: Staging<'_>,
+        staging: Staging<'_>,
     ) -> Result<Imported, ImageError> {
-        let notes = std::mem::take(&mut staging.notes);
+        let notes = staging.take_notes();
         let record = Record::new(&parse(name)?, config, self.source.to_string_lossy().into_owned());
-        Ok(Imported { record: staging.publish(configuration, manifest, record)?, notes })
+        Ok(Imported { record: staging.publish(configuration, manifest, None, record)?, notes })
     }
 
     fn nameless(&self) -> ImageError {
@@ -216,8 +208,20 @@ fn check_name(name: &str) -> Result<(), ImageError> {
     Ok(())
 }
 
+/// Whether this machine runs it.
+pub(super) fn check_platform(document: &Document) -> Result<(), ImageError> {
+    let architecture = document::architecture();
+    if matches!(document.os.as_str(), "" | "linux") && ["", architecture].contains(&document.architecture.as_str()) {
+        return Ok(());
+    }
+    Err(ImageError::Refused(format!(
+        "the image is for {}/{}, this machine is linux/{architecture}",
+        document.os, document.architecture
+    )))
+}
+
 /// No C string can hold a NUL, and all of these become one.
-fn check_texts(config: &Config) -> Result<(), ImageError> {
+pub(super) fn check_texts(config: &Config) -> Result<(), ImageError> {
     let lists = [&config.env, &config.entrypoint, &config.cmd];
     let single = [&config.user, &config.working_dir, &config.stop_signal];
     let mut all = lists.into_iter().flatten().chain(single.into_iter().flatten());

@@ -216,7 +216,10 @@ fn blob_path(digest: &Digest) -> PathBuf {
 pub fn sniff<'a>(mut reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 'a>), ImageError> {
     let mut head = Vec::new();
     let read = reader.by_ref().take(4).read_to_end(&mut head);
-    read.map_err(|error| ImageError::Unreadable(format!("could not read the archive: {error}")))?;
+    read.map_err(|error| match error.downcast::<ImageError>() {
+        Ok(own) => own,
+        Err(error) => ImageError::Unreadable(format!("could not read the archive: {error}")),
+    })?;
     let packing = match head.as_slice() {
         [0x1f, 0x8b, ..] => Packing::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd] => Packing::Zstd,
@@ -236,16 +239,12 @@ fn unpackable(what: &str) -> ImageError {
 /// The one manifest for this machine, by name if there are several.
 fn choose<'i>(index: &'i Index, wanted: Option<&str>) -> Result<&'i Descriptor, ImageError> {
     let architecture = document::architecture();
-    let suits = |descriptor: &&Descriptor| {
-        descriptor
-            .platform
-            .as_ref()
-            .is_none_or(|platform| platform.os == "linux" && platform.architecture == architecture)
-    };
+    let suits =
+        |descriptor: &&Descriptor| descriptor.platform.as_ref().is_none_or(|platform| platform.rank().is_some());
     let suitable: Vec<&Descriptor> = index.manifests.iter().filter(suits).collect();
     let shown = |descriptor: &Descriptor| match (&descriptor.platform, annotated_name(descriptor)) {
         (_, Some(name)) => name,
-        (Some(platform), None) => format!("{}/{}", platform.os, platform.architecture),
+        (Some(platform), None) => platform.to_string(),
         (None, None) => descriptor.digest.to_string(),
     };
     match suitable.as_slice() {

@@ -4,8 +4,9 @@
 //! `lowerdir`. What comes in is taken for hostile ([`unpack`]); what is in the store is whole and is never changed.
 //!
 //! ```text
-//! import (directory, tar, OCI layout) ─▶ stage (verify, unpack aside) ─▶ store ─▶ find
-//! builtin (podlet.local/host, …/actor) ─┘
+//! import (directory, tar, OCI layout) ─┐
+//! pull (a registry) ───────────────────┼─▶ stage (verify, unpack aside) ─▶ store ─▶ find
+//! builtin (podlet.local/host, …/actor) ┘
 //! ```
 
 mod archive;
@@ -14,6 +15,7 @@ mod directory;
 mod document;
 mod import;
 mod layout;
+mod pull;
 mod reference;
 mod removal;
 mod stage;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::HOST_NOTE;
 pub use document::Digest;
 pub use import::{Imported, Overrides};
+pub use pull::{Credential, How, Keyring, LayerProgress, Progress, Pulled};
 pub use reference::Reference;
 pub use store::{Inspection, Record, Removed};
 pub use unpack::Limits;
@@ -92,6 +95,9 @@ pub enum ImageError {
     /// A pod uses it.
     #[error("{0} is in use by a pod; delete the pod first")]
     InUse(String),
+    /// A registry does not give it; containerd's words.
+    #[error("{0}")]
+    Pull(String),
     /// An archive holds what podlet does not take, or is damaged.
     #[error("{0}")]
     Refused(String),

@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use nix::fcntl::{Flock, FlockArg};
@@ -20,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::document::{self, Descriptor, Digest, Manifest};
 use super::layout::sniff;
 use super::removal::remove_tree;
-use super::store::{Record, io_error};
+use super::store::{LayerLock, Record, io_error};
 use super::unpack::{Limits, unpack};
 use super::zstd::Frames;
 use super::{ImageError, Store};
@@ -32,14 +34,25 @@ pub struct Staging<'s> {
     /// Says that this directory is in use; taken before anyone else could see it as garbage.
     _held: Flock<File>,
     limits: Limits,
-    files: u64,
-    bytes: u64,
+    /// Of all layers, which may be unpacked by several threads.
+    spent: Spent,
     layers: Vec<Layer>,
-    /// What was left out of the layers, for the user.
-    pub notes: Vec<String>,
+    notes: Mutex<Vec<String>>,
+    /// Of layers that others wait for.
+    locks: Mutex<Vec<LayerLock>>,
 }
 
-struct Layer {
+/// What an image has cost so far.
+#[derive(Default)]
+pub struct Spent {
+    /// Files, directories and links.
+    pub files: AtomicU64,
+    /// Bytes of the tar streams.
+    pub bytes: AtomicU64,
+}
+
+/// One layer, verified and unpacked.
+pub struct Layer {
     diff_id: Digest,
     size: u64,
     /// Where it was unpacked; `None` when the store has it already.
@@ -75,7 +88,8 @@ impl<'s> Staging<'s> {
         let directory = File::open(&path).map_err(|error| io_error("open", &path, &error))?;
         let held = Flock::lock(directory, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| io_error("lock", &path, &errno.into()))?;
-        Ok(Staging { store, path, _held: held, limits, files: 0, bytes: 0, layers: Vec::new(), notes: Vec::new() })
+        let (layers, notes, locks) = (Vec::new(), Mutex::default(), Mutex::default());
+        Ok(Staging { store, path, _held: held, limits, spent: Spent::default(), layers, notes, locks })
     }
 
     /// A copy of an archive that can be read only once or is compressed: a plain tar file, within the limits.
@@ -85,7 +99,8 @@ impl<'s> Staging<'s> {
         let mut file = file.map_err(|error| io_error("make", &path, &error))?;
         let packed = Rc::new(Cell::new(0));
         let (packing, input) = sniff(Measured::new(input, Limit::Archive(self.limits.bytes), Rc::clone(&packed)))?;
-        let limit = Limit::Unpacked { bytes: self.limits.bytes, ratio: self.limits.ratio, packed };
+        let spent = AtomicU64::new(0);
+        let limit = Limit::Unpacked { limits: self.limits, spent: &spent, packed };
         let input: Box<dyn Read> = match packing {
             Packing::Plain => input,
             Packing::Gzip => Box::new(Measured::new(MultiGzDecoder::new(input), limit, Rc::default())),
@@ -98,10 +113,25 @@ impl<'s> Staging<'s> {
 
     /// Whether the layers so far hold nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.files == 0
+        self.spent.files.load(Ordering::Relaxed) == 0
     }
 
-    /// Adds a layer on top. With a descriptor the blob's size and digest are verified, with a diff ID the stream's.
+    /// Says what was left out of the image.
+    pub fn note(&self, notes: Vec<String>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
+    }
+
+    /// Holds these until the image is in the store, or is given up.
+    pub fn keep(&self, locks: Vec<LayerLock>) {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).extend(locks);
+    }
+
+    /// What was left out of the layers, for the user.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a layer on top; see [`Staging::unpack`].
     pub fn add_layer(
         &mut self,
         blob: impl Read,
@@ -109,20 +139,50 @@ impl<'s> Staging<'s> {
         descriptor: Option<&Descriptor>,
         diff_id: Option<&Digest>,
     ) -> Result<(), ImageError> {
-        if self.layers.len() >= self.limits.layers {
+        let layer = self.unpack(self.layers.len(), blob, packing, descriptor, diff_id)?;
+        self.push(layer);
+        Ok(())
+    }
+
+    /// Puts an unpacked layer on top of the others.
+    pub fn push(&mut self, layer: Layer) {
+        self.layers.push(layer);
+    }
+
+    /// A layer that the store has, if it has it.
+    pub fn known(&self, diff_id: &Digest) -> Result<Option<Layer>, ImageError> {
+        if !self.store.has_layer(diff_id) {
+            return Ok(None);
+        }
+        Ok(Some(Layer { diff_id: diff_id.clone(), size: self.store.layer_size(diff_id)?, unpacked: None }))
+    }
+
+    /// Unpacks the layer that is to have this number. With a descriptor the blob's size and digest are verified, with a diff ID
+    /// the stream's. Several threads may do this at once.
+    pub fn unpack(
+        &self,
+        number: usize,
+        blob: impl Read,
+        packing: Packing,
+        descriptor: Option<&Descriptor>,
+        diff_id: Option<&Digest>,
+    ) -> Result<Layer, ImageError> {
+        if number >= self.limits.layers {
             return Err(ImageError::Refused(format!("the image has more than {} layers", self.limits.layers)));
         }
         let packed = Rc::new(Cell::new(0));
         let blob_limit =
             descriptor.map_or(Limit::Archive(self.limits.bytes), |descriptor| Limit::Blob(descriptor.size));
         let mut blob = Measured::new(blob, blob_limit, Rc::clone(&packed));
-        let known = diff_id.filter(|diff_id| self.store.has_layer(diff_id));
-        let layer = match known {
-            Some(diff_id) => Layer { diff_id: diff_id.clone(), size: self.store.layer_size(diff_id)?, unpacked: None },
+        let layer = match diff_id.map(|diff_id| self.known(diff_id)).transpose()?.flatten() {
+            Some(known) => {
+                self.spent.bytes.fetch_add(known.size, Ordering::Relaxed);
+                known
+            }
             None => match packing {
-                Packing::Plain => self.unpack_layer(&mut blob, &packed)?,
-                Packing::Gzip => self.unpack_layer(MultiGzDecoder::new(&mut blob), &packed)?,
-                Packing::Zstd => self.unpack_layer(Frames::new(&mut blob), &packed)?,
+                Packing::Plain => self.unpack_stream(number, &mut blob, &packed)?,
+                Packing::Gzip => self.unpack_stream(number, MultiGzDecoder::new(&mut blob), &packed)?,
+                Packing::Zstd => self.unpack_stream(number, Frames::new(&mut blob), &packed)?,
             },
         };
         blob.drain()?;
@@ -145,39 +205,32 @@ impl<'s> Staging<'s> {
         {
             return Err(ImageError::Refused(format!(
                 "the configuration says that layer {} unpacks to {expected}, it unpacks to {}",
-                self.layers.len() + 1,
+                number + 1,
                 layer.diff_id
             )));
         }
-        self.bytes += layer.size;
-        self.layers.push(layer);
-        Ok(())
+        Ok(layer)
     }
 
-    fn unpack_layer(&mut self, stream: impl Read, packed: &Rc<Cell<u64>>) -> Result<Layer, ImageError> {
-        let path = self.path.join(format!("layer-{}", self.layers.len()));
+    fn unpack_stream(&self, number: usize, stream: impl Read, packed: &Rc<Cell<u64>>) -> Result<Layer, ImageError> {
+        let path = self.path.join(format!("layer-{number}"));
         let root = path.join("fs");
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| io_error("make", &path, &error))?;
         fs::DirBuilder::new().create(&root).map_err(|error| io_error("make", &root, &error))?;
         // The mode that `/` has in a container unless the image says another; not what the umask made of it.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
             .map_err(|error| io_error("set the mode of", &root, &error))?;
-        let limit = Limit::Unpacked {
-            bytes: self.limits.bytes.saturating_sub(self.bytes),
-            ratio: self.limits.ratio,
-            packed: Rc::clone(packed),
-        };
+        let limit = Limit::Unpacked { limits: self.limits, spent: &self.spent.bytes, packed: Rc::clone(packed) };
         let size = Rc::new(Cell::new(0));
         let mut stream = Measured::new(stream, limit, Rc::clone(&size));
         let root_fd = OwnedFd::from(File::open(&root).map_err(|error| io_error("open", &root, &error))?);
-        let Staging { limits, files, notes, .. } = self;
-        unpack(&mut stream, &root_fd, limits, files, notes)?;
+        let mut notes = Vec::new();
+        unpack(&mut stream, &root_fd, &self.limits, &self.spent.files, &mut notes)?;
+        self.note(notes);
         // The diff ID covers the whole stream, also what stands behind the end mark.
         stream.drain()?;
         let size_path = path.join("size");
         fs::write(&size_path, size.get().to_string()).map_err(|error| io_error("write", &size_path, &error))?;
-        // A layer whose name is on disk must have its content there too, after a power failure as well.
-        nix::unistd::syncfs(&root_fd).map_err(|errno| io_error("write out", &root, &errno.into()))?;
         Ok(Layer { diff_id: stream.digest(), size: size.get(), unpacked: Some(path) })
     }
 
@@ -208,11 +261,23 @@ impl<'s> Staging<'s> {
     }
 
     /// Moves all into the store and gives it the record's name; what had the name before loses it.
-    pub fn publish(self, configuration: &[u8], manifest: &[u8], mut record: Record) -> Result<Record, ImageError> {
+    /// `index` is what led to the manifest, if one did.
+    pub fn publish(
+        self,
+        configuration: &[u8],
+        manifest: &[u8],
+        index: Option<&[u8]>,
+        mut record: Record,
+    ) -> Result<Record, ImageError> {
         record.id = Digest::of(configuration);
         record.digest = Digest::of(manifest);
         record.layers = self.diff_ids();
-        record.size = self.bytes;
+        record.size = self.layers.iter().map(|layer| layer.size).sum();
+        if self.layers.iter().any(|layer| layer.unpacked.is_some()) {
+            // A layer whose name is on disk must have its content there too, after a power failure as well.
+            let here = File::open(&self.path).map_err(|error| io_error("open", &self.path, &error))?;
+            nix::unistd::syncfs(&here).map_err(|errno| io_error("write out", &self.path, &errno.into()))?;
+        }
         let _lock = self.store.lock()?;
         for layer in &self.layers {
             let destination = self.store.layer(&layer.diff_id);
@@ -233,7 +298,7 @@ impl<'s> Staging<'s> {
                 }
             }
         }
-        for blob in [configuration, manifest] {
+        for blob in [Some(configuration), Some(manifest), index].into_iter().flatten() {
             write_file(&self.path, &self.store.blob(&Digest::of(blob)), blob)?;
         }
         let name = self.store.record_path(&record.reference()?);
@@ -319,26 +384,26 @@ fn copy(mut from: impl Read, to: &mut impl Write, path: &Path) -> Result<(), Ima
 }
 
 /// What a stream may grow to.
-enum Limit {
+enum Limit<'a> {
     /// A blob: its size in bytes.
     Blob(u64),
     /// An archive that nobody gave a size: bytes.
     Archive(u64),
-    /// A layer's tar stream.
-    Unpacked { bytes: u64, ratio: u64, packed: Rc<Cell<u64>> },
+    /// A layer's tar stream; `spent` counts over all of the image.
+    Unpacked { limits: Limits, spent: &'a AtomicU64, packed: Rc<Cell<u64>> },
 }
 
 /// Counts and hashes what passes, and stops it at its limit. The error travels inside an `io::Error` through the tar and
 /// gzip readers.
-struct Measured<R> {
+struct Measured<'a, R> {
     inner: R,
     hasher: Sha256,
     count: Rc<Cell<u64>>,
-    limit: Limit,
+    limit: Limit<'a>,
 }
 
-impl<R: Read> Measured<R> {
-    fn new(inner: R, limit: Limit, count: Rc<Cell<u64>>) -> Measured<R> {
+impl<'a, R: Read> Measured<'a, R> {
+    fn new(inner: R, limit: Limit<'a>, count: Rc<Cell<u64>>) -> Measured<'a, R> {
         Measured { inner, hasher: Sha256::new(), count, limit }
     }
 
@@ -359,15 +424,16 @@ impl<R: Read> Measured<R> {
             Limit::Archive(bytes) if count > *bytes => {
                 Err(ImageError::Refused(format!("the archive has more than {bytes} bytes, its limit")))
             }
-            Limit::Unpacked { bytes, .. } if count > *bytes => {
-                Err(ImageError::Refused(format!("the image unpacks to more than {bytes} further bytes, its limit")))
+            Limit::Unpacked { limits, spent, .. } if spent.load(Ordering::Relaxed) > limits.bytes => {
+                Err(ImageError::Refused(format!("the image unpacks to more than {} bytes, its limit", limits.bytes)))
             }
-            Limit::Unpacked { ratio, packed, .. }
-                if count > Limits::RATIO_FROM && count / ratio.max(&1) > packed.get() =>
+            Limit::Unpacked { limits, packed, .. }
+                if count > Limits::RATIO_FROM && count / limits.ratio.max(1) > packed.get() =>
             {
                 Err(ImageError::Refused(format!(
-                    "{} compressed bytes unpack to {count}, more than {ratio} times as many: taken for a bomb",
-                    packed.get()
+                    "{} compressed bytes unpack to {count}, more than {} times as many: taken for a bomb",
+                    packed.get(),
+                    limits.ratio
                 )))
             }
             _ => Ok(()),
@@ -375,11 +441,14 @@ impl<R: Read> Measured<R> {
     }
 }
 
-impl<R: Read> Read for Measured<R> {
+impl<R: Read> Read for Measured<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.hasher.update(buffer.get(..n).unwrap_or_default());
         self.count.set(self.count.get() + n as u64);
+        if let Limit::Unpacked { spent, .. } = &self.limit {
+            spent.fetch_add(n as u64, Ordering::Relaxed);
+        }
         self.check().map_err(io::Error::other)?;
         Ok(n)
     }

@@ -8,6 +8,7 @@
 //! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it
 //! │                              /size    bytes of its tar stream
 //! ├── mount-points                        the lowest layer of every container, whatever its image (`linux::rootfs`)
+//! ├── locks/<hex of a diff ID>            flock(2) of whoever fetches the layer; gone afterwards
 //! └── tmp/<pid>-<n>                       images on their way in
 //! ```
 //!
@@ -39,6 +40,9 @@ pub struct Record {
     pub id: Digest,
     /// Digest of the manifest.
     pub digest: Digest,
+    /// Digest of what the registry has under the name, where that is an index of manifests for several machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Digest>,
     /// How to run it.
     pub config: Config,
     /// Diff IDs, lowest first.
@@ -62,6 +66,7 @@ impl Record {
             name: reference.to_string(),
             id: nothing.clone(),
             digest: nothing,
+            index: None,
             config,
             layers: Vec::new(),
             size: 0,
@@ -69,6 +74,11 @@ impl Record {
             source,
             made_by: None,
         }
+    }
+
+    /// Whether a registry would give this image for a digest.
+    pub fn has_digest(&self, digest: &str) -> bool {
+        self.digest.to_string() == digest || self.index.as_ref().is_some_and(|index| index.to_string() == digest)
     }
 
     /// The name, parsed.
@@ -94,6 +104,28 @@ pub struct Inspection {
     /// What should be known about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
+}
+
+/// The right to fetch a layer, until it is dropped.
+#[derive(Debug)]
+pub struct LayerLock {
+    diff_id: Digest,
+    path: PathBuf,
+    _file: Flock<File>,
+}
+
+impl LayerLock {
+    /// Of which layer.
+    pub fn diff_id(&self) -> &Digest {
+        &self.diff_id
+    }
+}
+
+impl Drop for LayerLock {
+    fn drop(&mut self) {
+        // Whoever waits for this file finds that the name leads to another one by then, and begins anew.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 /// What a removal did.
@@ -194,7 +226,12 @@ impl Store {
         let mut blobs = HashSet::new();
         for record in self.list()? {
             layers.extend(record.layers.iter().map(|layer| layer.hex().to_owned()));
-            blobs.extend([record.id.hex().to_owned(), record.digest.hex().to_owned()]);
+            blobs.extend(
+                [Some(record.id), Some(record.digest), record.index]
+                    .into_iter()
+                    .flatten()
+                    .map(|digest| digest.hex().to_owned()),
+            );
         }
         // An image that lost its name to a newer one may still run; its configuration says what it consists of.
         for id in in_use.iter().filter_map(|id| Digest::parse(id).ok()) {
@@ -249,7 +286,7 @@ impl Store {
         let tags = self.repository(reference).join("_tags");
         for entry in fs::read_dir(&tags).map_err(|_| absent())? {
             let path = entry.map_err(|error| io_error("list", &tags, &error))?.path();
-            if let Some(record) = read_record(&path)?.filter(|record| record.digest.to_string() == *digest) {
+            if let Some(record) = read_record(&path)?.filter(|record| record.has_digest(digest)) {
                 return Ok((path, record));
             }
         }
@@ -315,6 +352,44 @@ impl Store {
         text.trim()
             .parse()
             .map_err(|_| ImageError::Unreadable(format!("{path:?} should hold a number and holds {text:?}")))
+    }
+
+    /// Waits for the right to fetch each of these layers; other processes that fetch one of them are done with it then. All take
+    /// their locks in the same order, so that no two wait for each other. `ended` says that nobody wants to wait any more.
+    pub(super) fn lock_layers(
+        &self,
+        layers: &[Digest],
+        ended: impl Fn() -> bool,
+    ) -> Result<Vec<LayerLock>, ImageError> {
+        /// How often a lock that another process holds is tried.
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+        let directory = self.root.join("locks");
+        make_directories(&directory)?;
+        let layers: std::collections::BTreeSet<&Digest> = layers.iter().collect();
+        let mut held = Vec::new();
+        for diff_id in layers {
+            let path = directory.join(diff_id.hex());
+            loop {
+                let failed = |error: &io::Error| io_error("lock", &path, error);
+                let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+                match Flock::lock(file.map_err(|e| failed(&e))?, FlockArg::LockExclusiveNonblock) {
+                    Ok(file) => {
+                        let own = file.metadata().map_err(|e| failed(&e))?.ino();
+                        // Its last holder may have removed the file between our opening and our locking it.
+                        if fs::metadata(&path).is_ok_and(|named| named.ino() == own) {
+                            held.push(LayerLock { diff_id: diff_id.clone(), path, _file: file });
+                            break;
+                        }
+                    }
+                    Err((_, nix::errno::Errno::EWOULDBLOCK)) if ended() => {
+                        return Err(ImageError::Pull("the pull was ended".to_owned()));
+                    }
+                    Err((_, nix::errno::Errno::EWOULDBLOCK)) => std::thread::sleep(PAUSE),
+                    Err((_, errno)) => return Err(failed(&errno.into())),
+                }
+            }
+        }
+        Ok(held)
     }
 
     /// Makes the store if need be, and waits for the right to change it.

@@ -14,11 +14,12 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -31,7 +32,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, 
 use xattr::FileExt;
 
 use super::ImageError;
-use super::archive::{Entry, Kind, for_each};
+use super::archive::{Entry, Kind, Sparse, for_each};
 use super::removal::remove_tree;
 
 /// What an archive may cost.
@@ -68,7 +69,7 @@ struct Layer<'a> {
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
     /// Set at the end, since making an entry changes its directory's time.
     directory_times: HashMap<PathBuf, (i64, i64)>,
-    files: &'a mut u64,
+    files: &'a AtomicU64,
     limits: &'a Limits,
     notes: &'a mut Vec<String>,
 }
@@ -78,7 +79,7 @@ pub fn unpack(
     reader: impl Read,
     root: &OwnedFd,
     limits: &Limits,
-    files: &mut u64,
+    files: &AtomicU64,
     notes: &mut Vec<String>,
 ) -> Result<(), ImageError> {
     let mut layer = Layer { root, parent: None, directory_times: HashMap::new(), files, limits, notes };
@@ -88,8 +89,7 @@ pub fn unpack(
 
 impl Layer<'_> {
     fn apply(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), ImageError> {
-        *self.files += 1;
-        if *self.files > self.limits.files {
+        if self.files.fetch_add(1, Ordering::Relaxed) >= self.limits.files {
             return Err(ImageError::Refused(format!("the image has more than {} files", self.limits.files)));
         }
         let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
@@ -133,7 +133,10 @@ impl Layer<'_> {
                 let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
                 let made = openat(&*parent, name.as_os_str(), flags, Mode::from_bits_truncate(0o600));
                 let mut made = File::from(made.map_err(|e| failed("make", e))?);
-                copy(content, &mut made, &entry)?;
+                match &entry.sparse {
+                    None => copy(content, &mut made, &entry, entry.size)?,
+                    Some(sparse) => copy_pieces(content, &mut made, &entry, sparse, self.limits)?,
+                }
                 self.set_attributes(&made, &entry)?;
                 let time = timespec(entry.mtime);
                 futimens(&made, &time, &time).map_err(|e| failed("set the time of", e))?;
@@ -389,13 +392,19 @@ impl Layer<'_> {
     }
 }
 
-/// Copies a file's content; an archive that ends early is damaged.
-fn copy(content: &mut dyn Read, file: &mut File, entry: &Entry) -> Result<(), ImageError> {
-    let mut buffer = vec![0; 128 << 10];
+/// Copies so many bytes of a file's content; an archive that ends early is damaged.
+fn copy(content: &mut dyn Read, file: &mut File, entry: &Entry, length: u64) -> Result<(), ImageError> {
+    let mut buffer = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(128 << 10)];
     let mut copied = 0u64;
-    loop {
-        let n = match content.read(&mut buffer) {
-            Ok(0) => break,
+    while copied < length {
+        let wanted = usize::try_from(length - copied).unwrap_or(usize::MAX).min(buffer.len());
+        let n = match content.read(buffer.get_mut(..wanted).unwrap_or_default()) {
+            Ok(0) => {
+                return Err(ImageError::Refused(format!(
+                    "the archive ends within {:?}: {copied} of {length} bytes are there",
+                    entry.path
+                )));
+            }
             Ok(n) => n,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => {
@@ -409,13 +418,29 @@ fn copy(content: &mut dyn Read, file: &mut File, entry: &Entry) -> Result<(), Im
             .map_err(|error| io_failure("write", &entry.path, &error))?;
         copied += n as u64;
     }
-    if copied != entry.size {
+    Ok(())
+}
+
+/// The same for a file with holes, which it keeps. Its whole size counts as if there were none.
+fn copy_pieces(
+    content: &mut dyn Read,
+    file: &mut File,
+    entry: &Entry,
+    sparse: &Sparse,
+    limits: &Limits,
+) -> Result<(), ImageError> {
+    if sparse.size > limits.bytes {
+        let (size, limit) = (sparse.size, limits.bytes);
         return Err(ImageError::Refused(format!(
-            "the archive ends within {:?}: {copied} of {} bytes are there",
-            entry.path, entry.size
+            "{:?} in the archive has {size} bytes with its holes, more than {limit}, the image's limit",
+            entry.path
         )));
     }
-    Ok(())
+    for (offset, length) in &sparse.pieces {
+        file.seek(SeekFrom::Start(*offset)).map_err(|error| io_failure("write", &entry.path, &error))?;
+        copy(content, file, entry, *length)?;
+    }
+    file.set_len(sparse.size).map_err(|error| io_failure("write", &entry.path, &error))
 }
 
 /// What has this name, itself and not what it links to.

@@ -8,7 +8,7 @@
 //! Form and presence are settled on the tree of [`node::Node`]s, which know their positions; values on the typed
 //! object. `cli` calls [`read_sources`] and [`load`] (or [`dry_run`]); nothing here touches a running pod.
 
-mod base64;
+pub(crate) mod base64;
 mod budget;
 mod decode;
 pub mod default;
