@@ -90,6 +90,11 @@ impl Paths {
         self.pod_run(uid).join("notices")
     }
 
+    /// How a pull for the pod went, by the name of its effect, until that is in the journal.
+    pub fn pull(&self, uid: &str, name: &str) -> PathBuf {
+        self.pod_run(uid).join(format!("pull.{name}.json"))
+    }
+
     /// Inputs that made a supervisor panic, a line each.
     pub fn panics(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("panics")

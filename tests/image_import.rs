@@ -15,6 +15,7 @@ use podlet::image::{Digest, ImageError, Limits, Overrides, Store};
 use serde_json::json;
 use tar::EntryType;
 
+use common::Scratch;
 use source::{Layout, Tar, World, gzip, read, zstd};
 
 #[test]
@@ -496,4 +497,55 @@ fn two_writers_of_one_image_do_not_meet() {
     });
     assert_eq!(world.store.list().unwrap().len(), 3);
     world.check("two");
+}
+
+/// umoci and others end an archive with the last byte of its last file.
+#[test]
+fn an_archive_may_end_without_filling_and_mark() {
+    let world = World::new("unfilled");
+    let mut archive = Tar::default().file("a", "one").file("b", "two").0;
+    archive.truncate(archive.len() - 512 + 3);
+    let image = world.import_tar(&archive).unwrap();
+    assert_eq!(read(&image, 0, "b"), "two");
+    archive.truncate(archive.len() - 1);
+    let error = world.import_tar(&archive).unwrap_err().to_string();
+    assert!(error.contains("ends within"), "{error}");
+    world.check("unfilled");
+}
+
+#[test]
+fn files_keep_their_holes() {
+    let world = World::new("sparse");
+    let root = world.path("root");
+    fs::create_dir(&root).unwrap();
+    let file = fs::File::create(root.join("holes")).unwrap();
+    for at in [0u64, 1 << 20, 40 << 20] {
+        std::os::unix::fs::FileExt::write_at(&file, format!("at {at}").as_bytes(), at).unwrap();
+    }
+    file.set_len(64 << 20).unwrap();
+    let expected = fs::read(root.join("holes")).unwrap();
+    for format in [
+        &["--format=gnu"][..],
+        &["--format=pax"],
+        &["--format=pax", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse-version=0.0"],
+    ] {
+        let archive = world.path("sparse.tar");
+        let tar = std::process::Command::new("tar")
+            .args(["-cS", "-f"])
+            .arg(&archive)
+            .args(format)
+            .arg("-C")
+            .arg(&root)
+            .arg(".")
+            .status()
+            .unwrap();
+        assert!(tar.success());
+        assert!(fs::metadata(&archive).unwrap().len() < 1 << 20, "the archive is sparse");
+        let image = world.import(&archive).unwrap();
+        let made = image.layers[0].join("holes");
+        assert_eq!(fs::read(&made).unwrap(), expected, "{format:?}");
+        assert!(fs::metadata(&made).unwrap().blocks() < 4096, "{format:?}");
+    }
+    world.check("sparse");
 }

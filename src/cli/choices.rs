@@ -8,6 +8,7 @@ use clap::Args;
 use super::everywhere::Everywhere;
 use crate::config::Config;
 use crate::duration;
+use crate::http::Environment;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
 use crate::supervisor::launch::Choices;
@@ -88,6 +89,7 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         pod_pids_limit: config.pod_pids_limit(),
         max_pods: config.max_pods(),
         pod_logs_dir: config.pod_logs_dir.value.clone(),
+        environment: Environment::of_process(),
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }
 }

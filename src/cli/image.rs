@@ -1,8 +1,10 @@
 //! `podlet image`: fills and looks at the image store.
 
+mod archive;
 mod bars;
 mod import;
 pub mod listing;
+mod names;
 mod pull;
 pub mod removal;
 
@@ -30,6 +32,26 @@ Examples:
   docker save web:3 | podlet image import -
   podlet image import ./oci-layout")]
     Import(import::Words),
+    /// Take all images of an archive or OCI layout into the store, under the names that they have there.
+    #[command(after_help = "\
+Examples:
+  podlet image load -i images.tar
+  docker save web:3 db:1 | podlet image load
+  podlet image load ./oci-layout")]
+    Load(archive::Load),
+    /// Write images into an archive that podlet, podman and Docker load.
+    #[command(after_help = "\
+Examples:
+  podlet image save -o images.tar busybox:1 localhost/mine:1
+  podlet image save localhost/mine:1 | podman load
+  podlet image save --format=oci-dir -o ./layout localhost/mine:1")]
+    Save(archive::Save),
+    /// Give an image further names.
+    #[command(after_help = "Examples:\n  podlet image tag busybox:1 localhost/shell:stable")]
+    Tag(names::Tag),
+    /// Remove what no name leads to, or all images that no pod uses.
+    #[command(after_help = "Examples:\n  podlet image prune\n  podlet image prune --all")]
+    Prune(names::PruneWords),
     /// List the images of the store.
     #[command(visible_alias = "list", after_help = "Examples:\n  podlet image ls\n  podlet image ls -o json")]
     Ls(listing::Ls),
@@ -44,7 +66,13 @@ Examples:
 /// Does it.
 pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let work = match &words {
-        Words::Pull(_) | Words::Import(_) | Words::Rm(_) => Work::Images,
+        Words::Pull(_)
+        | Words::Import(_)
+        | Words::Load(_)
+        | Words::Save(_)
+        | Words::Tag(_)
+        | Words::Prune(_)
+        | Words::Rm(_) => Work::Images,
         Words::Ls(_) | Words::Inspect(_) => Work::State,
     };
     super::require(work, caller)?;
@@ -52,6 +80,10 @@ pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     match words {
         Words::Pull(words) => pull::run(words, &store, caller),
         Words::Import(words) => import::run(words, &store, caller),
+        Words::Load(words) => archive::load(words, &store, caller),
+        Words::Save(words) => archive::save(&words, &store, caller),
+        Words::Tag(words) => names::tag(&words, &store, caller),
+        Words::Prune(words) => names::prune(&words, &store, caller),
         Words::Ls(words) => listing::list(&words, &store, caller),
         Words::Rm(words) => removal::run(&words, &store, caller),
         Words::Inspect(words) => listing::inspect(&words, &store, caller),

@@ -115,6 +115,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -
     if let Some(directory) = supervise::run_directory(&words) {
         return crate::supervisor::supervise(directory);
     }
+    if let Some((directory, id)) = crate::supervisor::pull::words(&words) {
+        return crate::supervisor::pull::work(&directory, &id);
+    }
     let words = match fingers::translated(&words) {
         Some((line, note)) => {
             if caller.err_terminal {

@@ -3,6 +3,7 @@
 //! Follows no link and leaves the file system of the directory nowhere.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -14,15 +15,25 @@ use tar::{Builder, EntryType, Header};
 
 use super::ImageError;
 
+/// What a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A root file system.
+    Root,
+    /// A layer of the store: overlayfs' whiteouts in it become those of image-spec `layer.md`.
+    Layer,
+}
+
 /// Calls `take` with the stream of the directory; gives its result and notes of what was left out.
 pub fn stream<T>(
     root: &Path,
+    content: Content,
     take: impl FnOnce(&mut dyn Read) -> Result<T, ImageError>,
 ) -> Result<(T, Vec<String>), ImageError> {
     let (sender, receiver) = sync_channel::<io::Result<Vec<u8>>>(8);
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
-            let mut walk = Walk { root, device: 0, links: HashMap::new(), notes: Vec::new() };
+            let mut walk = Walk { root, content, device: 0, links: HashMap::new(), notes: Vec::new() };
             let output = BufWriter::with_capacity(256 << 10, Sending(sender.clone()));
             if let Err(error) = walk.write(output) {
                 // Refused: the reader has gone, and has its own error.
@@ -73,6 +84,7 @@ impl Read for Receiving {
 
 struct Walk<'a> {
     root: &'a Path,
+    content: Content,
     device: u64,
     /// First path of each file that has several.
     links: HashMap<(u64, u64), PathBuf>,
@@ -132,6 +144,13 @@ impl Walk<'_> {
             self.notes.push(format!("socket {path:?} left out"));
             return Ok(());
         }
+        let layer = self.content == Content::Layer;
+        if layer && kind.is_char_device() && metadata.rdev() == 0 {
+            let mut hidden = OsString::from(".wh.");
+            hidden.push(path.file_name().unwrap_or_default());
+            header.set_entry_type(EntryType::Regular);
+            return builder.append_data(&mut header, path.with_file_name(hidden), io::empty());
+        }
         if kind.is_fifo() || kind.is_char_device() || kind.is_block_device() {
             // What becomes of devices is the unpacker's rule.
             header.set_entry_type(if kind.is_fifo() { EntryType::Fifo } else { EntryType::Char });
@@ -151,7 +170,12 @@ impl Walk<'_> {
         append_xattrs(builder, full)?;
         if kind.is_dir() {
             header.set_entry_type(EntryType::Directory);
-            return builder.append_data(&mut header, name, io::empty());
+            builder.append_data(&mut header, name, io::empty())?;
+            if layer && xattr::get(full, "trusted.overlay.opaque")?.is_some() {
+                header.set_entry_type(EntryType::Regular);
+                builder.append_data(&mut header, path.join(".wh..wh..opq"), io::empty())?;
+            }
+            return Ok(());
         }
         let file =
             fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK).open(full)?;

@@ -54,46 +54,120 @@ impl Store {
             check_name(name)?;
         }
         overrides.check()?;
-        let import = Import { store: self, source, name, overrides };
+        let import = Import { store: self, source, chosen: name, name, overrides };
         let staging = Staging::begin(self, limits)?;
-        let mut archive = if source == Path::new("-") {
-            staging.spool(io::stdin().lock())?
-        } else {
-            let file = File::open(source).map_err(|error| io_error("open", source, &error))?;
-            let metadata = file.metadata().map_err(|error| io_error("look at", source, &error))?;
-            if metadata.is_dir() {
-                let files = Files::Directory(OwnedFd::from(file));
-                return match files.is_layout() {
-                    true => import.layout(&files, staging),
-                    false => import.directory(staging),
-                };
-            }
-            let plain = metadata.is_file() && sniff(&file)?.0 == Packing::Plain;
-            if metadata.is_file() {
-                (&file).rewind().map_err(|error| io_error("read", source, &error))?;
-            }
-            if plain { file } else { staging.spool(file)? }
-        };
-        let files = Files::of_tar(archive.try_clone().map_err(|error| io_error("read", source, &error))?)?;
-        if files.is_layout() {
-            import.layout(&files, staging)
-        } else {
-            archive.rewind().map_err(|error| io_error("read", source, &error))?;
-            import.tar(archive, staging)
+        match open(source, &staging)? {
+            Source::Layout(files) => import.layout(&files, staging),
+            Source::Directory => import.directory(staging),
+            Source::Tar(archive) => import.tar(archive, staging),
         }
     }
+
+    /// Takes in all images of an OCI layout or an archive of `docker save`, `podman save` or `podlet image save`, under all
+    /// the names that they have there. `-` is standard input.
+    pub fn load(&self, source: &Path, limits: Limits) -> Result<Vec<Imported>, ImageError> {
+        let staging = Staging::begin(self, limits)?;
+        let Source::Layout(files) = open(source, &staging)? else {
+            return Err(ImageError::Refused(format!(
+                "{source:?} holds no image but a bare file system; `podlet image import` takes it, with a name for it"
+            )));
+        };
+        let mut images = files.names()?;
+        if images.iter().all(Vec::is_empty) && images.len() == 1 {
+            images = vec![vec![String::new()]];
+        }
+        let mut loaded: Vec<Imported> = Vec::new();
+        let mut staging = Some(staging);
+        for names in images {
+            let mut first: Option<Record> = None;
+            for name in names {
+                let full = full_name(&name, source)?;
+                if let Some(record) = &first {
+                    let record = self.give_name(record.clone(), &parse(&full)?)?;
+                    loaded.push(Imported { record, notes: Vec::new() });
+                    continue;
+                }
+                let staging = staging.take().map_or_else(|| Staging::begin(self, limits), Ok)?;
+                let chosen = Some(name.as_str()).filter(|name| !name.is_empty());
+                let overrides = &Overrides::default();
+                let import = Import { store: self, source, chosen, name: Some(&full), overrides };
+                let imported = import.layout(&files, staging)?;
+                first = Some(imported.record.clone());
+                loaded.push(imported);
+            }
+        }
+        match loaded.is_empty() {
+            true => Err(ImageError::Refused(format!("{source:?} holds no image for this machine that has a name"))),
+            false => Ok(loaded),
+        }
+    }
+}
+
+/// What a source holds.
+enum Source {
+    /// Images.
+    Layout(Files),
+    /// A root file system.
+    Directory,
+    /// The same in a tar file.
+    Tar(File),
+}
+
+fn open(source: &Path, staging: &Staging<'_>) -> Result<Source, ImageError> {
+    let mut archive = if source == Path::new("-") {
+        staging.spool(io::stdin().lock())?
+    } else {
+        let file = File::open(source).map_err(|error| io_error("open", source, &error))?;
+        let metadata = file.metadata().map_err(|error| io_error("look at", source, &error))?;
+        if metadata.is_dir() {
+            let files = Files::Directory(OwnedFd::from(file));
+            return Ok(if files.is_layout() { Source::Layout(files) } else { Source::Directory });
+        }
+        let plain = metadata.is_file() && sniff(&file)?.0 == Packing::Plain;
+        if metadata.is_file() {
+            (&file).rewind().map_err(|error| io_error("read", source, &error))?;
+        }
+        if plain { file } else { staging.spool(file)? }
+    };
+    let files = Files::of_tar(archive.try_clone().map_err(|error| io_error("read", source, &error))?)?;
+    if files.is_layout() {
+        return Ok(Source::Layout(files));
+    }
+    archive.rewind().map_err(|error| io_error("read", source, &error))?;
+    Ok(Source::Tar(archive))
+}
+
+/// umoci and skopeo write no more than a tag into a layout, or nothing: such an image is called after its file.
+fn full_name(name: &str, source: &Path) -> Result<String, ImageError> {
+    if name.contains(['/', ':']) {
+        check_name(name)?;
+        return Ok(name.to_owned());
+    }
+    let stem = source.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let stem = stem.split(".tar").next().unwrap_or_default();
+    let tag = if name.is_empty() { "latest" } else { name };
+    let full = format!("localhost/{stem}:{tag}");
+    check_name(&full).map_err(|_| {
+        ImageError::Refused(format!(
+            "{source:?} does not say what its image is called; `podlet image import` takes it, with a name for it"
+        ))
+    })?;
+    Ok(full)
 }
 
 struct Import<'a> {
     store: &'a Store,
     source: &'a Path,
+    /// Which image of several.
+    chosen: Option<&'a str>,
+    /// What it is to be called.
     name: Option<&'a str>,
     overrides: &'a Overrides,
 }
 
 impl Import<'_> {
     fn layout(&self, files: &Files, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
-        let found = files.find(self.name)?;
+        let found = files.find(self.chosen)?;
         let document: Document = document::read(&found.configuration, "the image's configuration")?;
         check_platform(&document)?;
         let name = self.name.map(str::to_owned).or_else(|| found.name.clone()).ok_or_else(|| self.nameless())?;
@@ -118,8 +192,9 @@ impl Import<'_> {
         if self.store.root.canonicalize().is_ok_and(|root| root.starts_with(&inside)) {
             return Err(ImageError::Refused(format!("{:?} holds podlet's image store itself", self.source)));
         }
-        let ((), notes) =
-            directory::stream(self.source, |reader| staging.add_layer(reader, Packing::Plain, None, None))?;
+        let ((), notes) = directory::stream(self.source, directory::Content::Root, |reader| {
+            staging.add_layer(reader, Packing::Plain, None, None)
+        })?;
         staging.note(notes);
         self.root_file_system(staging)
     }

@@ -128,6 +128,25 @@ impl Files {
         Ok(bytes)
     }
 
+    /// The images for this machine that are here: the names of each as the archive has them, none where it has none.
+    pub fn names(&self) -> Result<Vec<Vec<String>>, ImageError> {
+        if !self.has("index.json") {
+            let images: Vec<DockerImage> = document::read(&self.read(Path::new("manifest.json"))?, "manifest.json")?;
+            return Ok(images.into_iter().map(|image| image.repo_tags.unwrap_or_default()).collect());
+        }
+        let index: Index = document::read(&self.read(Path::new("index.json"))?, "the index")?;
+        let suits = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_none_or(|p| p.rank().is_some());
+        let mut images: Vec<(Digest, Vec<String>)> = Vec::new();
+        for descriptor in index.manifests.iter().filter(suits) {
+            let name = annotated_name(descriptor);
+            match images.iter_mut().find(|(digest, _)| *digest == descriptor.digest) {
+                Some((_, names)) => names.extend(name),
+                None => images.push((descriptor.digest.clone(), name.into_iter().collect())),
+            }
+        }
+        Ok(images.into_iter().map(|(_, names)| names).collect())
+    }
+
     /// The image for this machine. `wanted` chooses where there are several.
     pub fn find(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
         if self.has("index.json") { self.find_oci(wanted) } else { self.find_docker(wanted) }

@@ -18,6 +18,7 @@ mod layout;
 mod pull;
 mod reference;
 mod removal;
+mod save;
 mod stage;
 mod store;
 mod unpack;
@@ -32,7 +33,7 @@ pub use document::Digest;
 pub use import::{Imported, Overrides};
 pub use pull::{Credential, How, Keyring, LayerProgress, Progress, Pulled};
 pub use reference::Reference;
-pub use store::{Inspection, Record, Removed};
+pub use store::{Inspection, Prune, Record, Removed};
 pub use unpack::Limits;
 
 /// The store below `Paths::images()`.

@@ -301,10 +301,29 @@ impl<'s> Staging<'s> {
         for blob in [Some(configuration), Some(manifest), index].into_iter().flatten() {
             write_file(&self.path, &self.store.blob(&Digest::of(blob)), blob)?;
         }
+        self.write_name(&record)?;
+        Ok(record)
+    }
+
+    /// Gives an image that the store has a record's name, unless it went meanwhile.
+    pub fn publish_name(self, record: &Record) -> Result<(), ImageError> {
+        let _lock = self.store.lock()?;
+        if !record.layers.iter().all(|layer| self.store.has_layer(layer)) {
+            return Err(ImageError::Absent(record.name.clone()));
+        }
+        self.write_name(record)
+    }
+
+    /// Under the lock.
+    fn write_name(&self, record: &Record) -> Result<(), ImageError> {
         let name = self.store.record_path(&record.reference()?);
         make_directories(name.parent().unwrap_or(&self.path))?;
-        write_file(&self.path, &name, &document::write(&record)?)?;
-        Ok(record)
+        write_file(&self.path, &name, &document::write(record)?)
+    }
+
+    /// A directory of this image's own, which goes with it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

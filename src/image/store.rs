@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, Digest, Document};
 use super::reference::Reference;
-use super::stage::{make_directories, remove_path};
-use super::{Config, Image, ImageError, Store, builtin};
+use super::stage::{Staging, make_directories, remove_path};
+use super::{Config, Image, ImageError, Limits, Store, builtin};
 
 /// What the store keeps under a name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +104,15 @@ pub struct Inspection {
     /// What should be known about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
+}
+
+/// What [`Store::prune`] removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    /// What no name leads to.
+    Nameless,
+    /// All that no pod uses.
+    Unused,
 }
 
 /// The right to fetch a layer, until it is dropped.
@@ -220,8 +229,51 @@ impl Store {
         Ok(Removed { name: record.name, deleted: Some(record.id.to_string()) })
     }
 
-    /// Removes layers and blobs that no name and no pod needs. Called under the lock.
-    fn collect(&self, in_use: &[String]) -> Result<(), ImageError> {
+    /// Gives an image of the store another name; what had that name before loses it.
+    pub fn tag(&self, name: &str, new: &str) -> Result<Record, ImageError> {
+        let record = self.record(&parse(name)?)?;
+        let new = parse(new)?;
+        if new.digest.is_some() {
+            return Err(ImageError::Refused(format!(
+                "{new} has a digest, which is not for anybody to choose; give a tag"
+            )));
+        }
+        if [&new, &parse(&record.name)?].into_iter().any(|name| builtin::of(name).is_some()) {
+            return Err(ImageError::Refused("podlet's own images have one name only".to_owned()));
+        }
+        self.give_name(record, &new)
+    }
+
+    /// The same record under another name.
+    pub(super) fn give_name(&self, mut record: Record, new: &Reference) -> Result<Record, ImageError> {
+        if record.name == new.to_string() {
+            return Ok(record);
+        }
+        record.name = new.to_string();
+        let staging = Staging::begin(self, Limits::default())?;
+        staging.publish_name(&record)?;
+        Ok(record)
+    }
+
+    /// Removes what no name leads to any more, and with [`Prune::Unused`] every image that no pod uses. Answers the names that are
+    /// gone, and how many bytes.
+    pub fn prune(&self, which: Prune, in_use: &[String]) -> Result<(Vec<String>, u64), ImageError> {
+        let _lock = self.lock()?;
+        let mut names = Vec::new();
+        if which == Prune::Unused {
+            for record in self.list()?.into_iter().filter(|record| !in_use.contains(&record.id.to_string())) {
+                let path = self.record_path(&record.reference()?);
+                fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
+                self.remove_empty_directories(&path);
+                names.push(record.name);
+            }
+        }
+        Ok((names, self.collect(in_use)?))
+    }
+
+    /// Removes layers and blobs that no name and no pod needs, and answers their bytes. Called under the lock.
+    fn collect(&self, in_use: &[String]) -> Result<u64, ImageError> {
+        let mut freed = 0;
         let mut layers = HashSet::new();
         let mut blobs = HashSet::new();
         for record in self.list()? {
@@ -248,16 +300,23 @@ impl Store {
                     continue;
                 }
                 if path.is_dir() {
+                    freed += self.layer_bytes(&path);
                     // Out of its place first: half a layer must not be taken for a whole one after a crash.
                     let doomed = self.tmp().join(path.file_name().unwrap_or_default());
                     fs::rename(&path, &doomed).map_err(|error| io_error("remove", &path, &error))?;
                     remove_path(&doomed)?;
                 } else {
+                    freed += fs::metadata(&path).map_or(0, |metadata| metadata.len());
                     fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
                 }
             }
         }
-        Ok(())
+        Ok(freed)
+    }
+
+    /// As far as it is known: the directory is about to go.
+    fn layer_bytes(&self, layer: &Path) -> u64 {
+        fs::read_to_string(layer.join("size")).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     fn remove_empty_directories(&self, path: &Path) {
@@ -328,6 +387,12 @@ impl Store {
     /// Where a blob is.
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// A configuration, manifest or index.
+    pub(super) fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+        let path = self.blob(digest);
+        fs::read(&path).map_err(|error| io_error("read", &path, &error))
     }
 
     /// Where a layer is.

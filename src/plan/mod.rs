@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod environment;
 pub mod exec;
 pub mod expansion;
+pub mod helper;
 pub mod identity;
 pub mod paths;
 mod render;

@@ -39,7 +39,9 @@ impl Turn<'_> {
             Fact::SandboxFailed { attempt, message } => self.sandbox_failed(*attempt, message),
             Fact::MountFailed { attempt, messages } => self.mount_failed(*attempt, messages),
             Fact::SandboxExited { attempt } => self.sandbox_exited(*attempt),
-            Fact::ImagePulling { container, attempt } => self.image_pulling(container, *attempt),
+            Fact::ImagePulling { container, attempt, missing_secrets } => {
+                self.image_pulling(container, *attempt, missing_secrets);
+            }
             Fact::ImageReady { container, attempt, image, pulled } => {
                 self.image_ready(container, *attempt, image, pulled.as_ref());
             }
@@ -145,8 +147,15 @@ impl Turn<'_> {
         }
     }
 
-    fn image_pulling(&mut self, name: &str, attempt: u32) {
+    fn image_pulling(&mut self, name: &str, attempt: u32, missing_secrets: &[String]) {
         if let Some((_, image)) = self.image_asked(name, attempt) {
+            if !missing_secrets.is_empty() {
+                let names = missing_secrets.join(", ");
+                let message = format!(
+                    "Unable to retrieve some image pull secrets ({names}); attempting to pull the image may not succeed."
+                );
+                self.event(None, Warning, "FailedToRetrieveImagePullSecret", message);
+            }
             self.event(Some(name), Normal, "Pulling", format!("Pulling image \"{image}\""));
         }
     }

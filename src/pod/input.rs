@@ -55,6 +55,9 @@ pub enum Fact {
         container: String,
         /// For which instance.
         attempt: u32,
+        /// Names of `imagePullSecrets` that do not exist.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing_secrets: Vec<String>,
     },
     /// The image that a start needs is at hand.
     ImageReady {

@@ -313,7 +313,10 @@ impl Driver {
         let fact = match outcome {
             ImageOutcome::Present(image) => Fact::ImageReady { container, attempt, image, pulled: None },
             ImageOutcome::Pulled(image, pulled) => {
-                self.at(self.now, Fact::ImagePulling { container: container.clone(), attempt });
+                self.at(
+                    self.now,
+                    Fact::ImagePulling { container: container.clone(), attempt, missing_secrets: Vec::new() },
+                );
                 Fact::ImageReady { container, attempt, image, pulled: Some(pulled) }
             }
             ImageOutcome::Missing(reason, message) => Fact::ImageFailed { container, attempt, reason, message },

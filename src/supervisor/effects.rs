@@ -23,7 +23,7 @@ use super::status_pipe::{self, StatusPipe};
 use super::streams::{Copying, Place};
 use super::world::find_container;
 use super::{clock, old_logs};
-use crate::image::{Image, ImageError};
+use crate::image::{Image, ImageError, Reference};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
 use crate::linux::keeper::Spawn;
@@ -83,7 +83,7 @@ impl Supervisor {
         match action {
             Action::StartSandbox { attempt } => self.start_sandbox(&id, attempt).await,
             Action::StopSandbox { attempt } => self.stop_sandbox(attempt).await,
-            Action::EnsureImage { container, attempt } => self.ensure_image(&container, attempt).await,
+            Action::EnsureImage { container, attempt } => self.ensure_image(&id, &container, attempt).await,
             Action::StartContainer { container, attempt } => self.start_container(&id, &container, attempt).await,
             Action::SignalContainer { container, attempt, signal } => {
                 self.signal_container(&container, attempt, &signal);
@@ -137,13 +137,17 @@ impl Supervisor {
         }
     }
 
-    async fn ensure_image(&mut self, container: &str, attempt: u32) {
+    async fn ensure_image(&mut self, id: &EffectId, container: &str, attempt: u32) {
         let pod = self.pod();
         let spec = find_container(&pod, container);
         let name = spec.and_then(|spec| spec.image.clone()).unwrap_or_default();
-        let never = spec.and_then(|spec| spec.image_pull_policy.as_deref()) == Some("Never");
+        let policy = spec.and_then(|spec| spec.image_pull_policy.clone()).unwrap_or_default();
+        let never = policy == "Never";
+        // What cannot leave the machine is there or it is not, whatever the policy.
+        let local = Reference::parse(&name).is_ok_and(|reference| reference.is_local());
         let (container, now) = (container.to_owned(), clock::now());
         match self.world.images.find(&name) {
+            Ok(_) if policy == "Always" && !local => self.begin_pull(id, container, attempt).await,
             Ok(image) => {
                 let facts = ImageFacts {
                     image: image.reference.clone(),
@@ -153,10 +157,12 @@ impl Supervisor {
                 let fact = Fact::ImageReady { container, attempt, image: facts, pulled: None };
                 self.tell(fact, now, None, Some(Box::new(image))).await;
             }
+            Err(ImageError::Absent(_)) if !never && !local => self.begin_pull(id, container, attempt).await,
             Err(error) => {
                 if matches!(error, ImageError::Absent(_)) && !never {
-                    // As a kubelet, which begins a pull: podlet's store is the only place to look, so that fails at once.
-                    let fact = Fact::ImagePulling { container: container.clone(), attempt };
+                    // As a kubelet, which begins a pull: this one fails at once.
+                    let missing_secrets = Vec::new();
+                    let fact = Fact::ImagePulling { container: container.clone(), attempt, missing_secrets };
                     self.tell(fact, now, None, None).await;
                 }
                 let (reason, message) = image_failure(&name, never, &error);
@@ -380,6 +386,9 @@ impl Supervisor {
     }
 
     async fn tear_down(&mut self, asked: Asked) {
+        if self.end_pulls(&asked) {
+            return;
+        }
         let pod = self.pod();
         for (name, attempt) in self.logs.keys().cloned().collect::<Vec<_>>() {
             let Some(log) = self.logs.get(&(name.clone(), attempt)) else { continue };
@@ -536,7 +545,9 @@ fn image_failure(name: &str, never: bool, error: &ImageError) -> (ImageFailure, 
         ),
         ImageError::Absent(_) => (
             ImageFailure::ErrImagePull,
-            format!("{error}, and pulling is not possible yet; `podlet image import` puts an image there"),
+            format!(
+                "{error}, and its name never leaves the machine; `podlet image import` or `podlet image load` puts it there"
+            ),
         ),
         // A kubelet quotes the id that it did not get.
         other => (ImageFailure::ImageInspectError, format!("Failed to inspect image \"\": {other}")),

@@ -20,6 +20,7 @@ use super::kept::{self, Claim, KeptError};
 pub use super::log::Rotation;
 use super::recover::CONTROL_TAG;
 use super::{clock, diagnostics};
+use crate::http::Environment;
 use crate::linux::cgroup::{Cgroup, Entrance};
 use crate::linux::container::SeccompDefault;
 use crate::linux::keeper;
@@ -53,6 +54,9 @@ pub struct Choices {
     /// Where its logs lie; the usual place when absent.
     #[serde(default)]
     pub pod_logs_dir: Option<PathBuf>,
+    /// Proxies, certificate authorities and files of credentials, for pulls.
+    #[serde(default)]
+    pub environment: Environment,
     /// After how many milliseconds in which nothing happens its supervisor falls asleep; never when absent.
     #[serde(default)]
     pub sleep_after: Option<u64>,

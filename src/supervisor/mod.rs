@@ -26,6 +26,7 @@ mod old_logs;
 mod poison;
 mod probe;
 mod publish;
+pub mod pull;
 mod recover;
 mod reports;
 mod requests;

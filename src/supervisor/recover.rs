@@ -82,6 +82,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         adopted: BTreeSet::new(),
         processes: HashMap::new(),
         starting: HashMap::new(),
+        ending_pulls: None,
         ahead: None,
         logs: HashMap::new(),
         environments: HashMap::new(),

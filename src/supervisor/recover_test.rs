@@ -28,6 +28,7 @@ impl Place {
             pod_pids_limit: None,
             max_pods: None,
             pod_logs_dir: None,
+            environment: Default::default(),
             sleep_after: None,
         };
         let orders =

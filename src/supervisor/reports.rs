@@ -124,6 +124,9 @@ impl Supervisor {
                     Fact::StartFailed { container, attempt, stage: StartStage::Create, message, id: None, user: None };
                 self.tell(fact, clock::now(), None, None).await;
             }
+            Some(Action::EnsureImage { container, attempt }) => {
+                self.pull_failed(container, attempt, message, None).await;
+            }
             _ => {
                 if !self.command_failed(&id.0, message.clone(), None).await {
                     self.exec_failed(&id.0, message);
@@ -198,6 +201,9 @@ impl Supervisor {
             self.started(&effect).await;
         }
         self.processes.remove(id);
+        if let Some((container, attempt)) = self.pull_of(&effect) {
+            return self.pull_ended(&effect, container, attempt, end).await;
+        }
         if let Some(sandbox) = self.state.sandbox.clone().filter(|running| running.id == effect) {
             return self.tell(Fact::SandboxExited { attempt: sandbox.attempt }, end.at, end.report, None).await;
         }
@@ -247,6 +253,9 @@ impl Supervisor {
                 };
                 let fact = Fact::StartFailed { container, attempt, stage, message, id: record, user };
                 self.tell(fact, end.at, end.report, None).await;
+            }
+            Some(Action::EnsureImage { container, attempt }) => {
+                self.pull_failed(container, attempt, failure.message, Some(end)).await;
             }
             _ => {
                 if self.command_failed(&id.0, failure.message.clone(), end.report.clone()).await {

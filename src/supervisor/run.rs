@@ -211,6 +211,8 @@ pub struct Supervisor {
     /// The machine was told something since those who watch were told.
     pub(super) changed: bool,
     pub(super) publication: publish::Publication,
+    /// Since when pulls are told to end.
+    pub(super) ending_pulls: Option<std::time::Instant>,
     /// Execs whose clients are gone, and which have not had their time to end.
     pub(super) hanging_up: u32,
     pub(super) habit: Habit,

@@ -1,5 +1,7 @@
 //! What images come from in tests: tar archives byte by byte, OCI layouts that may lie, and a store beside a canary.
 
+#![allow(dead_code)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use podlet::image::{Digest, Image, ImageError, Limits, Overrides, Store};
 use serde_json::json;
 use tar::{EntryType, Header};
 
-use crate::common::Scratch;
+use crate::Scratch;
 
 /// A tar archive built header by header, since no well-meaning writer makes hostile ones.
 #[derive(Clone, Default)]

@@ -62,6 +62,8 @@ pub struct Pulled {
     pub record: Record,
     /// It was there already, and is still what the registry has.
     pub up_to_date: bool,
+    /// Bytes of its manifest, configuration and layers as the registry has them.
+    pub packed_size: u64,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -83,7 +85,7 @@ impl Store {
             other => other,
         };
         let pull = Pull { store: self, reference: &reference, how, progress };
-        pull.from_any().map_err(wrapped)
+        pull.pull().map_err(wrapped)
     }
 }
 
@@ -133,13 +135,13 @@ impl From<ImageError> for Trouble {
 
 impl Pull<'_> {
     /// From the first server that has it.
-    fn from_any(&self) -> Result<Pulled, ImageError> {
+    fn pull(&self) -> Result<Pulled, ImageError> {
         let mut hosts = hosts::of(self.reference, &self.how.environment)?;
         hosts.iter_mut().for_each(|host| host.insecure |= self.how.insecure);
         let mut notes = Vec::new();
         let mut last = None;
         for host in &hosts {
-            match self.from_host(host, &mut notes) {
+            match self.pull_from_host(host, &mut notes) {
                 Ok(mut pulled) => {
                     notes.append(&mut pulled.notes);
                     return Ok(Pulled { notes, ..pulled });
@@ -159,7 +161,7 @@ impl Pull<'_> {
     }
 
     /// As each user that may be let in, then as nobody.
-    fn from_host(&self, host: &Host, notes: &mut Vec<String>) -> Result<Pulled, ImageError> {
+    fn pull_from_host(&self, host: &Host, notes: &mut Vec<String>) -> Result<Pulled, ImageError> {
         self.progress.set_phase("resolving");
         // A mirror has users of its own.
         let mut asked_as = self.reference.clone();
@@ -171,7 +173,7 @@ impl Pull<'_> {
         let mut denied = None;
         for credential in found.credentials.iter().map(Some).chain([None]) {
             let repository = Repository::new(host, credential, &self.how.environment, self.progress)?;
-            match self.from_repository(&repository) {
+            match self.pull_from(&repository) {
                 Ok(pulled) => return Ok(pulled),
                 // With the first user's words: nobody is not who was meant.
                 Err(Trouble::Denied(words)) => drop(denied.get_or_insert(words)),
@@ -181,9 +183,12 @@ impl Pull<'_> {
         Err(ImageError::Pull(denied.unwrap_or_default()))
     }
 
-    fn from_repository(&self, repository: &Repository<'_>) -> Result<Pulled, Trouble> {
+    fn pull_from(&self, repository: &Repository<'_>) -> Result<Pulled, Trouble> {
         if let Some(record) = self.up_to_date(repository)? {
-            return Ok(Pulled { record, up_to_date: true, notes: Vec::new() });
+            let manifest = self.store.read_blob(&record.digest)?;
+            // Found by its digest under another name, perhaps.
+            let record = self.store.give_name(record, self.reference)?;
+            return Ok(Pulled { record, up_to_date: true, packed_size: packed_size(&manifest)?, notes: Vec::new() });
         }
         let resolved = self.resolve(repository)?;
         let manifest = read_manifest(&resolved.manifest)?;
@@ -211,7 +216,7 @@ impl Pull<'_> {
             bytes
         });
         let record = staging.publish(&configuration, &resolved.manifest, index.as_deref(), record)?;
-        Ok(Pulled { record, up_to_date: false, notes })
+        Ok(Pulled { record, up_to_date: false, packed_size: packed_size(&resolved.manifest)?, notes })
     }
 
     /// What the store has, if the registry has the same: a question without an answer's body, which registries do not count.
@@ -385,6 +390,12 @@ fn read_manifest(bytes: &[u8]) -> Result<Manifest, ImageError> {
         return Err(ImageError::Pull(format!("it is no container image, but an artifact of the type {kind}")));
     }
     Ok(manifest)
+}
+
+fn packed_size(manifest: &[u8]) -> Result<u64, ImageError> {
+    let Manifest { config, layers, .. } = document::read(manifest, "the manifest")?;
+    let sizes = layers.iter().chain([&config]).map(|blob| blob.size);
+    Ok(sizes.fold(manifest.len() as u64, u64::saturating_add))
 }
 
 fn check_blob(descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {

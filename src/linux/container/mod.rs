@@ -32,6 +32,7 @@ use crate::plan::identity::Identity;
 use crate::plan::{FIRST_DESCRIPTOR, Namespace, Plan, Secrets};
 use crate::pod::input::{LinuxUser, StartStage};
 
+mod helper;
 mod inputs;
 mod instance;
 mod mounts;
@@ -41,6 +42,7 @@ mod sandbox;
 mod session;
 
 pub use super::rootfs::RootFs;
+pub use helper::prepare_helper;
 pub use instance::{instances, prepare_container, prepare_instance, prepare_root, remove_instance};
 pub use pod::{
     PodFailure, notices, prepare_files, prepare_pod, prepare_surroundings, prepare_volumes, renew_files, tear_down,

@@ -34,7 +34,7 @@ pub static POD_SPEC: Struct = Struct {
         row("hostIPC", Bool, OmitEmpty, Supported),
         row("shareProcessNamespace", Bool, Pointer, Supported),
         row("securityContext", Object(&POD_SECURITY_CONTEXT), Pointer, Supported),
-        row("imagePullSecrets", List(&Object(&LOCAL_OBJECT_REFERENCE)), OmitEmpty, NoMeaning),
+        row("imagePullSecrets", List(&Object(&LOCAL_OBJECT_REFERENCE)), OmitEmpty, Supported),
         row("hostname", STRING, OmitEmpty, Supported),
         row("subdomain", STRING, OmitEmpty, OneMachine),
         row("affinity", Object(&AFFINITY), Pointer, NoMeaning),

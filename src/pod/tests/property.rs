@@ -59,7 +59,7 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             13 => Fact::TornDown,
             14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },
             14 if grace % 3 == 0 => Fact::KillStuck { container, message: "process 1 (sh)".to_owned() },
-            14 => Fact::ImagePulling { container, attempt },
+            14 => Fact::ImagePulling { container, attempt, missing_secrets: Vec::new() },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
             16 => Fact::MountFailed { attempt: (grace > 0).then_some(attempt), messages: vec!["no".to_owned()] },
