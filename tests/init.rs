@@ -198,3 +198,40 @@ fn a_job_ends_with_its_regular_container_and_takes_its_sidecar_along() {
     assert!(podlet.succeed(&["get", "pod", "job"]).contains("0/2     Completed"));
     podlet.finish();
 }
+
+#[test]
+fn a_restart_on_request_is_counted_and_told() {
+    let podlet = Podlet::new();
+    apply(
+        &podlet,
+        "web",
+        r#"
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 20
+  initContainers:
+  - {name: init, COMMON, command: [sh, -c, "LOG init"]}
+  containers:
+  - {name: app, COMMON, command: [sh, -c, "trap 'LOG app ends; exit 0' TERM; LOG app begins; while :; do sleep 0.1; done"]}
+  - {name: other, COMMON, command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 0.1; done"]}
+"#,
+    );
+    let begun = |times: usize| {
+        until("app", || told(&podlet, "web").iter().filter(|line| *line == "app begins").count() == times);
+        podlet.wait("web", |pod| container(pod, "app")["restartCount"] == times - 1 && running(pod))
+    };
+    begun(1);
+    assert_eq!(podlet.succeed(&["restart", "web", "-c", "app"]), "pod/web restarted\n");
+    let pod = begun(2);
+    assert_eq!(container(&pod, "other")["restartCount"], 0);
+    let refused = podlet.fail(&["restart", "web", "-c", "init"]);
+    assert!(refused.contains("has done its work"), "{refused}");
+    assert_eq!(podlet.succeed(&["restart", "pod/web"]), "pod/web restarted\n");
+    let pod = begun(3);
+    assert_eq!(init_container(&pod, "init")["restartCount"], 1);
+    assert_eq!(container(&pod, "other")["restartCount"], 1);
+    let described = podlet.succeed(&["describe", "pod", "web"]);
+    assert!(described.contains("RestartRequested"), "{described}");
+    let expected = ["init", "app begins", "app ends", "app begins", "app ends", "init", "app begins"];
+    assert_eq!(told(&podlet, "web"), expected);
+    podlet.finish();
+}

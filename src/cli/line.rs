@@ -10,8 +10,8 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     api_resources, apply, attach, bug_report, completion, config, delete, describe, diff, doctor, edit, events, exec,
-    explain, get, image, install, lint, logs, mark, plan, replace, run, running, set, simulate, system, test, timeline,
-    up, upgrade, version, wait,
+    explain, get, image, install, lint, logs, mark, plan, replace, restart, run, running, set, simulate, system, test,
+    timeline, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -62,6 +62,8 @@ pub enum Verb {
     Start(running::Start),
     /// Stop pods, to be set going again.
     Stop(running::Stop),
+    /// Stop a pod's containers, or one, and start them anew in place.
+    Restart(restart::Words),
     /// Put running pods on this podlet; their containers hear nothing of it.
     Upgrade(upgrade::Words),
     /// List events.

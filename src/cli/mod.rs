@@ -48,6 +48,7 @@ mod plan;
 pub mod print;
 mod replace;
 mod resource;
+mod restart;
 mod revision;
 mod run;
 mod running;
@@ -178,6 +179,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Diff(_)
     | Verb::Replace(_)
     | Verb::Stop(_)
+    | Verb::Restart(_)
     | Verb::Upgrade(_)
     | Verb::BugReport(_)
     | Verb::Plan(_) = line.verb
@@ -216,6 +218,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Image(words) => image::run(words, caller),
         Verb::Start(words) => running::start(&words, everywhere, caller),
         Verb::Stop(words) => running::stop(&words, everywhere, caller),
+        Verb::Restart(words) => restart::run(&words, everywhere, caller),
         Verb::Upgrade(words) => upgrade::run(&words, everywhere, caller),
         Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
         Verb::Install(words) => install::install(&words, caller),

@@ -96,7 +96,14 @@ fn outlook_of_phase(pod: &Pod, status: &PodStatus) -> Option<Outlook> {
         }
         _ => {}
     }
-    ready_condition(status).filter(|ready| ready.status == "True").map(|_| Outlook::Ready)
+    let ready = ready_condition(status)?;
+    match ready.reason.as_deref() {
+        Some("ReadinessGatesNotReady") => {
+            let why = ready.message.as_deref().unwrap_or_default();
+            Some(Outlook::Never(format!("{why} Nobody sets it on this machine"), 1))
+        }
+        _ => (ready.status == "True").then_some(Outlook::Ready),
+    }
 }
 
 fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {

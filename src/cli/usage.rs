@@ -37,7 +37,6 @@ const HABITS: &[(&str, &str)] = &[
     ("prune", "podlet image rm IMAGE; pods: podlet delete pods --all"),
     ("pull", "podlet image import FILE (registries come later)"),
     ("push", "podlet image import FILE (podlet sends no images)"),
-    ("restart", "podlet apply --replace FILE (restart comes later)"),
     ("play", "podlet apply FILE"),
     ("kube", "podlet apply FILE, or podlet up FILE to stay with it"),
     ("rm", "podlet delete pod POD"),

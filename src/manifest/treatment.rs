@@ -223,15 +223,13 @@ mod tests {
                 "{containers: [{env: [{valueFrom: {fieldRef: {fieldPath: status.podIP}}}]}]}",
                 "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath",
             ),
-            (
-                "{containers: [{restartPolicyRules: [{action: RestartAllContainers}]}]}",
-                "spec.containers[0].restartPolicyRules[0].action",
-            ),
         ] {
             assert_eq!(refused(spec), [path], "{spec}");
         }
         for spec in [
             "{initContainers: [{name: a, restartPolicy: Always}]}",
+            "{containers: [{restartPolicyRules: [{action: RestartAllContainers}]}]}",
+            "{activeDeadlineSeconds: 5, readinessGates: [{conditionType: a/b}]}",
             "{hostUsers: true}",
             "{os: {name: linux}}",
             "{hostNetwork: true, containers: [{ports: [{hostPort: 80}]}]}",

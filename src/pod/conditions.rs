@@ -38,6 +38,7 @@ enum Kind {
     Ready,
     ContainersReady,
     PodScheduled,
+    AllContainersRestarting,
 }
 
 impl Kind {
@@ -48,6 +49,7 @@ impl Kind {
             Kind::Ready => "Ready",
             Kind::ContainersReady => "ContainersReady",
             Kind::PodScheduled => "PodScheduled",
+            Kind::AllContainersRestarting => "AllContainersRestarting",
         }
     }
 }
@@ -86,6 +88,7 @@ impl Machine {
             (Kind::ContainersReady, containers_ready),
             (Kind::PodScheduled, Finding::plain(true)),
         ];
+        let all = super::reset::has_rule(&self.pod).then(|| (Kind::AllContainersRestarting, self.all_restart(seen)));
         let now = self.state.clock.wall;
         let before = std::mem::take(&mut self.state.published.conditions);
         let since = |kind: Kind, holds: bool| {
@@ -93,6 +96,7 @@ impl Machine {
         };
         self.state.published.conditions = findings
             .into_iter()
+            .chain(all)
             .map(|(kind, Finding { holds, reason, message })| Condition {
                 kind,
                 holds,
@@ -147,6 +151,16 @@ impl Machine {
         Finding::because(false, "ReadinessGatesNotReady", Some(missing.join(", ")))
     }
 
+    fn all_restart(&self, phase: Phase) -> Finding {
+        let message = || "container exited with restart policy rule".to_owned();
+        match phase {
+            Phase::Succeeded => Finding::because(false, "PodCompleted", None),
+            Phase::Failed => Finding::because(false, "PodFailed", None),
+            _ if self.state.course != Course::Resetting => Finding::plain(false),
+            _ => Finding::because(true, "RestartAllContainersStarted", Some(message())),
+        }
+    }
+
     /// Every init container has completed and every sidecar is started, or a regular container has run; then for good.
     fn initialized(&self, phase: Phase) -> Finding {
         if phase == Phase::Succeeded {
@@ -193,7 +207,11 @@ impl Machine {
             reason: condition.reason.clone(),
             message: condition.message.clone(),
             last_transition_time: rfc3339(condition.since),
-            observed_generation: self.pod.metadata.generation,
+            observed_generation: self
+                .pod
+                .metadata
+                .generation
+                .filter(|_| condition.kind != Kind::AllContainersRestarting),
             ..PodCondition::default()
         };
         self.state.published.conditions.iter().map(shown).collect()

@@ -36,6 +36,9 @@ pub struct Container {
     pub backoff: Option<Backoff>,
     /// An instance that cannot be found: what may be left of it is to be killed before anything else.
     pub lost: Option<u32>,
+    /// The user wants the running instance restarted, and it has not been told to stop yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart_requested: bool,
     /// What its probes have found.
     #[serde(default, skip_serializing_if = "Probes::is_untouched")]
     pub probes: Probes,
@@ -177,6 +180,8 @@ pub enum EndReason {
     ContainerStatusUnknown,
     /// The machine was restarted under it.
     Unknown,
+    /// Its record was removed, because all containers of the pod are restarted in place (lifecycle 4.6).
+    RestartingAllContainers,
 }
 
 impl Ended {
@@ -196,6 +201,7 @@ impl EndReason {
             EndReason::StartError => "StartError",
             EndReason::ContainerStatusUnknown => "ContainerStatusUnknown",
             EndReason::Unknown => "Unknown",
+            EndReason::RestartingAllContainers => "RestartingAllContainers",
         }
     }
 }
@@ -236,6 +242,8 @@ pub enum WaitingReason {
     InvalidImageName,
     /// The store's entry cannot be read.
     ImageInspectError,
+    /// All containers of the pod are restarted in place.
+    RestartingAllContainers,
 }
 
 impl WaitingReason {
@@ -252,6 +260,7 @@ impl WaitingReason {
             WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
             WaitingReason::InvalidImageName => "InvalidImageName",
             WaitingReason::ImageInspectError => "ImageInspectError",
+            WaitingReason::RestartingAllContainers => "RestartingAllContainers",
         }
     }
 }
@@ -320,6 +329,7 @@ impl Container {
             anew: None,
             backoff: None,
             lost: None,
+            restart_requested: false,
             probes: Probes::default(),
             start_hook: None,
         }
@@ -335,9 +345,18 @@ impl Container {
         self.record.as_ref().map_or(0, |record| record.attempt)
     }
 
-    /// The restart count as shown: an instance whose postStart hook is not over is not shown yet.
+    /// The restart count as shown: an instance whose postStart hook is not over is not shown yet; of a record that was removed
+    /// in order to restart all containers the next one counts.
     pub fn shown_restart_count(&self) -> u32 {
-        self.restart_count().saturating_sub(u32::from(self.start_hook.is_some()))
+        let removed = self.exited().is_some_and(|ended| ended.reason == EndReason::RestartingAllContainers);
+        (self.restart_count() + u32::from(removed)).saturating_sub(u32::from(self.start_hook.is_some()))
+    }
+
+    /// Lets the next instance start whatever the policy says, as if this one had no record; its back-off, if any is to be
+    /// asked, counts from that exit.
+    pub fn begin_anew(&mut self, exited: Option<BootTime>) {
+        self.waiting = None;
+        self.anew = Some(Anew { exited });
     }
 
     /// How the newest instance ended; none when it runs or there is none.
@@ -410,6 +429,7 @@ impl Container {
         self.step = Step::Idle;
         self.tries = 0;
         self.anew = None;
+        self.restart_requested = false;
         self.start_hook = None;
         self.probes.begin_instance();
     }

@@ -23,7 +23,10 @@ pub(super) fn waiting(reason: WaitingReason, message: &str, until: BootTime) -> 
 impl Turn<'_> {
     /// Asks for all that the state asks for.
     pub(super) fn decide(&mut self) {
+        self.go_on_resetting();
+        self.look_for_reset();
         self.look_for_end();
+        self.look_at_deadline();
         self.look_at_sandbox();
         self.run_start_hooks();
         self.stop_containers();
@@ -392,7 +395,10 @@ fn retry_rule(reason: WaitingReason) -> Option<&'static Rule> {
             Some(rules::R_3_2_B)
         }
         WaitingReason::ErrImagePull | WaitingReason::ImagePullBackOff => Some(rules::R_4_5_C),
-        WaitingReason::CrashLoopBackOff | WaitingReason::RunContainerError | WaitingReason::PostStartHookError => None,
+        WaitingReason::CrashLoopBackOff
+        | WaitingReason::RunContainerError
+        | WaitingReason::PostStartHookError
+        | WaitingReason::RestartingAllContainers => None,
     }
 }
 
@@ -438,6 +444,14 @@ impl Machine {
         let each = |(index, container): (usize, &Container)| {
             [unseen(container), kill(container), hook(container), start((index, container))]
         };
-        state.containers.iter().enumerate().flat_map(each).flatten().chain(sandbox).min()
+        state
+            .containers
+            .iter()
+            .enumerate()
+            .flat_map(each)
+            .flatten()
+            .chain(sandbox)
+            .chain(state.deadline(&self.pod))
+            .min()
     }
 }

@@ -10,7 +10,7 @@ use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
 use super::hook::{HookKind, StartHook};
 use super::input::{Exit, Fact, ImageFacts, ImageFailure, Input, LinuxUser, Pulled, StartStage, TerminationMessage};
-use super::machine::{Course, ImageBackoff, Turn};
+use super::machine::{Active, Course, ImageBackoff, Turn};
 use super::message::{MessagePolicy, termination_message};
 use super::numbers::Numbers;
 use super::rules;
@@ -25,6 +25,9 @@ impl Turn<'_> {
     pub(super) fn take(&mut self, input: &Input) {
         if matches!(input.fact, Fact::Rebooted) {
             self.state.clock = input.at;
+        }
+        if self.state.active.is_none() || matches!(input.fact, Fact::Rebooted) {
+            self.state.active = Some(Active::by_wall(self.state.started, input.at));
         }
         self.state.clock.wall = input.at.wall;
         self.state.clock.boot = self.state.clock.boot.max(input.at.boot);
@@ -78,6 +81,7 @@ impl Turn<'_> {
             }
             Fact::DeleteRequested { grace_seconds, force } => self.delete_requested(*grace_seconds, *force),
             Fact::StopRequested { most_seconds } => self.stop_requested(*most_seconds),
+            Fact::RestartRequested { container } => self.restart_requested(container.as_deref()),
             Fact::SpecChanged { pod } => self.spec_changed(pod),
             Fact::Rebooted => self.rebooted(input.at),
             Fact::TornDown => self.torn_down(),

@@ -201,6 +201,11 @@ pub enum Fact {
         /// No container has more grace than this; the spec's when absent.
         most_seconds: Option<i64>,
     },
+    /// The user asked for a restart: containers are stopped in order and started anew.
+    RestartRequested {
+        /// Which; all of them, beginning with the first init container, when absent.
+        container: Option<String>,
+    },
     /// A re-apply changed what may change in place. The new manifest, defaulted, as `v1.Pod` JSON.
     SpecChanged {
         /// The whole pod.

@@ -95,6 +95,13 @@ pub(super) struct State {
     /// The back-off of each image of the pod whose last pull failed.
     pub images: BTreeMap<String, ImageBackoff>,
     pub deletion: Option<Deletion>,
+    /// How long the pod had been active when this boot began, and when that was as far as it is concerned: what
+    /// `activeDeadlineSeconds` counts.
+    #[serde(default)]
+    pub active: Option<Active>,
+    /// Why the pod has failed, when not by its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// The pod is stopped, or on its way there, to be set going again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,
@@ -109,6 +116,10 @@ pub(super) enum Course {
     Serving,
     /// The sandbox is gone: what runs is stopped, then it is made anew (lifecycle 9.2).
     Replacing,
+    /// A container ended with a code for which all are restarted in place: what runs is stopped, then all begins anew (4.6).
+    Resetting,
+    /// The user asked for the same.
+    Restarting,
     /// Everything is stopped for good: the pod is deleted, or all its work is done (8).
     Ending,
     /// Nothing runs any more; `TearDown` was asked for.
@@ -136,6 +147,44 @@ pub(super) struct Deletion {
     pub grace_seconds: i64,
     /// `deletionTimestamp`.
     pub timestamp: WallTime,
+}
+
+/// How long a pod has been active, over reboots.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Active {
+    /// Up to here.
+    pub before: Duration,
+    /// From here on.
+    pub since: BootTime,
+}
+
+impl Active {
+    /// Counted by the wall clock from the pod's start on: what is left when boot time began anew, or was not noted.
+    pub fn by_wall(started: WallTime, at: Moment) -> Active {
+        let before = u64::try_from(at.wall.0.saturating_sub(started.0)).unwrap_or(0);
+        Active { before: Duration::from_nanos(before), since: at.boot }
+    }
+}
+
+/// Why a pod has failed: `status.reason` and `status.message`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Failure {
+    /// `activeDeadlineSeconds` have gone by.
+    DeadlineExceeded,
+}
+
+impl Failure {
+    pub fn reason(self) -> &'static str {
+        match self {
+            Failure::DeadlineExceeded => "DeadlineExceeded",
+        }
+    }
+
+    pub fn message(self) -> &'static str {
+        match self {
+            Failure::DeadlineExceeded => "Pod was active on the node longer than the specified deadline",
+        }
+    }
 }
 
 /// A stop that is no end.
@@ -179,6 +228,8 @@ impl Machine {
             round: Vec::new(),
             images: BTreeMap::new(),
             deletion: None,
+            active: Some(Active { before: Duration::ZERO, since: at.boot }),
+            failure: None,
             halt: None,
             events,
             published: Published::default(),

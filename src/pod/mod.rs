@@ -8,7 +8,7 @@
 //! | what is kept | `machine`, `container`, `sandbox` |
 //! | how a fact changes that; how what a user asks for | `facts`; `requests` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
-//! | is a container started again, and when | `restart`, `backoff` |
+//! | is a container started again, and when; are all | `restart`, `backoff`; `reset` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
 //! | postStart and preStop | `hook` |
 //! | what a user sees | `status`, `phase`, `conditions`, `amounts`, `events`, `message` |
@@ -34,6 +34,7 @@ pub mod phase;
 pub mod probe;
 pub mod prober;
 mod requests;
+mod reset;
 pub mod restart;
 pub mod rules;
 pub mod sandbox;

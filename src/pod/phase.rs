@@ -59,6 +59,9 @@ struct Counts {
 impl Machine {
     /// The phase that the containers' states make.
     pub(super) fn computed_phase(&self) -> Phase {
+        if self.state.failure.is_some() {
+            return Phase::Failed;
+        }
         let mut counts = Counts::default();
         for container in &self.state.containers {
             match container.kind {

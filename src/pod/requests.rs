@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::container::{Kind, RecordState};
+use super::events::EventType::Normal;
 use super::facts::plus_seconds;
 use super::machine::{Course, Deletion, Halt, Turn, container_names, container_specs, hash_json};
 
@@ -42,6 +44,32 @@ impl Turn<'_> {
         let generation = self.pod.metadata.generation.unwrap_or(1);
         self.pod.metadata.generation = Some(generation.saturating_add(1));
         self.state.pod_hash = hash_json(self.pod);
+    }
+
+    /// The user wants a container, or all of them, restarted.
+    pub(super) fn restart_requested(&mut self, name: Option<&str>) {
+        if self.state.course != Course::Serving {
+            return;
+        }
+        let reason = "RestartRequested";
+        let Some(name) = name else {
+            self.event(None, Normal, reason, "A restart of all containers was requested".to_owned());
+            self.state.course = Course::Restarting;
+            self.state.round.clear();
+            return;
+        };
+        let Some(container) = self.state.containers.iter_mut().find(|container| container.name == name) else { return };
+        if container.kind == Kind::Init && container.has_completed() {
+            return;
+        }
+        match container.record.as_ref().map(|record| &record.state) {
+            Some(RecordState::Running { stop: Some(_), .. }) => return,
+            Some(RecordState::Running { .. }) => container.restart_requested = true,
+            // What waits is tried at once, and no back-off is asked.
+            Some(RecordState::Exited(_)) => container.begin_anew(None),
+            None => container.waiting = None,
+        }
+        self.event(Some(name), Normal, reason, format!("A restart of container {name} was requested"));
     }
 
     /// Takes the spec, labels and annotations of a changed manifest; what only a server sets stays. A spec with other

@@ -68,7 +68,7 @@ pub fn container_restart_decision(container: &Container, pod_policy: RestartPoli
     }
     let exit_rules = container.restart_policy_rules.as_deref().unwrap_or_default();
     if exit_rules.iter().any(|rule| matches(rule, exit_code)) {
-        // Both actions restart the container; RestartAllContainers restarts the others too, which is not done here yet.
+        // Both actions restart the container; RestartAllContainers restarts the others, too (`reset`).
         return Verdict { restart: true, rule: rules::R_4_2_A, policy };
     }
     Verdict { restart: policy.restarts(exit_code), rule: rules::R_4_2_B, policy }
@@ -90,6 +90,12 @@ pub fn restart_decision(
         }
         Kind::Init | Kind::Regular => container_restart_decision(container, pod_policy, exit_code),
     }
+}
+
+/// Whether the first of the container's rules that matches this code restarts all containers of the pod (lifecycle 4.6).
+pub fn restarts_all(container: &Container, exit_code: i32) -> bool {
+    let rules = container.restart_policy.as_ref().and(container.restart_policy_rules.as_deref()).unwrap_or_default();
+    rules.iter().find(|rule| matches(rule, exit_code)).is_some_and(|rule| rule.action == "RestartAllContainers")
 }
 
 /// Whether a rule's `exitCodes` name this code; a rule without them never matches.

@@ -89,6 +89,14 @@ rules! {
         "Less than the back-off after the last failed pull of an image it is not pulled: ImagePullBackOff.";
     R_4_5_C = "R-4.5-c", "pkg/kubelet/images/image_manager.go",
         "When the back-off since the last failed pull is over the image is pulled again.";
+    R_4_6_A = "R-4.6-a", "pkg/kubelet/container/helpers.go ShouldAllContainersRestart; podlet",
+        "A container that ends with a code for which a rule restarts all containers has all others stopped, without grace and all at once (a kubelet: one after another).";
+    R_4_6_B = "R-4.6-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod; podlet",
+        "When all have ended their records count as removed, and everything begins anew in the same sandbox from the first init container; only the container whose exit it was waits for its crash back-off (a kubelet has none here).";
+    R_4_6_C = "R-4.6-c", "podlet",
+        "A container whose restart the user asked for is stopped with the grace period of the spec and started anew, whatever its policy, without back-off (a kubelet has no such request).";
+    R_4_6_D = "R-4.6-d", "podlet",
+        "When a restart of all containers was asked for and all have ended, everything begins anew in the same sandbox from the first init container (a kubelet has no such request).";
     R_5_1_A = "R-5.1-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions",
         "Init containers run one at a time in list order: the next begins when the one before has exited 0, the regular ones when the last has.";
     R_5_1_B = "R-5.1-b", "pkg/kubelet/kuberuntime/helpers.go isInitContainerFailed",
@@ -141,6 +149,8 @@ rules! {
         "When those before it have ended a sidecar is told to stop; the whole seconds that it waited are taken off its grace period, of which at least 2 s are left.";
     R_8_4_C = "R-8.4-c", "pkg/kubelet/kuberuntime/kuberuntime_termination_order.go",
         "When the grace period has gone by with waiting all remaining sidecars are told to stop, with 2 s.";
+    R_9_1_A = "R-9.1-a", "pkg/kubelet/active_deadline.go; podlet",
+        "A pod that has been active for activeDeadlineSeconds has failed, DeadlineExceeded: its containers are stopped with the grace period of the spec (a kubelet also fails one that has just ended well).";
     R_9_2_A = "R-9.2-a", "pkg/kubelet/kuberuntime/util/util.go PodSandboxChanged",
         "A pod without a sandbox gets one.";
     R_9_2_B = "R-9.2-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::amounts;
-use super::container::{Container, Ended, Kind, Record, RecordState};
+use super::container::{Container, EndReason, Ended, Kind, Record, RecordState};
 use super::facts::NOT_LOCATED;
 use super::machine::{Course, Machine, container_spec};
 use super::message::share;
@@ -71,9 +71,13 @@ impl Machine {
         let host_ip = self.state.settings.host_ip.clone();
         let spec = self.pod.spec.as_ref();
         let ips = self.addresses();
+        // They are told together with the phase.
+        let failure = self.state.failure.filter(|_| self.state.published.phase.is_terminal());
         PodStatus {
             phase: Some(self.state.published.phase.word().to_owned()),
             conditions: Some(self.shown_conditions()),
+            reason: failure.map(|failure| failure.reason().to_owned()),
+            message: failure.map(|failure| failure.message().to_owned()),
             container_statuses: Some(containers),
             init_container_statuses: (!init.is_empty()).then_some(init),
             start_time: rfc3339(self.state.started),
@@ -190,6 +194,7 @@ impl Machine {
     }
 
     fn terminated(&self, ended: &Ended) -> ContainerState {
+        let removed = ended.reason == EndReason::RestartingAllContainers;
         let message = ended
             .message
             .as_deref()
@@ -200,9 +205,9 @@ impl Machine {
                 reason: Some(ended.reason.word().to_owned()),
                 message: message.filter(|message| !message.is_empty()).map(str::to_owned),
                 // A program that never ran shows the beginning of time, as a kubelet's does.
-                started_at: rfc3339(ended.started.unwrap_or_default()),
-                finished_at: rfc3339(ended.finished.wall),
-                container_id: container_id(&ended.id),
+                started_at: rfc3339(ended.started.unwrap_or_default()).filter(|_| !removed),
+                finished_at: rfc3339(ended.finished.wall).filter(|_| !removed),
+                container_id: container_id(&ended.id).filter(|_| !removed),
                 ..ContainerStateTerminated::default()
             }),
             ..ContainerState::default()

@@ -9,12 +9,14 @@ use super::because;
 use super::container::{Anew, Container, Kind, Stop};
 use super::decide::wants_start;
 use super::effect::EffectName;
+use super::events::EventType::Normal;
 use super::facts::plus_seconds;
 use super::hook::StartHook;
-use super::machine::{Course, Deletion, State, Turn};
+use super::machine::{Course, Deletion, Failure, State, Turn};
 use super::probe::{ProbeKind, failed_probe, restarts_after_probe};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
+use super::time::BootTime;
 
 /// Why a running container must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +27,28 @@ enum Cause {
     Probe(ProbeKind),
     /// Its postStart hook has failed.
     StartHook,
+    /// All containers are restarted because of an exit code.
+    Reset,
+    /// The user wants it restarted.
+    Requested,
     /// The whole pod stops, by this rule.
     Pod(&'static Rule),
 }
 
+impl State {
+    /// When the pod has been active for as long as it may be; none when that is not limited, or it ends already.
+    pub fn deadline(&self, pod: &Pod) -> Option<BootTime> {
+        let seconds = pod.spec.as_ref()?.active_deadline_seconds.filter(|_| self.course < Course::Ending)?;
+        let active = self.active?;
+        Some(active.since.after(Duration::from_secs(u64::try_from(seconds).ok()?).saturating_sub(active.before)))
+    }
+}
+
 /// Whether nothing of the pod's work is left, whatever still runs beside it.
 pub(super) fn has_no_work_left(pod: &Pod, state: &State) -> bool {
-    state.failed_init(pod).is_some() || state.regular().all(|container| is_over(pod, container))
+    state.failure.is_some()
+        || state.failed_init(pod).is_some()
+        || state.regular().all(|container| is_over(pod, container))
 }
 
 fn is_over(pod: &Pod, container: &Container) -> bool {
@@ -67,6 +84,18 @@ impl Turn<'_> {
         }
     }
 
+    /// A pod that is active for longer than it may be has failed, whatever its containers do (lifecycle 9.1).
+    pub(super) fn look_at_deadline(&mut self) {
+        let Some(deadline) = self.state.deadline(self.pod).filter(|deadline| *deadline <= self.now()) else { return };
+        let failure = Failure::DeadlineExceeded;
+        self.state.failure = Some(failure);
+        self.state.course = Course::Ending;
+        self.state.round.clear();
+        self.event(None, Normal, failure.reason(), failure.message().to_owned());
+        let late = super::backoff::go_duration(self.now().since(deadline));
+        self.note("", rules::R_9_1_A, because! {"late": late});
+    }
+
     /// Sends the stop signal to each container that must end, and SIGKILL to each whose grace period is over.
     pub(super) fn stop_containers(&mut self) {
         for index in 0..self.state.containers.len() {
@@ -96,12 +125,15 @@ impl Turn<'_> {
                 let container = self.state.containers.get(index)?;
                 match (failed_probe(container), &container.start_hook) {
                     _ if self.definition_changed(index) => Cause::DefinitionChanged,
+                    _ if container.restart_requested => Cause::Requested,
                     (Some(probe), _) => Cause::Probe(probe),
                     (None, Some(StartHook::Failed { .. })) => Cause::StartHook,
                     (None, _) => return None,
                 }
             }
             Course::Replacing => Cause::Pod(rules::R_9_2_B),
+            Course::Resetting => Cause::Reset,
+            Course::Restarting => Cause::Requested,
             _ if self.state.deletion.is_some() => Cause::Pod(rules::R_8_1_A),
             _ if self.state.halt.is_some() => Cause::Pod(rules::R_9_4_B),
             _ => Cause::Pod(rules::R_8_1_B),
@@ -124,6 +156,8 @@ impl Turn<'_> {
             Cause::Probe(ProbeKind::Startup) => rules::R_4_3_C,
             Cause::Probe(_) => rules::R_4_3_B,
             Cause::StartHook => rules::R_7_B,
+            Cause::Reset => rules::R_4_6_A,
+            Cause::Requested => rules::R_4_6_C,
             Cause::Pod(rule) => rule,
         };
         if self.begin_stop_hook(index, attempt, rule) || self.begin_waiting(index) {
@@ -145,6 +179,7 @@ impl Turn<'_> {
         let replaced = course == Course::Replacing;
         container.anew = match (cause, container.kind) {
             (Cause::DefinitionChanged, _) => Some(since_the_one_before),
+            (Cause::Requested, _) => Some(Anew { exited: None }),
             (Cause::Probe(_), _) if restarts_after_probe(pod, &container.name) => Some(since_the_one_before),
             (Cause::Pod(_), Kind::Regular) if replaced && !has_init => Some(since_the_one_before),
             (Cause::Pod(_), Kind::Init | Kind::Sidecar) if replaced => Some(Anew { exited: None }),
@@ -156,7 +191,7 @@ impl Turn<'_> {
     /// were declared later (lifecycle 8.4). One that is stopped for itself alone waits for nobody.
     fn ends_after(&self, index: usize) -> Vec<String> {
         let is_sidecar = self.state.containers.get(index).is_some_and(|container| container.kind == Kind::Sidecar);
-        if self.state.course == Course::Serving || !is_sidecar {
+        if matches!(self.state.course, Course::Serving | Course::Resetting) || !is_sidecar {
             return Vec::new();
         }
         let later = self.state.containers.iter().skip(index + 1);
@@ -231,6 +266,7 @@ impl Turn<'_> {
         let most = self.state.halt.and_then(|halt| halt.most_seconds).unwrap_or(i64::MAX);
         let of_probe = || match self.stop_cause(index)? {
             Cause::Probe(kind) => kind.of(self.container_spec(index)?)?.termination_grace_period_seconds,
+            Cause::Reset => Some(0),
             _ => None,
         };
         let seconds = match self.state.deletion {
@@ -262,6 +298,8 @@ impl Turn<'_> {
                 format!("{who} {name} failed {} probe{then}", probe.word())
             }
             Some(Cause::StartHook) => "FailedPostStartHook".to_owned(),
+            Some(Cause::Reset) => "killing".to_owned(),
+            Some(Cause::Requested) => format!("Container {name} restart requested, will be restarted"),
             Some(Cause::Pod(_)) | None => format!("Stopping container {name}"),
         }
     }

@@ -136,7 +136,11 @@ impl Driver {
         self.queue.retain(|_, fact| {
             matches!(
                 fact,
-                Fact::DeleteRequested { .. } | Fact::StopRequested { .. } | Fact::SpecChanged { .. } | Fact::Rebooted
+                Fact::DeleteRequested { .. }
+                    | Fact::StopRequested { .. }
+                    | Fact::RestartRequested { .. }
+                    | Fact::SpecChanged { .. }
+                    | Fact::Rebooted
             )
         });
         self.booted = self.now;

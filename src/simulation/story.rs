@@ -81,6 +81,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("MountFailed", "volumes could not be set up"),
     ("DeleteRequested", "the user deleted the pod"),
     ("StopRequested", "the pod was stopped"),
+    ("RestartRequested", "the user asked for a restart"),
     ("SpecChanged", "a re-apply changed the pod"),
     ("Rebooted", "the machine was started anew"),
     ("TearingDown", "the pod is being torn down"),
@@ -233,6 +234,9 @@ impl Story {
                 ("", "DeleteRequested", format!("{grace}{force}"))
             }
             Fact::StopRequested { .. } => ("", "StopRequested", String::new()),
+            Fact::RestartRequested { container } => {
+                (container.as_deref().unwrap_or_default(), "RestartRequested", String::new())
+            }
             Fact::SpecChanged { .. } => ("", "SpecChanged", String::new()),
             Fact::Rebooted => ("", "Rebooted", String::new()),
             Fact::TornDown => ("", "TornDown", String::new()),

@@ -52,6 +52,11 @@ pub enum Request {
         /// No container has more grace than this; the pod's own when absent.
         most_seconds: Option<i64>,
     },
+    /// A container, or all of them, is stopped and started anew. Answer: `Accepted`; watch for the end.
+    Restart {
+        /// Which; all when absent.
+        container: Option<String>,
+    },
     /// A re-apply that may change in place: the whole defaulted pod. Answer: `Accepted` or `Refused`.
     Apply {
         /// `v1.Pod`.

@@ -33,6 +33,10 @@ impl Supervisor {
                 self.tell(Fact::StopRequested { most_seconds }, clock::now(), None, None).await;
                 self.connections.answer(connection, &Answer::Accepted);
             }
+            Request::Restart { container } => {
+                self.tell(Fact::RestartRequested { container }, clock::now(), None, None).await;
+                self.connections.answer(connection, &Answer::Accepted);
+            }
             Request::Apply { pod } => {
                 let answer = self.apply(*pod).await;
                 self.connections.answer(connection, &answer);

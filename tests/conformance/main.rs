@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod init;
 mod probes;
+mod restarts;
 mod world;
 
 /// One scenario.
@@ -18,7 +20,7 @@ pub struct Row {
 
 #[test]
 fn each_scenario_goes_as_it_is_written() {
-    let rows: Vec<&Row> = [probes::ROWS].into_iter().flatten().collect();
+    let rows: Vec<&Row> = [init::ROWS, probes::ROWS, restarts::ROWS].into_iter().flatten().collect();
     let mut numbers: Vec<&str> = rows.iter().map(|row| row.number).collect();
     numbers.sort_unstable();
     numbers.dedup();

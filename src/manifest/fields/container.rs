@@ -154,7 +154,7 @@ pub static CONTAINER_RESTART_RULE: Struct = Struct {
     name: "ContainerRestartRule",
     size: size_of::<v1::ContainerRestartRule>(),
     rows: &[
-        row("action", Text("v1.ContainerRestartRuleAction"), OmitEmpty, LaterFor(&["RestartAllContainers"])),
+        row("action", Text("v1.ContainerRestartRuleAction"), OmitEmpty, Supported),
         row("exitCodes", Object(&CONTAINER_RESTART_RULE_ON_EXIT_CODES), Pointer, Supported),
     ],
 };

@@ -39,6 +39,13 @@ fn lives() -> Vec<Driver> {
         let script = Script::default().container("i", [Run::exits(0, 0)]).container("c", [run]);
         until(Driver::new(with_init("Always"), settings(), script), 5)
     };
+    let with_all = pod(
+        "Always",
+        json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]}]),
+    );
+    let mut with_deadline = pod("Always", json!([{"name": "c"}]));
+    with_deadline.spec.as_mut().unwrap().active_deadline_seconds = Some(5);
     let deaf = || run_one("Always", runs(&[Run::forever().deaf()]), 10);
     let sick = |run: Run, kind| run.probe(kind, 1_500, ProbeOutcome::Failure(String::new()));
     let probed = |policy, kind: ProbeKind, run: Run| {
@@ -101,6 +108,9 @@ fn lives() -> Vec<Driver> {
         until(Driver::new(with_init("Never"), settings(), Script::default().container("i", [Run::exits(1, 0)])), 60),
         tell(initialized(Run::forever()), Fact::SandboxExited { attempt: 0 }, 60),
         tell(initialized(Run::forever()), delete(5), 60),
+        tell(initialized(Run::forever()), Fact::RestartRequested { container: None }, 60),
+        until(Driver::new(with_all, settings(), runs(&[Run::exits(88, 0), Run::forever()])), 60),
+        until(Driver::new(with_deadline, settings(), Script::default()), 60),
         tell(initialized(Run::forever().deaf()), delete(5), 60),
         run_one("Always", Script { volumes: vec![vec!["no".to_owned()]], ..Script::default() }, 30),
         run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),

@@ -62,6 +62,9 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             14 => Fact::ImagePulling { container, attempt, missing_secrets: Vec::new() },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
+            16 if grace > 60 => {
+                Fact::RestartRequested { container: (grace % 2 == 0 && container != "i").then_some(container) }
+            }
             16 => Fact::MountFailed { attempt: (grace > 0).then_some(attempt), messages: vec!["no".to_owned()] },
             17 | 18 => {
                 let probe = ProbeKind::ALL[code.rem_euclid(3) as usize];
@@ -259,6 +262,8 @@ impl Watched {
     fn asked(&mut self, decision: Decision) {
         for note in &decision.notes {
             assert!(rules::find(&note.rule.0).is_some(), "{note:?}");
+            // All begins anew.
+            self.initialized &= note.rule.0 != "R-4.6-d";
         }
         for effect in decision.effects {
             assert!(rules::find(&effect.rule.0).is_some(), "{effect:?}");
@@ -275,7 +280,11 @@ impl Watched {
                 && self.regular_lives()
             {
                 let why = effect.rule.0.as_str();
-                assert!(["R-8.4-c", "R-4.3-a"].contains(&why), "{} before the others ended: {why}", effect.id.0);
+                assert!(
+                    ["R-8.4-c", "R-4.3-a", "R-4.3-b", "R-4.3-c", "R-4.6-c", "R-7-b", "R-7-d"].contains(&why),
+                    "{} before the others ended: {why}",
+                    effect.id.0
+                );
             }
             if matches!(effect.action, Action::StartSandbox { .. }) {
                 self.initialized = false;
