@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backoff::{Backoff, CrashVerdict, crash_backoff, go_duration};
 use super::because;
-use super::container::{Anew, Container, Kind, RecordState, Step, Stop, Waiting, WaitingReason};
+use super::container::{Anew, Container, EndReason, Kind, RecordState, Step, Stop, Waiting, WaitingReason};
 use super::effect::EffectName;
 use super::events::EventType::{Normal, Warning};
 use super::hook::StartHook;
@@ -23,8 +23,8 @@ pub(super) fn waiting(reason: WaitingReason, message: &str, until: BootTime) -> 
 impl Turn<'_> {
     /// Asks for all that the state asks for.
     pub(super) fn decide(&mut self) {
-        self.go_on_resetting();
         self.look_for_reset();
+        self.go_on_resetting();
         self.look_for_end();
         self.look_at_deadline();
         self.look_at_sandbox();
@@ -234,8 +234,11 @@ impl Turn<'_> {
     fn refuse_crashed(&mut self, index: usize, backoff: Duration, until: BootTime) {
         let pod = self.pod_words();
         let Some(container) = self.state.containers.get_mut(index) else { return };
-        // From here on the normal rules and the newest exit count (lifecycle 4.4, last block).
-        container.anew = None;
+        // From here on the normal rules and the newest exit count (lifecycle 4.4, last block); of a record that was removed
+        // there are none.
+        if container.exited().is_some_and(|ended| ended.reason != EndReason::RestartingAllContainers) {
+            container.anew = None;
+        }
         let name = container.name.clone();
         let words = go_duration(backoff);
         let message = format!("back-off {words} restarting failed container={name} pod={pod}");

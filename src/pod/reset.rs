@@ -21,7 +21,8 @@ pub(super) fn has_rule(pod: &Pod) -> bool {
 
 /// Whether all containers are to be restarted because this one has ended as it has.
 fn asks_for_all(pod: &Pod, container: &Container) -> bool {
-    let ended = container.exited().filter(|_| container.anew.is_none());
+    let removed = EndReason::RestartingAllContainers;
+    let ended = container.exited().filter(|ended| container.anew.is_none() && ended.reason != removed);
     let spec = container_spec(pod, &container.name);
     spec.zip(ended).is_some_and(|(spec, ended)| restarts_all(spec, ended.exit_code))
 }
