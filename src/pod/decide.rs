@@ -97,6 +97,10 @@ impl Turn<'_> {
             sandbox.tries = 0;
             sandbox.mounts_failed = 0;
             self.state.course = Course::Serving;
+            // Also what was on its way when the old one was lost, and ended since.
+            for container in self.state.containers.iter_mut().filter(|container| !container.kind.is_regular()) {
+                container.anew = container.exited().map(|_| Anew { exited: None });
+            }
             if let Some(until) = short_lived.filter(|until| *until > now) {
                 self.note("", rules::R_9_2_F, because! {"wait": go_duration(until.since(now))});
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::because;
-use super::container::{Container, EndReason, Ended, Record, RecordState, Step, Waiting, WaitingReason};
+use super::container::{Anew, Container, EndReason, Ended, Record, RecordState, Step, Waiting, WaitingReason};
 use super::decide::waiting;
 use super::events::EventType::{Normal, Warning};
 use super::hook::{HookKind, StartHook};
@@ -382,7 +382,8 @@ impl Turn<'_> {
         for index in 0..self.state.containers.len() {
             let Some(container) = self.state.containers.get_mut(index) else { continue };
             container.backoff = None;
-            container.anew = None;
+            // What was to be started anew still is; there is no back-off to be asked.
+            container.anew = container.anew.map(|_| Anew { exited: None });
             container.waiting = None;
             container.step = Step::Idle;
             if let Some(last) = &mut container.last {

@@ -252,6 +252,8 @@ impl Watched {
                 self.starting.remove(&key);
             }
             Fact::Rebooted => {
+                // One that was stopped is set going again, and torn down once more at its end.
+                self.ids.remove("teardown");
                 self.live.clear();
                 self.starting.clear();
             }
