@@ -140,3 +140,99 @@ fn an_ordinary_user_gets_one_line() {
     assert!(!podlet.root.join("state").exists() && !podlet.root.join("run").exists());
     podlet.finish();
 }
+
+/// What a program printed; it must be installed and succeed.
+fn tool(program: &str, words: &[&str]) -> String {
+    let output = std::process::Command::new(program).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} (see ./check's packages): {error}"));
+    assert!(output.status.success(), "{program} {words:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn what_is_saved_is_loaded_by_podlet_and_skopeo() {
+    let podlet = Podlet::new();
+    let root = make_root(&podlet);
+    podlet.succeed(&["image", "import", &root, "localhost/mine:1", "--entrypoint=/bin/app"]);
+    assert_eq!(
+        podlet.succeed(&["image", "tag", "localhost/mine:1", "localhost/other:2"]),
+        "localhost/other:2 tagged\n"
+    );
+    let id = json(&podlet.succeed(&["image", "inspect", "localhost/mine:1"]))["id"].clone();
+    let archive = podlet.root.join("images.tar").display().to_string();
+    podlet.succeed(&["image", "save", "-o", &archive, "localhost/mine:1", "localhost/other:2"]);
+    for name in ["localhost/mine:1", "localhost/other:2"] {
+        let inspected = tool("skopeo", &["inspect", "--config", &format!("docker-archive:{archive}:{name}")]);
+        assert_eq!(json(&inspected)["config"]["Entrypoint"], serde_json::json!(["/bin/app"]));
+    }
+    let layout = podlet.root.join("layout").display().to_string();
+    podlet.succeed(&["image", "save", "--format=oci-dir", "-o", &layout, "localhost/mine:1"]);
+    tool("skopeo", &["inspect", &format!("oci:{layout}:localhost/mine:1")]);
+
+    podlet.succeed(&["image", "rm", "localhost/mine:1", "localhost/other:2"]);
+    let loaded = podlet.succeed(&["image", "load", "-i", &archive]);
+    assert_eq!(loaded, "Loaded image: localhost/mine:1\nLoaded image: localhost/other:2\n");
+    assert_eq!(json(&podlet.succeed(&["image", "inspect", "localhost/other:2"]))["id"], id);
+    podlet.succeed(&["image", "load", &layout]);
+    // By pipes.
+    let saved = podlet.command(&["image", "save", "localhost/mine:1"]).output().unwrap();
+    let mut load = podlet.command(&["image", "load"]);
+    let mut child = load.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &saved.stdout).unwrap();
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), "Loaded image: localhost/mine:1\n");
+    assert!(podlet.fail(&["image", "save", "podlet.local/host"]).contains("cannot be saved"));
+
+    // An image that loses its last name to another one is left until it is pruned.
+    fs::write(podlet.root.join("rootfs/new"), "x").unwrap();
+    for name in ["localhost/mine:1", "localhost/other:2"] {
+        podlet.succeed(&["image", "import", &root, name]);
+    }
+    let layers = || fs::read_dir(podlet.root.join("state/images/layers")).unwrap().count();
+    let before = layers();
+    podlet.succeed(&["image", "prune"]);
+    assert_eq!(layers(), before - 1);
+    let pruned = podlet.succeed(&["image", "prune", "--all"]);
+    assert!(pruned.contains("localhost/mine:1 removed\n") && pruned.ends_with(" reclaimed\n"), "{pruned}");
+    assert_eq!(layers(), 0);
+    podlet.finish();
+}
+
+#[test]
+fn images_of_umoci_buildah_and_skopeo_load() {
+    let podlet = Podlet::new();
+    let root = make_root(&podlet);
+    let at = |name: &str| podlet.root.join(name).display().to_string();
+    // umoci: two layers, the second takes away and adds.
+    let (layout, image) = (at("umoci"), format!("{}:v1", at("umoci")));
+    tool("umoci", &["init", "--layout", &layout]);
+    tool("umoci", &["new", "--image", &image]);
+    tool("umoci", &["insert", "--image", &image, &root, "/"]);
+    fs::write(podlet.root.join("more"), "more").unwrap();
+    tool("umoci", &["insert", "--image", &image, &at("more"), "/bin/more"]);
+    tool("umoci", &["insert", "--image", &image, "--whiteout", "/bin/app"]);
+    tool("umoci", &["config", "--image", &image, "--config.cmd", "/bin/more"]);
+    assert_eq!(podlet.succeed(&["image", "load", &layout]), "Loaded image: localhost/umoci:v1\n");
+    let seen = json(&podlet.succeed(&["image", "inspect", "localhost/umoci:v1"]));
+    let top = seen["layerDirectories"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned();
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(
+        &fs::symlink_metadata(format!("{top}/bin/app")).unwrap().file_type()
+    ));
+    // skopeo: the same as Docker's exporter and as podman write it.
+    for (kind, name) in [("docker-archive", "docker.tar"), ("oci-archive", "oci.tar")] {
+        let target = format!("{kind}:{}:localhost/{kind}:1", at(name));
+        tool("skopeo", &["--insecure-policy", "copy", &format!("oci:{image}"), &target]);
+        assert_eq!(podlet.succeed(&["image", "load", "-i", &at(name)]), format!("Loaded image: localhost/{kind}:1\n"));
+        let loaded = json(&podlet.succeed(&["image", "inspect", &format!("localhost/{kind}:1")]));
+        assert_eq!(loaded["layers"], seen["layers"]);
+    }
+    // buildah, from nothing.
+    let storage = ["--root", &at("buildah"), "--runroot", &at("buildah-run"), "--storage-driver", "vfs"];
+    let buildah = |words: &[&str]| tool("buildah", &[&storage[..], words].concat());
+    let container = buildah(&["from", "scratch"]).trim().to_owned();
+    buildah(&["copy", &container, &root, "/"]);
+    buildah(&["config", "--cmd", "/bin/app", &container]);
+    buildah(&["commit", "-q", &container, &format!("oci-archive:{}:localhost/built:1", at("built.tar"))]);
+    assert_eq!(podlet.succeed(&["image", "load", &at("built.tar")]), "Loaded image: localhost/built:1\n");
+    buildah(&["rm", &container]);
+    podlet.finish();
+}
