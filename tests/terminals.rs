@@ -41,7 +41,7 @@ fn a_narrow_terminal_wraps_nothing() {
         terminal.wait_for(piped.lines().last().unwrap());
         let shown = terminal.end().1.replace("\r\n", "\n");
         // The terminal's bytes are those of the pipe; whether a line is folded on the glass is for the terminal.
-        assert_eq!(shown.as_bytes().len(), piped.len(), "{words:?}:\n{shown}\n{piped}");
+        assert_eq!(shown.len(), piped.len(), "{words:?}:\n{shown}\n{piped}");
         assert!(piped.lines().any(|line| line.len() > 20), "{words:?}");
     }
     podlet.succeed(&["delete", "pod", NAME]);
