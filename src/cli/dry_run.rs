@@ -1,6 +1,27 @@
 //! `--dry-run`: how far a change goes. Shared by all verbs that make one.
 
+use clap::Args;
+
 use super::Failure;
+use super::output::Output;
+
+/// What a change is told by verbs that change objects, beside what is changed.
+#[derive(Args, Clone, Debug)]
+pub struct ChangeWords {
+    /// Changes nothing, prints what would be done: client or server.
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: Option<String>,
+    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|name|yaml")]
+    pub output: Option<String>,
+}
+
+impl ChangeWords {
+    /// How far it goes, and in which form the object is printed.
+    pub fn read(&self) -> Result<(DryRun, Output), Failure> {
+        Ok((DryRun::parse(self.dry_run.as_deref())?, Output::of_change(self.output.as_deref())?))
+    }
+}
 
 /// How far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::apply::change::MARKS;
-use super::dry_run::DryRun;
+use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::output::Output;
 use super::pairs::{self, Pairs};
@@ -43,12 +43,9 @@ pub struct MarkWords {
     /// Shows what there is, and the changes if any, but changes nothing.
     #[arg(long)]
     pub list: bool,
-    /// Changes nothing, prints what would be done: client or server.
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<String>,
-    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
-    pub output: Option<String>,
+    /// How far, and what is printed of it.
+    #[command(flatten)]
+    pub change: ChangeWords,
 }
 
 /// The words of `label`.
@@ -112,14 +109,13 @@ pub fn annotate(words: &Annotate, everywhere: &Everywhere, caller: &mut Caller<'
 }
 
 fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
-    let output = Output::of_change(words.output.as_deref())?;
+    let (dry_run, output) = words.change.read()?;
     let (resources, pairs) = pairs::part(&words.words, what.word())?;
     let pairs = match what {
         What::Labels => labels(&pairs)?,
         What::Annotations => Pairs::read(&pairs, "annotation", true)?,
     };
-    if words.list && words.output.is_some() {
+    if words.list && words.change.output.is_some() {
         return Err(Failure::error("--list and --output may not be specified together"));
     }
     for (selector, flag) in [(&words.selector, "--selector"), (&words.field_selector, "--field-selector")] {

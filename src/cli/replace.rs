@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::apply::Outcome;
 use super::choices::{ChoiceWords, choices};
-use super::dry_run::DryRun;
+use super::dry_run::{ChangeWords, DryRun};
 use super::ending::{self, Way};
 use super::everywhere::Everywhere;
 use super::output::Output;
@@ -42,12 +42,9 @@ pub struct Replace {
     /// How long to wait for the old one's end, with --force; 0 for ever.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
-    /// Changes nothing, prints what would be done: client or server.
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<String>,
-    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
-    pub output: Option<String>,
+    /// How far, and what is printed of it.
+    #[command(flatten)]
+    pub change: ChangeWords,
 }
 
 /// The words of `create`.
@@ -62,18 +59,14 @@ pub struct Create {
     /// Manifests: files, directories, or - for standard input.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filenames: Vec<PathBuf>,
-    /// Changes nothing, prints what would be done: client or server.
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<String>,
-    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
-    pub output: Option<String>,
+    /// How far, and what is printed of it.
+    #[command(flatten)]
+    pub change: ChangeWords,
 }
 
 /// Replaces.
 pub fn replace(words: &Replace, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
-    let output = Output::of_change(words.output.as_deref())?;
+    let (dry_run, output) = words.change.read()?;
     if words.filenames.is_empty() {
         return Err(Failure::error("must specify one of -f and -k"));
     }
@@ -167,8 +160,7 @@ fn end(words: &Replace, objects: &[(String, Object)], caller: &mut Caller<'_>) -
 
 /// Creates.
 pub fn create(words: &Create, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
-    let output = Output::of_change(words.output.as_deref())?;
+    let (dry_run, output) = words.change.read()?;
     if words.filenames.is_empty() {
         return Err(Failure::error("must specify one of -f and -k"));
     }

@@ -9,13 +9,12 @@ use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
 use super::attach::{self, Beginning};
-use super::dry_run::DryRun;
+use super::dry_run::{ChangeWords, DryRun};
 use super::ending::{self, Way};
 use super::everywhere::Everywhere;
 use super::logs::choose;
 use super::logs::files::{Flow, Reader};
 use super::outlook::{self, Judge, Outlook};
-use super::output::Output;
 use super::pairs::Pairs;
 use super::signals::Told;
 use super::watching::{Sight, Watch, left, wait_readable};
@@ -97,12 +96,9 @@ pub struct Words {
     /// For kubectl's users: podlet has no Services.
     #[arg(long, hide = true)]
     pub expose: bool,
-    /// Changes nothing, prints what would be done: client or server.
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<String>,
-    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
-    pub output: Option<String>,
+    /// How far, and what is printed of it.
+    #[command(flatten)]
+    pub change: ChangeWords,
     /// The command, or its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub arguments: Vec<String>,
@@ -110,8 +106,7 @@ pub struct Words {
 
 /// Runs.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let dry_run = DryRun::parse(words.dry_run.as_deref())?;
-    let output = Output::of_change(words.output.as_deref())?;
+    let (dry_run, output) = words.change.read()?;
     let attached = words.attach.unwrap_or(words.stdin);
     let policy = words.check(attached, dry_run)?;
     let value = words.pod(policy, everywhere)?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
-use super::dry_run::DryRun;
+use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::output::Output;
 use super::pairs::{self, Pairs};
@@ -41,12 +41,9 @@ pub struct Of {
     /// Those with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
-    /// Changes nothing, prints what would be done: client or server.
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    pub dry_run: Option<String>,
-    /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
-    pub output: Option<String>,
+    /// How far, and what is printed of it.
+    #[command(flatten)]
+    pub change: ChangeWords,
 }
 
 /// The words of `set image`.
@@ -304,8 +301,7 @@ fn change(
     caller: &mut Caller<'_>,
     apply: impl Fn(&mut Pod) -> Vec<Failure>,
 ) -> Result<u8, Failure> {
-    let dry_run = DryRun::parse(of.dry_run.as_deref())?;
-    let output = Output::of_change(of.output.as_deref())?;
+    let (dry_run, output) = of.change.read()?;
     let mut failures = Vec::new();
     for target in of.targets(resources, everywhere, caller)? {
         let Some(old) = revision::read(&caller.paths, &target)? else {

@@ -30,6 +30,7 @@ const REAL: &[(&str, &str)] = &[
     ("default_grace_seconds", "deaf: 30 s"),
     ("volume_initial_milliseconds", "volume: 0.5, 1, 2, 4 …"),
     ("volume_maximum_milliseconds", "volume: … 64, 122, 122 (all)"),
+    ("first_probe_milliseconds", "probe: 1 s after the container's start"),
     ("image_initial_milliseconds", "image: 10, 20, 40 …"),
     ("image_maximum_milliseconds", "image: … 160, 300, 300 (all)"),
     ("image_reset_milliseconds", "image-late and image-early: the last failure 620 s and 570 s ago (all)"),
@@ -160,6 +161,18 @@ fn stamping(podlet: &Podlet, name: &str, script: &str) -> Value {
     })
 }
 
+/// Writes when its process was made (proc_pid_stat(5), in hundredths), and then when it is probed.
+fn probed(podlet: &Podlet, name: &str) -> Value {
+    let made =
+        format!("set -- $(cat /proc/1/stat); echo end ${{22%??}}.${{22#${{22%??}}}} > /data/{name}; exec sleep 100000");
+    let mut pod = stamping(podlet, name, "");
+    let container = &mut pod["spec"]["containers"][0];
+    container["command"][2] = json!(made);
+    let now = format!("read up idle < /proc/uptime; echo begin $up >> /data/{name}");
+    container["readinessProbe"] = json!({"exec": {"command": ["sh", "-c", now]}});
+    pod
+}
+
 fn with_the_usual_grace(mut pod: Value) -> Value {
     pod["spec"].as_object_mut().unwrap().remove("terminationGracePeriodSeconds");
     pod
@@ -276,6 +289,7 @@ fn no_wait_is_shorter_than_its_number_nor_much_longer() {
     apply("never", waiting_for("never", json!({"image": "localhost/absent:1", "imagePullPolicy": "Never"})));
     let absent = json!({"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "x"}}}]});
     apply("config", waiting_for("config", absent));
+    apply("probe", probed(&podlet, "probe"));
     let mut volume = waiting_for("volume", json!({}));
     volume["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "absent"}}]);
     volume["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
@@ -319,6 +333,7 @@ fn no_wait_is_shorter_than_its_number_nor_much_longer() {
     let doubled = [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0];
     recorder.assert_waits("image", "Failed to pull image", since("image"), &few(&doubled, 2));
     assert_pauses(&data, "crash", &few(&[&[0.0][..], &doubled].concat(), 3), 0.0);
+    assert_pauses(&data, "probe", &[1.0], 0.0);
 
     if all {
         // A run of more than ten minutes is as a first one.
