@@ -1,7 +1,6 @@
 //! `podlet label` and `podlet annotate`: kubectl's words, rules and texts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,7 +10,7 @@ use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::output::Output;
 use super::pairs::{self, Pairs};
-use super::targets::{Target, TargetWords, Targets};
+use super::targets::{Selection, Target, Targets};
 use super::{Caller, Failure, ask, revision};
 use crate::manifest::Object;
 use crate::manifest::validate::names;
@@ -22,21 +21,9 @@ pub struct MarkWords {
     /// TYPE NAME … or TYPE/NAME …, then KEY=VALUE … to set and KEY- to remove.
     #[arg(value_name = "TYPE[/NAME]")]
     pub words: Vec<String>,
-    /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
-    /// All of the type.
-    #[arg(long)]
-    pub all: bool,
-    /// In every namespace; with --all or a selector.
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// Those with these labels.
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
-    /// Those with these fields: status.phase=Failed.
-    #[arg(long, value_name = "SELECTOR")]
-    pub field_selector: Option<String>,
+    /// Or which.
+    #[command(flatten)]
+    pub selection: Selection,
     /// A key that has another value already gets the new one.
     #[arg(long)]
     pub overwrite: bool,
@@ -109,7 +96,7 @@ pub fn annotate(words: &Annotate, everywhere: &Everywhere, caller: &mut Caller<'
 }
 
 fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let (dry_run, output) = words.change.read()?;
+    let (selection, (dry_run, output)) = (&words.selection, words.change.read()?);
     let (resources, pairs) = pairs::part(&words.words, what.word())?;
     let pairs = match what {
         What::Labels => labels(&pairs)?,
@@ -118,12 +105,12 @@ fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Call
     if words.list && words.change.output.is_some() {
         return Err(Failure::error("--list and --output may not be specified together"));
     }
-    for (selector, flag) in [(&words.selector, "--selector"), (&words.field_selector, "--field-selector")] {
-        if words.all && selector.as_deref().is_some_and(|selector| !selector.is_empty()) {
+    for (selector, flag) in [(&selection.selector, "--selector"), (&selection.field_selector, "--field-selector")] {
+        if selection.all && selector.as_deref().is_some_and(|selector| !selector.is_empty()) {
             return Err(Failure::Error(format!("cannot set --all and {flag} at the same time")));
         }
     }
-    if resources.is_empty() && words.filenames.is_empty() {
+    if resources.is_empty() && selection.filenames.is_empty() {
         return Err(Failure::error(
             "one or more resources must be specified as <resource> <name> or <resource>/<name>",
         ));
@@ -142,15 +129,7 @@ fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Call
             }
         }));
     }
-    let targets = TargetWords {
-        resources,
-        filenames: words.filenames.clone(),
-        all: words.all,
-        all_namespaces: words.all_namespaces,
-        selector: words.selector.clone(),
-        field_selector: words.field_selector.clone(),
-    };
-    let targets = match targets.find(what.word(), everywhere, caller)? {
+    let targets = match selection.find(&resources, what.word(), everywhere, caller)? {
         Targets::Named(targets) | Targets::Found(targets) => targets,
     };
     let one = targets.len() == 1;

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::pairs::{self, Pairs};
 use super::resource::Kind;
 use super::revision::{self, Refused};
-use super::targets::{Target, TargetWords, Targets};
+use super::targets::{Selection, Target, Targets};
 use super::{Caller, Failure, ask};
 use crate::manifest::Object;
 use crate::manifest::quantity::Quantity;
@@ -158,7 +158,7 @@ fn env(words: &Env, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<
     Failure::all(words.of.faults(&resources))?;
     if words.list {
         let mut text = String::new();
-        for target in words.of.targets(resources, everywhere, caller)? {
+        for target in words.of.targets(&resources, everywhere, caller)? {
             let Some(Object::Pod(mut pod)) = revision::read(&caller.paths, &target)? else {
                 return Err(Failure::not_found(target.kind.plural(), &target.name));
             };
@@ -256,19 +256,13 @@ impl Of {
 
     fn targets(
         &self,
-        resources: Vec<String>,
+        resources: &[String],
         everywhere: &Everywhere,
         caller: &mut Caller<'_>,
     ) -> Result<Vec<Target>, Failure> {
-        let targets = TargetWords {
-            resources,
-            filenames: self.filenames.clone(),
-            all: self.all,
-            all_namespaces: false,
-            selector: self.selector.clone(),
-            field_selector: None,
-        };
-        let targets = match targets.find("set", everywhere, caller)? {
+        let (filenames, selector) = (self.filenames.clone(), self.selector.clone());
+        let selection = Selection { filenames, all: self.all, selector, ..Selection::default() };
+        let targets = match selection.find(resources, "set", everywhere, caller)? {
             Targets::Named(targets) | Targets::Found(targets) => targets,
         };
         match targets.iter().find(|target| target.kind != Kind::Pod) {
@@ -303,7 +297,7 @@ fn change(
 ) -> Result<u8, Failure> {
     let (dry_run, output) = of.change.read()?;
     let mut failures = Vec::new();
-    for target in of.targets(resources, everywhere, caller)? {
+    for target in of.targets(&resources, everywhere, caller)? {
         let Some(old) = revision::read(&caller.paths, &target)? else {
             failures.push(Failure::not_found(target.kind.plural(), &target.name));
             continue;

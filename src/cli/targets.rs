@@ -18,6 +18,14 @@ pub struct TargetWords {
     /// TYPE NAME … or TYPE/NAME ….
     #[arg(value_name = "TYPE[/NAME]")]
     pub resources: Vec<String>,
+    /// Else which.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// How objects are meant that are not named one by one.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Selection {
     /// The objects of these manifests.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filenames: Vec<PathBuf>,
@@ -58,20 +66,33 @@ pub enum Targets {
 impl TargetWords {
     /// Looks for what is meant; `verb` is for the messages.
     pub fn find(&self, verb: &str, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Targets, Failure> {
+        self.selection.find(&self.resources, verb, everywhere, caller)
+    }
+}
+
+impl Selection {
+    /// Looks for what is meant by it and by these words, `TYPE NAME …` or `TYPE/NAME …`; `verb` is for the messages.
+    pub fn find(
+        &self,
+        resources: &[String],
+        verb: &str,
+        everywhere: &Everywhere,
+        caller: &mut Caller<'_>,
+    ) -> Result<Targets, Failure> {
         let namespace = everywhere.namespace();
         if !self.filenames.is_empty() {
             let names = files::names(&self.filenames, everywhere, caller)?;
             let target = |(kind, namespace, name)| Target { kind, namespace, name };
             return Ok(Targets::Named(names.into_iter().map(target).collect()));
         }
-        if self.resources.is_empty() {
+        if resources.is_empty() {
             return Err(Failure::error(
                 "You must provide one or more resources by argument or filename.\nExample resource specifications \
                  include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
             ));
         }
         let selected = self.selector.is_some() || self.field_selector.is_some();
-        match resource::parse(&self.resources, verb)? {
+        match resource::parse(resources, verb)? {
             Wanted::Named(_) if self.all || selected => {
                 Err(Failure::error("name cannot be provided when a selector is specified"))
             }
