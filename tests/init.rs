@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 
 use common::kills::{self, Part};
-use common::podlet::{Podlet, Watch, container, init_container, until};
+use common::podlet::{Podlet, container, init_container, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -165,9 +165,9 @@ fn a_job_ends_with_its_regular_container_and_takes_its_sidecar_along() {
         "job",
         r#"
   restartPolicy: Never
-  terminationGracePeriodSeconds: 20
+  terminationGracePeriodSeconds: 120
   initContainers:
-  - {name: side, COMMON, restartPolicy: Always, command: [sh, -c, "LOG side; trap 'exit 9' TERM; while :; do sleep 0.1; done"]}
+  - {name: side, COMMON, restartPolicy: Always, command: [sh, -c, "LOG side; trap 'until test -e /data/end; do sleep 0.05; done; exit 9' TERM; while :; do sleep 0.1; done"]}
   containers:
   - {name: app, COMMON, command: [sh, -c, "until test -e /data/go; do sleep 0.05; done"]}
 "#,
@@ -178,22 +178,15 @@ fn a_job_ends_with_its_regular_container_and_takes_its_sidecar_along() {
     kills::send(kills::program(&uid, "side"), Signal::SIGKILL);
     let again = podlet.wait("job", |pod| init_container(pod, "side")["restartCount"] == 1 && running(pod));
     assert_eq!(container(&again, "app")["restartCount"], 0);
-    let mut watch = Watch::of(&podlet, "job");
     until("the sidecar's second instance", || told(&podlet, "job").len() == 2);
     kills::hears(kills::program(&uid, "side"), Signal::SIGTERM);
     fs::write(podlet.root.join("data/go"), "").unwrap();
-    let mut seen = Vec::new();
-    while let Some(pod) = watch.next() {
-        let phase = pod["status"]["phase"].as_str().unwrap().to_owned();
-        let app = container(&pod, "app")["state"]["terminated"].is_object();
-        let side = init_container(&pod, "side")["state"]["running"].is_object();
-        seen.push((phase.clone(), app, side));
-        if phase == "Succeeded" {
-            break;
-        }
-    }
-    drop(watch);
-    assert!(seen.contains(&("Running".to_owned(), true, true)), "the sidecar outlives the job: {seen:?}");
+    // The sidecar is asked to end when the job has, and takes its time.
+    let outlived = podlet.wait("job", |pod| container(pod, "app")["state"]["terminated"].is_object());
+    assert!(running(&outlived), "{outlived}");
+    assert!(init_container(&outlived, "side")["state"]["running"].is_object(), "{outlived}");
+    fs::write(podlet.root.join("data/end"), "").unwrap();
+    podlet.wait("job", |pod| pod["status"]["phase"] == "Succeeded");
     assert_eq!(init_container(&podlet.pod("job"), "side")["state"]["terminated"]["exitCode"], 9);
     assert!(podlet.succeed(&["get", "pod", "job"]).contains("0/2     Completed"));
     podlet.finish();
