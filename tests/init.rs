@@ -34,27 +34,17 @@ fn running(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running"
 }
 
-/// `STATUS` of `get`, while the pod goes its way: each word once, in order.
-fn words_until(podlet: &Podlet, name: &str, last: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    until(&format!("the status {last}"), || {
-        let row = podlet.succeed(&["get", "pod", name, "--no-headers"]);
-        let columns: Vec<&str> = row.split_whitespace().collect();
-        let word = format!("{} {}", columns[1], columns[2]);
-        if words.last() != Some(&word) {
-            words.push(word);
-        }
-        words.last().is_some_and(|word| word.ends_with(last))
-    });
-    words
+/// An init container of [`IN_ORDER`] may end.
+fn release(podlet: &Podlet, name: &str) {
+    fs::write(podlet.root.join("data").join(name), "").unwrap();
 }
 
 const IN_ORDER: &str = r#"
   terminationGracePeriodSeconds: 20
   initContainers:
-  - {name: one, COMMON, command: [sh, -c, "LOG one begins; sleep 0.7; LOG one ends"]}
+  - {name: one, COMMON, command: [sh, -c, "LOG one begins; until test -e /data/one; do sleep 0.05; done; LOG one ends"]}
   - {name: side1, COMMON, restartPolicy: Always, command: [sh, -c, "trap 'LOG side1 ends; exit 3' TERM; echo I am side1; LOG side1 begins; while :; do sleep 0.1; done"]}
-  - {name: two, COMMON, command: [sh, -c, "LOG two begins; sleep 0.7; LOG two ends"]}
+  - {name: two, COMMON, command: [sh, -c, "LOG two begins; until test -e /data/two; do sleep 0.05; done; LOG two ends"]}
   - {name: side2, COMMON, restartPolicy: Always, command: [sh, -c, "trap 'sleep 0.3; LOG side2 ends; exit 0' TERM; LOG side2 begins; while :; do sleep 0.1; done"]}
   containers:
   - {name: app, COMMON, command: [sh, -c, "trap 'sleep 0.3; LOG app ends; exit 0' TERM; LOG app begins; while :; do sleep 0.1; done"]}
@@ -77,10 +67,15 @@ const ORDER: [&str; 10] = [
 fn containers_come_in_order_and_go_in_reverse() {
     let podlet = Podlet::new();
     apply(&podlet, "web", IN_ORDER);
-    let words = words_until(&podlet, "web", "Running");
-    let expected = ["0/3 Init:0/4", "1/3 Init:2/4", "3/3 Running"];
-    let at: Vec<Option<usize>> = expected.iter().map(|word| words.iter().position(|seen| seen == word)).collect();
-    assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{words:?}");
+    for (columns, released) in [("0/3 Init:0/4", Some("one")), ("1/3 Init:2/4", Some("two")), ("3/3 Running", None)] {
+        until(columns, || {
+            let row = podlet.succeed(&["get", "pod", "web", "--no-headers"]);
+            row.split_whitespace().collect::<Vec<_>>()[1..3].join(" ") == columns
+        });
+        if let Some(name) = released {
+            release(&podlet, name);
+        }
+    }
 
     let pod = podlet.wait("web", |pod| container(pod, "app")["ready"] == true);
     let one = init_container(&pod, "one");
@@ -110,9 +105,14 @@ fn a_supervisor_killed_in_the_midst_starts_nothing_twice_and_forgets_no_order() 
     apply(&podlet, "web", IN_ORDER);
     let uid = kills::uid(&podlet.pod("web"));
     let reached = |what: &str| told(&podlet, "web").iter().any(|line| line == what);
-    for moment in ["one begins", "side1 begins", "two begins", "app begins"] {
+    let moments =
+        [("one begins", Some("one")), ("side1 begins", None), ("two begins", Some("two")), ("app begins", None)];
+    for (moment, released) in moments {
         until(moment, || reached(moment));
         kills::kill_at_once(&uid, &[Part::Supervisor]);
+        if let Some(name) = released {
+            release(&podlet, name);
+        }
     }
     let pod = podlet.wait("web", |pod| running(pod) && container(pod, "app")["ready"] == true);
     let statuses = pod["status"]["initContainerStatuses"].as_array().unwrap();
