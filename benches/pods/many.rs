@@ -18,8 +18,9 @@ const STARTED: usize = 50;
 const ALIVE: usize = 500;
 /// Quiet ones, of whom it is told what they cost.
 const IDLE: usize = 1000;
-/// For how long their processors' time is watched.
+/// For how long their processors' time is watched, and for how long if the word [`HOUR`] is there, too.
 const WATCHED: Duration = Duration::from_secs(100);
+const WHOLE_HOUR: Duration = Duration::from_secs(3600);
 
 const ONE_CALL: &str = "**50 pods** by one call, to the last one's first instruction";
 const FIFTY_CALLS: &str = "**50 pods** by fifty calls, to the last one's first instruction";
@@ -30,6 +31,7 @@ const WAKE: &str = "**wake**, connect to a sleeping supervisor to its answer";
 const NO_WAKE: &str = "the same of one that is awake";
 /// Has to be asked for by name: it takes minutes.
 const IDLE_ROW: &str = "idle";
+const HOUR: &str = "hour";
 
 /// All of it that was asked for; rows of the memory table.
 pub fn measure(subject: &Subject, table: &mut Table) -> Vec<String> {
@@ -45,8 +47,9 @@ pub fn measure(subject: &Subject, table: &mut Table) -> Vec<String> {
         subject.run(&["delete", "pod", "--all", "--force"]);
     }
     looks(subject, table);
-    if std::env::args().any(|word| word == IDLE_ROW) {
-        memory.extend(idle(subject));
+    let said = |wanted: &str| std::env::args().any(|word| word == wanted);
+    if said(IDLE_ROW) {
+        memory.extend(idle(subject, if said(HOUR) { WHOLE_HOUR } else { WATCHED }));
     }
     memory
 }
@@ -183,7 +186,7 @@ fn shown(subject: &Subject, table: &mut Table) {
 }
 
 /// Quiet pods: the memory of all that is podlet's, and the processors' time that it takes.
-fn idle(subject: &Subject) -> Vec<String> {
+fn idle(subject: &Subject, watched: Duration) -> Vec<String> {
     set_going(subject, IDLE, "--sleep-after=1s");
     uids(subject).iter().for_each(|uid| wait_for_long(|| asleep(subject, uid)));
     let families = memory::keepers(&subject.root);
@@ -193,7 +196,7 @@ fn idle(subject: &Subject) -> Vec<String> {
     let ticks = || processes.iter().map(|pid| memory::switches(*pid)).sum::<u64>();
     let cpu = || processes.iter().map(|pid| memory::run_time(*pid)).sum::<f64>();
     let (before, switches, begin) = (cpu(), ticks(), Instant::now());
-    std::thread::sleep(WATCHED);
+    std::thread::sleep(watched);
     let hours = begin.elapsed().as_secs_f64() / 3600.0;
     let (took, switched) = (cpu() - before, ticks() - switches);
     let begin = now();
@@ -207,7 +210,7 @@ fn idle(subject: &Subject) -> Vec<String> {
         processes.len(),
         took / hours,
         switched,
-        WATCHED.as_secs(),
+        watched.as_secs(),
     )]
 }
 
