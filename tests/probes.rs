@@ -298,7 +298,7 @@ fn a_probe_that_runs_when_its_supervisor_dies_is_ended_and_run_anew() {
   - name: main
     image: podlet.local/host
     command: [sleep, "1000"]
-    readinessProbe: {exec: {command: [sh, -c, "sleep 98764 & sleep 98764"]}, timeoutSeconds: 600}
+    readinessProbe: {exec: {command: [sh, -c, "sleep 98764 & sleep 98764; exit 1"]}, timeoutSeconds: 600}
 "#,
         &[],
     );
