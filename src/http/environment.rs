@@ -1,5 +1,5 @@
 //! The variables by which a user says how other machines are reached. They are taken from the process that the user has
-//! started; a pod's supervisor has an empty environment, and its pulls get what `apply` had.
+//! started; a pod's supervisor has nothing of it, and its pulls get what `apply` had.
 
 use std::collections::BTreeMap;
 

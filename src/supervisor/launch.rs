@@ -62,7 +62,7 @@ pub struct Choices {
     pub sleep_after: Option<u64>,
 }
 
-/// What a supervisor is started with: `orders.json` in the run directory. Its environment is empty.
+/// What a supervisor is started with: `orders.json` in the run directory. Its environment has nothing of the caller's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Orders {
     /// Of this format.
