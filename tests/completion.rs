@@ -14,7 +14,10 @@ metadata: {name: web, namespace: shop}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: server, image: podlet.local/actor, args: [sleep, forever]}
+  - name: server
+    image: podlet.local/actor
+    args: [sleep, forever]
+    ports: [{name: http, containerPort: 8080}, {containerPort: 9090}]
   - {name: client, image: podlet.local/actor, args: [sleep, forever]}
 ---
 apiVersion: v1
@@ -68,6 +71,19 @@ fn names_of_the_moment_are_offered() {
         (&["exec", "-n", "shop", "-it", "web", "-c", ""], &["server", "client"]),
         (&["exec", "-n", "shop", "web", "--", ""], &[]),
         (&["start", "-n", "shop", ""], &["web"]),
+        (&["cp", "-n", "shop", "w"], &["web:"]),
+        (&["cp", "-n", "shop", "pods"], &["pods-and-more.yaml"]),
+        (&["cp", "-n", "shop", "web:/x", "here", "-c", "s"], &["server"]),
+        (&["port-forward", "-n", "shop", ""], &["web"]),
+        (&["port-forward", "-n", "shop", "web", ""], &["http", "9090"]),
+        (&["top", "pod", "-n", "shop", "w"], &["web"]),
+        (&["top", "pod", "--sort-by", ""], &["cpu", "memory"]),
+        (&["patch", "-n", "shop", "pod", "w"], &["web"]),
+        (&["patch", "pod", "web", "--type", ""], &["json", "merge", "strategic"]),
+        (&["create", "c"], &["configmap", "cm"]),
+        (&["create", "secret", "t"], &["tls"]),
+        (&["create", "configmap", "x", "--from-f"], &["--from-file"]),
+        (&["create", "configmap", "x", "--from-file", "pod"], &["pods-and-more.yaml"]),
         (&["get", "pods", "-o", "js"], &["json", "jsonpath", "jsonpath-as-json", "jsonpath-file"]),
         (&["apply", "-o", ""], &["json", "name", "yaml"]),
         (&["apply", "pod"], &["pods-and-more.yaml"]),

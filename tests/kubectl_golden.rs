@@ -181,10 +181,8 @@ fn needs_a_run(args: &[String]) -> bool {
     // place, and without kubectl's words.
     let never_or_unread = first == "wait" && args.iter().any(|a| a == "--timeout=1s")
         || first == "create" && !args.iter().any(|a| a == "ok.yaml");
-    let of_a_later_verb = matches!(first, "cp" | "port-forward");
     matches!(first, "apply")
         || never_or_unread
-        || of_a_later_verb
         || of_a_file && !matches!(first, "replace" | "create")
         || of_its_node
         || args.iter().any(|a| later.iter().any(|flag| a.starts_with(flag)) || a == "all")

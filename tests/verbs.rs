@@ -1,4 +1,5 @@
-//! Verbs that change what is there: `label`, `annotate`, `set`, `edit`, `replace`, `create`, `diff`, and `run`, against real pods.
+//! Verbs that change what is there: `label`, `annotate`, `set`, `patch`, `edit`, `replace`, `create`, `diff`, and `run`, against
+//! real pods.
 
 #![allow(clippy::unwrap_used)]
 
@@ -261,5 +262,152 @@ fn run_is_a_pod_from_the_command_line() {
     ] {
         assert_eq!(run(&podlet, words), (Some(1), String::new(), said.to_owned()), "{words:?}");
     }
+    podlet.finish();
+}
+
+#[test]
+fn fields_are_patched() {
+    let podlet = Podlet::new();
+    podlet.apply(&format!("{}\n---\n{CONFIG}\n", web("web")));
+    let file = podlet.root.join("patch.yaml");
+    fs::write(&file, "data:\n  more: '1'\n").unwrap();
+    let file = file.to_str().unwrap();
+    for (words, out) in [
+        (&["patch", "pod", "web", "-p", r#"{"spec":{"activeDeadlineSeconds":600}}"#][..], "pod/web patched\n"),
+        (&["patch", "pod/web", "-p", "spec: {activeDeadlineSeconds: 600}"], "pod/web patched (no change)\n"),
+        (&["patch", "cm", "conf", "--patch-file", file], "configmap/conf patched\n"),
+        (
+            &["patch", "cm", "conf", "--type=merge", "-p", "data: {k: null}", "-o", "jsonpath={.data}"],
+            r#"{"more":"1"}"#,
+        ),
+        (
+            &[
+                "patch",
+                "pod",
+                "web",
+                "--type",
+                "json",
+                "-p",
+                r#"[{"op":"add","path":"/metadata/labels/tier","value":"front"}]"#,
+            ],
+            "pod/web patched\n",
+        ),
+        (
+            &["patch", "pod", "web", "-p", "metadata: {labels: {x: z}}", "--dry-run=server"],
+            "pod/web patched (server dry run)\n",
+        ),
+        (
+            &["patch", "pod", "web", "-p", "metadata: {labels: {x: z}}", "--dry-run=client"],
+            "pod/web patched (dry run)\n",
+        ),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(0), out.to_owned(), String::new()), "{words:?}");
+    }
+    let pod = podlet.pod("web");
+    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 600);
+    assert_eq!(pod["metadata"]["labels"], json!({"app": "web", "tier": "front"}));
+    for (words, said) in [
+        (
+            &["patch", "pod", "web", "-p", "spec: {hostname: x}"][..],
+            "The Pod \"web\" is invalid: spec: Forbidden: pod updates may not",
+        ),
+        (
+            &["patch", "pod", "web", "-p", "metadata: {name: x}"],
+            "the name of the object (x) does not match the name on the URL (web)",
+        ),
+        (&["patch", "pod", "nope", "-p", "{}"], "Error from server (NotFound): pods \"nope\" not found"),
+        (&["patch", "pod", "web", "-p", "a: ["], "error: unable to parse \"a: [\": "),
+        (&["patch", "pod", "web"], "error: must specify --patch or --patch-file containing the contents of the patch"),
+        (
+            &["patch", "pod", "web", "-p", "{}", "--type=x"],
+            "error: --type must be one of [json merge strategic], not \"x\"",
+        ),
+        (
+            &["patch", "pod", "web", "--type=json", "-p", r#"[{"op":"remove","path":"/nope"}]"#],
+            "The request is invalid: ",
+        ),
+    ] {
+        let (code, out, err) = run(&podlet, words);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{words:?}: {err}");
+        assert!(err.contains(said), "{words:?}: {err}");
+    }
+    podlet.finish();
+}
+
+#[test]
+fn config_maps_and_secrets_are_made_from_words() {
+    let podlet = Podlet::new();
+    let directory = podlet.root.join("conf.d");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("a.conf"), "x = 1\n").unwrap();
+    fs::write(directory.join("b.bin"), b"\xff\x00").unwrap();
+    let env = podlet.root.join("login.env");
+    fs::write(&env, "# who\nUSER=ann\n WORD=a=b\n").unwrap();
+    let from = format!("--from-file={}", directory.display());
+    let (code, out, err) =
+        run(&podlet, &["create", "configmap", "conf", &from, "--from-literal=k=v", "--dry-run=client", "-o", "yaml"]);
+    let expected = "apiVersion: v1\nbinaryData:\n  b.bin: /wA=\ndata:\n  a.conf: |\n    x = 1\n  k: v\nkind: ConfigMap\nmetadata:\n  name: conf\n";
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), expected, ""));
+    assert!(podlet.fail(&["get", "cm", "conf"]).contains("not found"));
+    let from_env = format!("--from-env-file={}", env.display());
+    for (words, out) in [
+        (&["create", "cm", "conf", &from][..], "configmap/conf created\n"),
+        (&["create", "secret", "generic", "login", &from_env, "-n", "shop"], "secret/login created\n"),
+        (
+            &[
+                "create",
+                "secret",
+                "docker-registry",
+                "pull",
+                "--docker-server=r",
+                "--docker-username=u",
+                "--docker-password=p",
+            ],
+            "secret/pull created\n",
+        ),
+        (
+            &[
+                "create",
+                "secret",
+                "generic",
+                "x",
+                "--from-literal=a=b",
+                "--append-hash",
+                "--dry-run=client",
+                "-o",
+                "name",
+            ],
+            "secret/x-k694gm4m9h\n",
+        ),
+        (&["get", "secret", "login", "-n", "shop", "-o", "jsonpath={.data.WORD} {.type}"], "YT1i Opaque"),
+        (
+            &["get", "secret", "pull", "-o", "jsonpath={.type} {.data.\\.dockerconfigjson}"],
+            "kubernetes.io/dockerconfigjson eyJhdXRocyI6eyJyIjp7InVzZXJuYW1lIjoidSIsInBhc3N3b3JkIjoicCIsImF1dGgiOiJkVHB3In19fQ==",
+        ),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(0), out.to_owned(), String::new()), "{words:?}");
+    }
+    for (words, said) in [
+        (&["create", "cm", "conf"][..], "error: failed to create configmap: configmaps \"conf\" already exists\n"),
+        (&["create", "secret", "generic", "pull"], "error: failed to create secret secrets \"pull\" already exists\n"),
+        (
+            &["create", "cm"],
+            "error: exactly one NAME is required, got 0\nSee 'podlet create configmap -h' for help and examples\n",
+        ),
+        (&["create", "cm", "x", "--from-literal=a"], "error: invalid literal source a, expected key=value\n"),
+        (&["create", "cm", "x", "--from-file=/nope"], "error: error reading /nope: no such file or directory\n"),
+        (
+            &["create", "cm", "x", "--from-literal=a=1", "--from-literal=a=2"],
+            "error: cannot add key \"a\", another key by that name already exists in Data for ConfigMap \"x\"\n",
+        ),
+        (&["create", "secret", "tls", "x"], "error: key and cert must be specified\n"),
+        (
+            &["create", "secret", "docker-registry", "x"],
+            "error: either --from-file or the combination of --docker-username, --docker-password and --docker-server is required\n",
+        ),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(1), String::new(), said.to_owned()), "{words:?}");
+    }
+    podlet.succeed(&["delete", "cm,secret", "--all", "-A"]);
     podlet.finish();
 }

@@ -24,6 +24,7 @@ const WHOLE_HOUR: Duration = Duration::from_secs(3600);
 
 const ONE_CALL: &str = "**50 pods** by one call, to the last one's first instruction";
 const FIFTY_CALLS: &str = "**50 pods** by fifty calls, to the last one's first instruction";
+const COMPLETION: &str = "**completion**, TAB behind `podlet get pod` with 50 pods";
 const AWAKE: &str = "**get pods -A** of 500 pods whose supervisors are awake";
 const ASLEEP: &str = "**get pods -A** of 500 pods whose supervisors sleep";
 const SHOWN: &str = "**a state change**, one of 500 asleep: SIGKILL of its program to the `get pod` that shows it";
@@ -46,6 +47,7 @@ pub fn measure(subject: &Subject, table: &mut Table) -> Vec<String> {
         memory.extend(memory::rows(&[], &memory::of_pods(&subject.root)));
         subject.run(&["delete", "pod", "--all", "--force"]);
     }
+    completion(subject, table);
     looks(subject, table);
     let said = |wanted: &str| std::env::args().any(|word| word == wanted);
     if said(IDLE_ROW) {
@@ -65,6 +67,21 @@ fn manifests(subject: &Subject, name: &str, numbers: std::ops::Range<usize>) -> 
     let path = subject.root.join(format!("{name}.yaml"));
     fs::write(&path, texts.join("---\n")).expect("manifests are written");
     path
+}
+
+/// As bash asks at TAB (`podlet completion bash`), by the environment.
+fn completion(subject: &Subject, table: &mut Table) {
+    if !table.wants(COMPLETION) {
+        return;
+    }
+    set_going(subject, STARTED, "--sleep-after=0");
+    table.take(COMPLETION, || {
+        let mut asks = subject.command(&["--", "podlet", "get", "pod", ""]);
+        asks.env("PODLET_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "3").env("_CLAP_IFS", "\n");
+        asks.env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true");
+        until_return(asks)
+    });
+    subject.run(&["delete", "pod", "--all", "--force"]);
 }
 
 /// The latest first clock of all pods, once each has one.

@@ -8,8 +8,10 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, ValueHint};
 use clap_complete::CompleteEnv;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::Shells;
+
+use k8s_openapi::api::core::v1::PodSpec;
 
 use super::line::Line;
 use super::resource::Kind;
@@ -127,8 +129,10 @@ impl Question {
             };
             let choose: fn(&Typed, &str) -> Vec<String> = match name.as_str() {
                 "FILE" | "SOURCE" => return arg.value_hint(ValueHint::AnyPath),
+                "PLACE" => return self.offer_places(arg),
                 "POD" if verb == "logs" => |typed, _| typed.pod_or_container(),
                 "POD" if matches!(verb.as_str(), "exec" | "attach") => |typed, _| typed.pod(),
+                "POD" if verb == "port-forward" => |typed, _| typed.pod_or_port(),
                 "POD" => |typed, _| typed.names(Kind::Pod),
                 "TYPE[/NAME]" | "TYPE/NAME" => Typed::objects,
                 "CONTAINER" => |typed, _| typed.containers(),
@@ -150,6 +154,17 @@ impl Question {
             }))
         });
         command.disable_help_flag(!self.flag).mut_subcommands(|verb| self.offer(verb))
+    }
+
+    /// A file here, or a pod that one is in.
+    fn offer_places(&self, arg: Arg) -> Arg {
+        let before = self.before.clone();
+        arg.add(ArgValueCompleter::new(move |current: &OsStr| {
+            let pods = Typed::new(&before).names(Kind::Pod).into_iter().map(|name| format!("{name}:"));
+            let mut places = beginning(&pods.collect::<Vec<_>>(), current);
+            places.extend(PathCompleter::any().complete(current));
+            places
+        }))
     }
 }
 
@@ -191,6 +206,7 @@ impl Typed {
                 .chain(several("words"))
                 .chain(several("pods"))
                 .chain(several("names"))
+                .chain(several("paths"))
                 .collect(),
         }
     }
@@ -224,10 +240,26 @@ impl Typed {
         if self.words.is_empty() { self.names(Kind::Pod) } else { self.containers() }
     }
 
+    /// `port-forward web 80` names ports after the pod: those that it declares, by name or number.
+    fn pod_or_port(&self) -> Vec<String> {
+        if self.words.is_empty() {
+            return self.names(Kind::Pod);
+        }
+        let containers = self.spec().into_iter().flat_map(|spec| spec.containers);
+        let ports = containers.flat_map(|container| container.ports.into_iter().flatten());
+        ports.map(|port| port.name.unwrap_or_else(|| port.container_port.to_string())).collect()
+    }
+
+    /// Of the pod that stands in the line: by itself, or before the path of a place.
+    fn spec(&self) -> Option<PodSpec> {
+        let word = self.words.iter().find(|word| word.contains(':')).or_else(|| self.words.first())?;
+        let word = word.split(':').next().unwrap_or_default();
+        let pod = word.trim_start_matches("pod/").trim_start_matches("pods/");
+        ask::find_pod(&self.paths, &self.namespace, pod).ok().flatten()?.pod.spec
+    }
+
     fn containers(&self) -> Vec<String> {
-        let pod = self.words.first().map(|word| word.trim_start_matches("pod/").trim_start_matches("pods/"));
-        let seen = pod.and_then(|pod| ask::find_pod(&self.paths, &self.namespace, pod).ok().flatten());
-        let spec = seen.and_then(|seen| seen.pod.spec);
+        let spec = self.spec();
         let all = spec
             .into_iter()
             .flat_map(|spec| spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten()));

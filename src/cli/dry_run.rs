@@ -12,7 +12,7 @@ pub struct ChangeWords {
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<String>,
     /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
-    #[arg(short, long, value_name = "json|name|yaml")]
+    #[arg(short, long, value_name = "json|kyaml|name|yaml")]
     pub output: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use super::print::{self, wire};
 use super::resource::{self, Wanted};
 use super::revision::{self, Refused};
 use super::select::Selector;
-use super::targets::Target;
+use super::targets::{self, Target};
 use super::{Caller, Failure, ask, files};
 use crate::manifest::{self, Object, Options, Rejected, Source};
 
@@ -84,7 +84,7 @@ fn targets(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     }
     let namespace = everywhere.namespace();
     if words.resources.is_empty() {
-        return Err(Failure::error("must specify one of -f and -k"));
+        return Err(Failure::error(targets::NOTHING_NAMED));
     }
     let target = |kind, name: &str| Target { kind, namespace: namespace.to_owned(), name: name.to_owned() };
     Ok(match resource::parse(&words.resources, "edit")? {
@@ -249,7 +249,7 @@ fn could_not_put(failure: &Failure, target: &Target, file: Option<&Path>) -> Fai
 }
 
 /// Without what podlet itself writes.
-fn own(object: &mut Object) {
+pub fn own(object: &mut Object) {
     if let Object::Pod(pod) = object {
         pod.status = None;
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::errno::Errno;
+
 /// Why a verb ended without doing what was asked.
 #[derive(Debug)]
 pub enum Failure {
@@ -97,5 +99,13 @@ pub fn check_output(output: &str, allowed: &[&str]) -> Result<(), Failure> {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::Output(error)
+    }
+}
+
+/// What the system says of an error, in the words of Go: `no such file or directory`.
+pub fn in_go(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_lowercase(),
+        None => error.to_string(),
     }
 }

@@ -272,6 +272,7 @@ fn print_objects(
         }
         Output::Json => print::json(&as_value(), caller.out)?,
         Output::Yaml => print::yaml(&as_value(), caller.out)?,
+        Output::Kyaml => print::kyaml(&as_value(), caller.out)?,
         Output::Name => {
             for object in objects {
                 caller.print(&format!("{}/{}\n", object.kind().singular(), object.name()))?;
@@ -287,7 +288,7 @@ fn print_objects(
                 let kind = group.first().map_or(Kind::Pod, Object::kind);
                 let with_kind = with_kind || words.show_kind;
                 let shape = shape(words, *output == Output::Wide, with_kind.then(|| kind.singular()));
-                caller.print(&table(kind, group, now).print(&shape))?;
+                caller.print_table(&table(kind, group, now).print(&shape))?;
             }
         }
     }

@@ -9,9 +9,9 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    api_resources, apply, attach, bug_report, completion, config, delete, describe, diff, doctor, edit, events, exec,
-    explain, get, image, install, lint, logs, mark, plan, replace, restart, run, running, set, simulate, system, test,
-    timeline, up, upgrade, version, wait,
+    api_resources, apply, attach, bug_report, completion, config, cp, create, delete, describe, diff, doctor, edit,
+    events, exec, explain, get, image, install, lint, logs, mark, patch, plan, port_forward, replace, restart, run,
+    running, set, simulate, system, test, timeline, top, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -56,6 +56,10 @@ pub enum Verb {
     Exec(exec::Words),
     /// See what a container writes as it comes, and type into it.
     Attach(attach::Words),
+    /// Copy files into and out of a container.
+    Cp(cp::Words),
+    /// Lead ports of this machine into a pod.
+    PortForward(port_forward::Words),
     /// End pods and remove objects.
     Delete(delete::Words),
     /// Set pods going again after a reboot or a stop.
@@ -66,6 +70,9 @@ pub enum Verb {
     Restart(restart::Words),
     /// Put running pods on this podlet; their containers hear nothing of it.
     Upgrade(upgrade::Words),
+    /// Show what pods use of processors and memory.
+    #[command(subcommand)]
+    Top(top::Words),
     /// List events.
     Events(events::Words),
     /// Say what a field means, in Kubernetes' words.
@@ -77,11 +84,13 @@ pub enum Verb {
     /// Run an image in a pod of its own, in the background or attached.
     Run(run::Words),
     /// Make objects that are not there yet.
-    Create(replace::Create),
+    Create(create::Words),
     /// Put objects in the place of those that are there.
     Replace(replace::Replace),
     /// Change objects in an editor.
     Edit(edit::Words),
+    /// Change fields of objects.
+    Patch(patch::Words),
     /// Show what apply would change.
     Diff(diff::Words),
     /// Change labels.

@@ -23,6 +23,10 @@ use lines::{Lines, Shape, Share};
 /// Of pods chosen by label kubectl shows so many lines each, unless told otherwise.
 const TAIL_OF_SELECTED: i64 = 10;
 
+/// kubectl's words for a line without a pod, or with more than a container behind it.
+const EXPECTED: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument \
+                        for the logs command";
+
 /// The words of `logs`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -95,10 +99,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         (Some(name), _) => vec![named(name, everywhere.namespace(), caller)?],
         (None, Some(selector)) => selected(selector, everywhere.namespace(), caller)?,
         (None, None) => {
-            return Err(usage(
-                "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a \
-                                          required argument for the logs command",
-            ));
+            return Err(usage(EXPECTED));
         }
     };
     let mut chosen = Vec::new();
@@ -158,7 +159,7 @@ fn names(words: &Words) -> Result<(Option<String>, Option<String>), Failure> {
         [] => (None, None),
         [pod] => (Some(pod), None),
         [pod, container] => (Some(pod), Some(container)),
-        _ => return Err(usage("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.")),
+        _ => return Err(usage(EXPECTED)),
     };
     if pod.is_some() && words.selector.is_some() {
         return Err(usage("only a selector (-l) or a POD name is allowed"));

@@ -189,16 +189,16 @@ fn change(what: What, overwrite: bool, pairs: &Pairs, target: &Target, caller: &
     };
     let taken: Vec<String> = pairs.set.iter().filter_map(taken).collect();
     if !taken.is_empty() {
-        return Err(Failure::Error(match what {
+        return Err(match what {
             What::Labels => {
-                let each: Vec<String> = taken.iter().map(|text| format!("{text}, and --overwrite is false")).collect();
-                if let [one] = each.as_slice() { one.clone() } else { format!("[{}]", each.join(", ")) }
+                let each = taken.iter().map(|text| Failure::Error(format!("{text}, and --overwrite is false")));
+                Failure::all(each.collect()).err().unwrap_or(Failure::Told)
             }
             What::Annotations => {
                 let all = taken.join("; ");
-                format!("--overwrite is false but found the following declared annotation(s): {all}")
+                Failure::Error(format!("--overwrite is false but found the following declared annotation(s): {all}"))
             }
-        }));
+        });
     }
     let mut marked = Marked { added: false, removed: false, absent: Vec::new(), object };
     let marks = what.of(marked.object.metadata_mut());

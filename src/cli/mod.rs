@@ -15,6 +15,8 @@ mod changes;
 mod choices;
 mod completion;
 mod config;
+mod cp;
+mod create;
 mod delete;
 mod describe;
 mod diff;
@@ -44,7 +46,9 @@ mod notices;
 mod outlook;
 mod output;
 mod pairs;
+mod patch;
 mod plan;
+mod port_forward;
 pub mod print;
 mod replace;
 mod resource;
@@ -63,6 +67,7 @@ mod system;
 mod targets;
 mod test;
 mod timeline;
+mod top;
 mod up;
 mod upgrade;
 mod usage;
@@ -177,6 +182,10 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Set(_)
     | Verb::Edit(_)
     | Verb::Diff(_)
+    | Verb::Patch(_)
+    | Verb::Cp(_)
+    | Verb::PortForward(_)
+    | Verb::Top(_)
     | Verb::Replace(_)
     | Verb::Stop(_)
     | Verb::Restart(_)
@@ -203,7 +212,11 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Diff(words) => diff::run(&words, everywhere, caller),
         Verb::ApiResources(words) => api_resources::run(&words, caller),
         Verb::Explain(words) => explain::run(&words, caller),
-        Verb::Create(words) => replace::create(&words, everywhere, caller),
+        Verb::Cp(words) => cp::run(&words, everywhere, caller),
+        Verb::PortForward(words) => port_forward::run(&words, everywhere, caller),
+        Verb::Patch(words) => patch::run(&words, everywhere, caller),
+        Verb::Top(words) => top::run(&words, everywhere, caller),
+        Verb::Create(words) => create::run(&words, everywhere, caller),
         Verb::Replace(words) => replace::replace(&words, everywhere, caller),
         Verb::Label(words) => mark::label(&words, everywhere, caller),
         Verb::Annotate(words) => mark::annotate(&words, everywhere, caller),

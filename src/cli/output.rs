@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::failure::in_go;
 use super::print::custom_columns::Columns;
 use super::print::jsonpath::{Form, Template};
 use super::{Caller, Failure, print};
 
 /// Beside the table: kubectl's words. Those of Go's templates are answered with what takes their place.
-pub const FORMATS: [&str; 13] = [
+pub const FORMATS: [&str; 14] = [
     "custom-columns",
     "custom-columns-file",
     "go-template",
@@ -16,6 +17,7 @@ pub const FORMATS: [&str; 13] = [
     "jsonpath",
     "jsonpath-as-json",
     "jsonpath-file",
+    "kyaml",
     "name",
     "template",
     "templatefile",
@@ -24,13 +26,14 @@ pub const FORMATS: [&str; 13] = [
 ];
 
 /// Those of verbs that change objects, which have no tables.
-pub const FORMATS_OF_CHANGES: [&str; 10] = [
+pub const FORMATS_OF_CHANGES: [&str; 11] = [
     "go-template",
     "go-template-file",
     "json",
     "jsonpath",
     "jsonpath-as-json",
     "jsonpath-file",
+    "kyaml",
     "name",
     "template",
     "templatefile",
@@ -48,6 +51,8 @@ pub enum Output {
     Json,
     /// The object.
     Yaml,
+    /// The object.
+    Kyaml,
     /// `pod/web`.
     Name,
     /// What a template finds.
@@ -96,6 +101,7 @@ impl Output {
             ("wide", _) => Output::Wide,
             (_, "json") => Output::Json,
             (_, "yaml") => Output::Yaml,
+            (_, "kyaml") => Output::Kyaml,
             (_, "name") => Output::Name,
             (other, _) => return Err(Failure::no_printer(other, &FORMATS)),
         })
@@ -124,6 +130,7 @@ impl Output {
         match self {
             Output::Json => print::json(object, caller.out)?,
             Output::Yaml => print::yaml(object, caller.out)?,
+            Output::Kyaml => print::kyaml(object, caller.out)?,
             Output::Name => caller.print(&format!("{name}\n"))?,
             Output::JsonPath(template, form) => template.print(object, *form, caller.out)?.map_err(Failure::Error)?,
             _ => caller.print(&format!("{name} {sentence}\n"))?,
@@ -156,11 +163,7 @@ fn no_go_templates(format: &str) -> Failure {
 /// A template's file.
 fn file(what: &str, path: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        // As Go says it: the call, the path, the system's words.
-        let why = match error.raw_os_error() {
-            Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
-            None => error.to_string(),
-        };
+        let why = in_go(&error);
         Failure::Error(format!("error reading {what} {path}, open {path}: {why}"))
     })
 }

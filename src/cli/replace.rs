@@ -1,4 +1,4 @@
-//! `podlet replace` and `podlet create`: objects of manifests that must be there already, or must not. kubectl's texts.
+//! `podlet replace`: objects of manifests that must be there already; and how verbs make those that must not. kubectl's texts.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -42,23 +42,6 @@ pub struct Replace {
     /// How long to wait for the old one's end, with --force; 0 for ever.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
-    /// How far, and what is printed of it.
-    #[command(flatten)]
-    pub change: ChangeWords,
-}
-
-/// The words of `create`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  podlet create -f pod.yaml                an error if it is there already
-  podlet create -f job.yaml -o name        with metadata.generateName a new one each time
-
-podlet apply -f makes what is not there and changes what is.")]
-pub struct Create {
-    /// Manifests: files, directories, or - for standard input.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
     /// How far, and what is printed of it.
     #[command(flatten)]
     pub change: ChangeWords,
@@ -126,7 +109,7 @@ fn replace_one(
 }
 
 /// kubectl tells of the server's answers which file they are about, but not of what is invalid.
-fn within(doing: &str, source: &str, failure: Failure) -> Failure {
+pub fn within(doing: &str, source: &str, failure: Failure) -> Failure {
     match failure {
         Failure::Server { reason, message } => {
             Failure::Server { reason, message: format!("error when {doing} {source:?}: {message}") }
@@ -158,31 +141,6 @@ fn end(words: &Replace, objects: &[(String, Object)], caller: &mut Caller<'_>) -
     Ok(())
 }
 
-/// Creates.
-pub fn create(words: &Create, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let (dry_run, output) = words.change.read()?;
-    if words.filenames.is_empty() {
-        return Err(Failure::error("must specify one of -f and -k"));
-    }
-    let objects = files::load_with_sources(&words.filenames, everywhere, "create", caller)?;
-    let choices = usual_choices(everywhere, caller)?;
-    let mut failures = Vec::new();
-    for (source, object) in &objects {
-        let made = match dry_run {
-            DryRun::Client => Ok(()),
-            DryRun::Server => check_free(object, caller),
-            DryRun::None => make(object, &choices, caller),
-        };
-        let shown = match (made, dry_run) {
-            (Ok(()), DryRun::None) => show(object, "created", &output, caller),
-            (Ok(()), _) => output.print_change(&wire::object(object), &format!("created{}", dry_run.note()), caller),
-            (Err(failure), _) => Err(within("creating", source, failure)),
-        };
-        failures.extend(shown.err());
-    }
-    Failure::all(failures).map(|()| 0)
-}
-
 /// For pods that a verb makes from its own words.
 pub fn usual_choices(everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Choices, Failure> {
     let config = config::load(None, everywhere, caller)?;
@@ -193,7 +151,8 @@ fn exists(kind: Kind, name: &str) -> Failure {
     Failure::Server { reason: "AlreadyExists", message: format!("{} {name:?} already exists", kind.plural()) }
 }
 
-fn check_free(object: &Object, caller: &Caller<'_>) -> Result<(), Failure> {
+/// Refuses an object whose name is taken.
+pub fn check_free(object: &Object, caller: &Caller<'_>) -> Result<(), Failure> {
     let Target { kind, namespace, name } = revision::target(object);
     match ask::find(&caller.paths, kind, &namespace, &name)? {
         Some(_) => Err(exists(kind, &name)),

@@ -263,30 +263,11 @@ impl Words {
             "status": {},
         });
         if let Some(overrides) = self.overrides.as_deref().filter(|overrides| !overrides.is_empty()) {
-            let overrides = serde_json::from_str(overrides)
+            let overrides: Value = serde_json::from_str(overrides)
                 .map_err(|error| Failure::Error(format!("--overrides is not JSON: {error}")))?;
-            merge(&mut pod, overrides);
+            json_patch::merge(&mut pod, &overrides);
         }
         Ok(pod)
-    }
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Some(object) = target.as_object_mut() else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            object.remove(&key);
-        } else {
-            merge(object.entry(key).or_insert(Value::Null), value);
-        }
     }
 }
 

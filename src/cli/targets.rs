@@ -12,6 +12,10 @@ use super::resource::{self, Kind, Wanted};
 use super::select::Selector;
 use super::{Caller, Failure};
 
+/// kubectl's words for a verb without any object.
+pub const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications \
+                                 include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
+
 /// The words that say it.
 #[derive(Args, Clone, Debug)]
 pub struct TargetWords {
@@ -86,12 +90,13 @@ impl Selection {
             return Ok(Targets::Named(names.into_iter().map(target).collect()));
         }
         if resources.is_empty() {
-            return Err(Failure::error(
-                "You must provide one or more resources by argument or filename.\nExample resource specifications \
-                 include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
-            ));
+            return Err(Failure::error(NOTHING_NAMED));
         }
         let selected = self.selector.is_some() || self.field_selector.is_some();
+        if self.all && selected {
+            // The blank at the end is kubectl's.
+            return Err(Failure::error("setting 'all' parameter but found a non empty selector. "));
+        }
         match resource::parse(resources, verb)? {
             Wanted::Named(_) if self.all || selected => {
                 Err(Failure::error("name cannot be provided when a selector is specified"))

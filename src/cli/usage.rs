@@ -11,42 +11,82 @@ use super::{Caller, Failure};
 
 /// Words of other programs for what podlet has under kubectl's word.
 const HABITS: &[(&str, &str)] = &[
-    ("cat", "podlet get pod POD -o yaml"),
+    ("api-versions", "podlet api-resources (all are v1)"),
+    ("auth", "podlet doctor (whoever may read podlet's directories may do everything)"),
+    ("autoscale", "podlet apply FILE with another Pod of another name (podlet runs Pods and no Deployments)"),
     ("build", "podlet image import DIRECTORY (podlet builds no images)"),
+    ("cat", "podlet get pod POD -o yaml"),
+    ("certificate", "podlet create secret tls NAME --cert=FILE --key=FILE"),
+    ("cluster-info", "podlet doctor (podlet is no cluster)"),
     ("commit", "podlet image import DIRECTORY (podlet makes no images of containers)"),
-    ("compose", "podlet up FILE, where FILE is a Pod's manifest (docs/from-compose.md shows how to write one)"),
+    (
+        "compose",
+        "podlet up FILE for `up`, podlet apply FILE for `up -d`, podlet delete -f FILE for `down`; FILE is a Pod's manifest (docs/from-compose.md shows how to write one)",
+    ),
     ("config", "podlet doctor (podlet has no clusters and contexts: it runs pods on this machine)"),
-    ("container", "podlet get pods"),
-    ("cp", "podlet exec POD -- tar -cf - PATH | tar -xf - (cp comes later)"),
-    ("port-forward", "hostNetwork: true in the pod's spec (port-forward comes later)"),
+    (
+        "container",
+        "podlet get pods, podlet describe pod POD, podlet logs POD -c CONTAINER (containers belong to pods here)",
+    ),
+    ("cordon", "podlet stop --all (podlet has no nodes)"),
     ("debug", "podlet exec -it POD -- sh (debug comes later)"),
+    ("drain", "podlet stop --all (podlet has no nodes)"),
+    ("export", "podlet cp POD:/ DIRECTORY"),
     ("expose", "hostNetwork: true in the pod's spec (podlet has no Services)"),
     ("generate", "podlet get pod POD -o yaml"),
+    ("healthcheck", "a livenessProbe in the pod's spec (docs/probes.md)"),
     ("history", "podlet events"),
+    ("import", "podlet image import DIRECTORY NAME"),
     ("info", "podlet doctor"),
     ("init", "podlet plan FILE, or podlet up FILE"),
     ("kill", "podlet delete pod POD --now, or podlet stop POD to start it again later"),
+    ("kube", "podlet apply FILE, or podlet up FILE to stay with it; podlet delete -f FILE for `kube down`"),
+    ("kustomize", "kubectl kustomize DIRECTORY | podlet apply -f -"),
+    ("list", "podlet get pods"),
     ("load", "podlet image load -i FILE"),
     ("log", "podlet logs POD"),
-    ("list", "podlet get pods"),
+    (
+        "login",
+        "podlet image pull --authfile FILE, or podlet create secret docker-registry for imagePullSecrets (podlet reads the files that podman login and docker login write)",
+    ),
+    ("logout", "podman logout or docker logout (podlet only reads what they write)"),
     ("ls", "podlet get pods"),
-    ("patch", "podlet apply FILE with the change in it"),
+    ("monitor", "podlet events -w"),
+    (
+        "network",
+        "hostNetwork: true in the pod's spec, or podlet port-forward POD 8080:80 (podlet has no networks of its own)",
+    ),
+    ("options", "podlet --help"),
     ("pause", "podlet delete pod POD (pods cannot be paused)"),
-    ("pod", "podlet get pods"),
+    ("play", "podlet apply FILE"),
+    ("pod", "podlet get pods, podlet describe pod POD, podlet delete pod POD, podlet stop POD, podlet start POD"),
     ("pods", "podlet get pods"),
+    (
+        "port",
+        "podlet port-forward POD 8080:80; what a pod declares: podlet get pod POD -o jsonpath={.spec.containers[*].ports}",
+    ),
+    ("proxy", "podlet get -o json (podlet serves no API)"),
     ("prune", "podlet image prune; pods: podlet delete pods --all"),
     ("pull", "podlet image pull IMAGE"),
     ("push", "podlet image save -o FILE IMAGE (podlet sends no images)"),
-    ("play", "podlet apply FILE"),
-    ("kube", "podlet apply FILE, or podlet up FILE to stay with it"),
-    ("rm", "podlet delete pod POD"),
+    ("rename", "podlet get pod POD -o yaml | sed … | podlet apply -f - (a name cannot change)"),
+    ("rm", "podlet delete pod POD (podlet delete pod POD --now for `rm -f`)"),
     ("rmi", "podlet image rm IMAGE"),
+    ("rollout", "podlet restart POD, or podlet apply FILE"),
+    ("save", "podlet image save -o FILE IMAGE"),
     ("scale", "podlet apply FILE with another Pod of another name (podlet runs Pods and no Deployments)"),
+    ("search", "podlet image pull IMAGE (podlet searches no registries)"),
+    ("secret", "podlet get secrets, podlet create secret generic NAME --from-literal=KEY=VALUE"),
     ("sh", "podlet exec -it POD -- sh"),
     ("shell", "podlet exec -it POD -- sh"),
     ("status", "podlet get pods, or podlet describe pod POD"),
+    ("systemd", "podlet install (pods come back after a boot)"),
     ("tag", "podlet image tag IMAGE NAME"),
-    ("top", "podlet exec POD -- top (top comes later)"),
+    ("taint", "podlet stop --all (podlet has no nodes)"),
+    ("uncordon", "podlet start --all (podlet has no nodes)"),
+    ("unpause", "podlet start POD (pods cannot be paused, only stopped)"),
+    ("update", "podlet patch pod POD -p PATCH"),
+    ("volume", "hostPath or emptyDir in the pod's spec; what lies on disk: podlet system df"),
 ];
 
 /// Prints help or the version to stdout, or answers with what is wrong about the words.
@@ -56,7 +96,15 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     ) {
-        caller.print(&format!("{}\n", error.render().to_string().trim_end()))?;
+        let help = format!("{}\n", error.render().to_string().trim_end());
+        // kubectl takes some for a mistake.
+        let missed = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            && matches!(verb_of(words).as_str(), "set " | "top " | "create secret ");
+        if missed {
+            caller.notice(help.trim_end());
+            return Ok(1);
+        }
+        caller.print(&help)?;
         return Ok(0);
     }
     let verb = verb_of(words);
@@ -70,7 +118,12 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
     let value = text(ContextKind::InvalidValue);
     let said = match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            return Err(Failure::error(unknown_word(&text(ContextKind::InvalidSubcommand), error)));
+            let word = text(ContextKind::InvalidSubcommand);
+            return Err(match verb.trim_end() {
+                "" => Failure::error(unknown_word(&word, error)),
+                "create" => Failure::usage(format!("Unexpected args: [{word}]"), "create"),
+                verb => Failure::usage(format!("unknown command {word:?}"), verb),
+            });
         }
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
             let near = text(ContextKind::SuggestedArg);
@@ -88,16 +141,16 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
                 Some(ContextValue::Strings(valid)) => valid.join(", "),
                 _ => String::new(),
             };
-            format!("invalid argument {value:?} for {flag:?} flag: expected one of: {valid}")
+            format!("invalid argument {value:?} for {:?} flag: expected one of: {valid}", both(&flag, words))
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            format!("invalid argument {value:?} for {flag:?} flag: {why}")
+            let why = number_in_go(&why, &value);
+            format!("invalid argument {value:?} for {:?} flag: {why}", both(&flag, words))
         }
         ErrorKind::TooManyValues => {
-            format!(
-                "invalid argument {value:?} for {flag:?} flag: strconv.ParseBool: parsing {value:?}: invalid syntax"
-            )
+            let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+            format!("invalid argument {value:?} for {:?} flag: {why}", both(&flag, words))
         }
         ErrorKind::ArgumentConflict => {
             format!("{flag} and {} cannot be specified together", text(ContextKind::PriorArg))
@@ -106,6 +159,31 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         _ => error.render().to_string().trim_start_matches("error: ").trim_end().to_owned(),
     };
     Err(Failure::Error(format!("{said}\nSee 'podlet {verb}--help' for usage.")))
+}
+
+/// A flag by both its names, `-w, --watch`, as kubectl names it where its value is wrong.
+fn both(flag: &str, words: &[OsString]) -> String {
+    let command = Line::command();
+    let (verb, _) = named(&command, words);
+    let arguments = verb.get_arguments().chain(command.get_arguments());
+    let known = arguments.into_iter().find(|known| known.get_long().is_some_and(|long| flag == format!("--{long}")));
+    match known.and_then(clap::Arg::get_short) {
+        Some(short) => format!("-{short}, {flag}"),
+        None => flag.to_owned(),
+    }
+}
+
+/// A number that Go cannot read, as Go says it.
+fn number_in_go(why: &str, value: &str) -> String {
+    match why {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            format!("strconv.ParseInt: parsing {value:?}: invalid syntax")
+        }
+        "number too large to fit in target type" | "number too small to fit in target type" => {
+            format!("strconv.ParseInt: parsing {value:?}: value out of range")
+        }
+        other => other.to_owned(),
+    }
 }
 
 fn needs_argument(flag: &str, words: &[OsString]) -> String {
@@ -120,11 +198,24 @@ fn needs_argument(flag: &str, words: &[OsString]) -> String {
     }
 }
 
-/// The verb among the words with a blank behind it, or nothing.
+/// The verb among the words with a blank behind it, `create secret `, or nothing.
 fn verb_of(words: &[OsString]) -> String {
     let command = Line::command();
-    let known = |word: &&str| command.get_subcommands().any(|c| c.get_name() == *word);
-    words.iter().skip(1).filter_map(|w| w.to_str()).find(known).map(|w| format!("{w} ")).unwrap_or_default()
+    let (_, path) = named(&command, words);
+    path.iter().map(|verb| format!("{verb} ")).collect()
+}
+
+/// The command that the words lead to, and their way.
+fn named<'c>(command: &'c clap::Command, words: &[OsString]) -> (&'c clap::Command, Vec<&'c str>) {
+    words.iter().skip(1).filter_map(|word| word.to_str()).fold((command, Vec::new()), |(at, mut path), word| {
+        match at.find_subcommand(word) {
+            Some(verb) => {
+                path.push(verb.get_name());
+                (verb, path)
+            }
+            None => (at, path),
+        }
+    })
 }
 
 fn unknown_word(word: &str, error: &clap::Error) -> String {

@@ -26,4 +26,5 @@ pub mod session;
 pub mod syscall;
 pub mod terminal;
 pub mod trace;
+pub mod usage;
 pub mod watch;

@@ -1,9 +1,10 @@
-//! The one resolver of paths beneath a root that podlet does not trust: an image, a volume. The kernel walks
+//! The one resolver of paths beneath a root that podlet does not trust: an image, a volume, a running container. The kernel walks
 //! (openat2, `RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS`): `..` and absolute links stay inside, /proc's magic links are refused.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
@@ -17,17 +18,18 @@ const IN_ROOT: u64 = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
 /// A root directory that is not trusted.
 pub struct Root<'a>(pub BorrowedFd<'a>);
 
-fn c_string(path: &str) -> io::Result<CString> {
-    CString::new(path).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a path holds a NUL byte"))
+fn c_string(path: impl AsRef<OsStr>) -> io::Result<CString> {
+    CString::new(path.as_ref().as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a path holds a NUL byte"))
 }
 
 impl Root<'_> {
     /// Opens a path; `flags` of open(2).
-    pub fn open(&self, path: &str, flags: i32) -> io::Result<OwnedFd> {
-        let flags = u64::from(flags.cast_unsigned());
+    pub fn open(&self, path: impl AsRef<OsStr>, flags: i32) -> io::Result<OwnedFd> {
+        let (path, flags) = (c_string(path)?, u64::from(flags.cast_unsigned()));
         loop {
             // EAGAIN: a rename somewhere on the machine raced with `..`; the kernel asks to try again (openat2(2)).
-            match openat2(self.0.as_raw_fd(), &c_string(path)?, flags, 0, IN_ROOT) {
+            match openat2(self.0.as_raw_fd(), &path, flags, 0, IN_ROOT) {
                 Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
                 done => return done,
             }
@@ -35,7 +37,7 @@ impl Root<'_> {
     }
 
     /// What is at a path, links followed inside the root.
-    pub fn metadata(&self, path: &str) -> io::Result<std::fs::Metadata> {
+    pub fn metadata(&self, path: impl AsRef<OsStr>) -> io::Result<std::fs::Metadata> {
         std::fs::File::from(self.open(path, libc::O_PATH)?).metadata()
     }
 

@@ -287,7 +287,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Go's `strconv.IsPrint` in the part that matters: controls, spaces other than U+0020, format and private characters.
-fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || (c != ' ' && c.is_whitespace())
         || matches!(c as u32, 0xad | 0x600..=0x605 | 0x61c | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f

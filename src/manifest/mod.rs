@@ -21,6 +21,7 @@ mod go;
 mod image_tag;
 mod load;
 pub mod node;
+pub mod patch;
 pub mod quantity;
 pub mod resources;
 mod scalar;

@@ -180,7 +180,7 @@ impl Printer<'_> {
             shape.no_headers = std::mem::replace(&mut self.headed, true);
             shape.event = with_event.then(|| event.cell());
             let now = caller.now();
-            caller.print(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
+            caller.print_table(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
             return Ok(());
         }
         for object in objects {
@@ -202,6 +202,7 @@ impl Printer<'_> {
                     caller.print(&format!("{{\"type\":\"{}\",\"object\":{object}}}\n", event.word()))?;
                 }
                 Output::Json => print::json(value, caller.out)?,
+                Output::Kyaml => print::kyaml(value, caller.out)?,
                 Output::Yaml => {
                     if self.documents > 0 {
                         caller.print("---\n")?;

@@ -7,6 +7,7 @@ pub mod custom_columns;
 pub mod describe;
 pub mod event_row;
 pub mod jsonpath;
+mod kyaml;
 pub mod object_row;
 pub mod pod_row;
 pub mod table;
@@ -108,6 +109,11 @@ fn write_escaped<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<(
 /// YAML as kubectl writes it.
 pub fn yaml(value: &Value, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(yaml::to_text(value).as_bytes())
+}
+
+/// KYAML as kubectl writes it.
+pub fn kyaml(value: &Value, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(kyaml::to_text(value).as_bytes())
 }
 
 /// YAML of what only podlet has: settings, images, what lies on disk.

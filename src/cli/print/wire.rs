@@ -11,7 +11,6 @@ use crate::manifest::Object;
 pub fn pod(pod: &Pod) -> Value {
     let mut value = of(pod);
     set_absent(&mut value, &["metadata"], json!({}));
-    set_absent(&mut value, &["metadata", "creationTimestamp"], Value::Null);
     set_absent(&mut value, &["status"], json!({}));
     for kind in ["containers", "initContainers", "ephemeralContainers"] {
         for container in items(&mut value, &["spec", kind]) {
@@ -48,7 +47,6 @@ pub fn event(event: &Event) -> Value {
     ] {
         set_absent(&mut value, &[field], absent);
     }
-    set_absent(&mut value, &["metadata", "creationTimestamp"], Value::Null);
     value
 }
 
@@ -60,16 +58,12 @@ pub fn event_list(events: &[Event]) -> Value {
 
 /// A ConfigMap.
 pub fn config_map(map: &ConfigMap) -> Value {
-    let mut value = of(map);
-    set_absent(&mut value, &["metadata", "creationTimestamp"], Value::Null);
-    value
+    of(map)
 }
 
 /// A Secret.
 pub fn secret(secret: &Secret) -> Value {
-    let mut value = of(secret);
-    set_absent(&mut value, &["metadata", "creationTimestamp"], Value::Null);
-    value
+    of(secret)
 }
 
 /// Whatever a manifest holds.

@@ -8,9 +8,9 @@ use super::actors::{image_failure, signal_of, start_failure};
 use super::case::Options;
 use super::condition::Faults;
 use super::format::{Delete, Down, ExitNow, Fault, Kill, OnContainer, Stop, Switch, Target, Times};
-use super::{overlay, pods, probes};
+use super::{pods, probes};
 use crate::manifest::node::Position;
-use crate::manifest::tree;
+use crate::manifest::{patch, tree};
 use crate::pod::input::Exit;
 use crate::pod::probe::ProbeKind;
 use crate::simulation::answers::Forced;
@@ -275,7 +275,7 @@ fn apply(
     let place = Position::default();
     let before = tree::node(&serde_json::to_value(pod).unwrap_or_default(), place);
     let change = tree::node(&serde_json::Value::Object(piece.clone()), place);
-    match tree::pod(overlay::merge(before, &change), options.namespace.as_deref()) {
+    match tree::pod(patch::strategic(before, &change), options.namespace.as_deref()) {
         Ok(mut pod) => {
             pods::admit(&mut pod);
             Some(Deed::Apply(pod))

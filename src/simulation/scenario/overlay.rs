@@ -1,98 +1,6 @@
-//! A piece of a Pod merged into a Pod, as `kubectl patch --type=strategic` merges it: maps field by field, the lists that
-//! Kubernetes knows by their keys item by item, all others whole. Values keep their positions.
+//! Fields of a Pod set by their paths, as a matrix names them.
 
 use crate::manifest::node::{Entry, Node, Value};
-
-/// Lists that are merged by a key of their items (`patchStrategy: merge` and `patchMergeKey` in `core/v1`).
-const KEYS: &[(&str, &str)] = &[
-    ("containers", "name"),
-    ("initContainers", "name"),
-    ("ephemeralContainers", "name"),
-    ("volumes", "name"),
-    ("env", "name"),
-    ("imagePullSecrets", "name"),
-    ("resourceClaims", "name"),
-    ("schedulingGates", "name"),
-    ("ports", "containerPort"),
-    ("volumeMounts", "mountPath"),
-    ("volumeDevices", "devicePath"),
-    ("hostAliases", "ip"),
-    ("topologySpreadConstraints", "topologyKey"),
-    ("ownerReferences", "uid"),
-];
-
-/// Merges; what the overlay sets wins, `null` takes out.
-pub fn merge(base: Node, overlay: &Node) -> Node {
-    merge_field("", base, overlay)
-}
-
-fn merge_field(field: &str, base: Node, overlay: &Node) -> Node {
-    match (base.value, &overlay.value) {
-        (Value::Map(entries), Value::Map(changes)) => {
-            if directive(overlay) == Some("replace") {
-                return without_directives(overlay);
-            }
-            Node { position: base.position, value: Value::Map(merge_map(entries, changes)) }
-        }
-        (Value::List(items), Value::List(changes)) => {
-            let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == field) else { return overlay.clone() };
-            Node { position: base.position, value: Value::List(merge_list(items, changes, key)) }
-        }
-        _ => without_directives(overlay),
-    }
-}
-
-fn merge_map(mut entries: Vec<Entry>, changes: &[Entry]) -> Vec<Entry> {
-    for change in changes.iter().filter(|change| !change.key.starts_with('$')) {
-        let at = entries.iter().position(|entry| entry.key == change.key);
-        match at {
-            _ if change.value.is_null() => entries.retain(|entry| entry.key != change.key),
-            Some(at) => {
-                let Entry { key, position, value } = entries.remove(at);
-                let value = merge_field(&key, value, &change.value);
-                entries.insert(at, Entry { key, position, value });
-            }
-            None => entries.push(Entry { value: without_directives(&change.value), ..change.clone() }),
-        }
-    }
-    entries
-}
-
-fn merge_list(mut items: Vec<Node>, changes: &[Node], key: &str) -> Vec<Node> {
-    if changes.iter().any(|change| directive(change) == Some("replace")) {
-        return changes.iter().filter(|change| directive(change).is_none()).cloned().collect();
-    }
-    for change in changes {
-        let name = change.get(key).map(|node| &node.value);
-        let at = items.iter().position(|item| name.is_some() && item.get(key).map(|node| &node.value) == name);
-        match (at, directive(change)) {
-            (Some(at), Some("delete")) => drop(items.remove(at)),
-            (None, Some("delete")) => {}
-            (Some(at), _) => {
-                let item = items.remove(at);
-                items.insert(at, merge_field("", item, change));
-            }
-            (None, _) => items.push(without_directives(change)),
-        }
-    }
-    items
-}
-
-fn directive(node: &Node) -> Option<&str> {
-    node.get("$patch").and_then(Node::as_str)
-}
-
-fn without_directives(node: &Node) -> Node {
-    let value = match &node.value {
-        Value::Map(entries) => {
-            let kept = entries.iter().filter(|entry| !entry.key.starts_with('$') && !entry.value.is_null());
-            Value::Map(kept.map(|entry| Entry { value: without_directives(&entry.value), ..entry.clone() }).collect())
-        }
-        Value::List(items) => Value::List(items.iter().map(without_directives).collect()),
-        other => other.clone(),
-    };
-    Node { position: node.position, value }
-}
 
 /// Sets the value at a path such as `spec.containers[0].image` or `spec.containers[app].image` (an item by its name); says
 /// what is not there.
@@ -160,24 +68,6 @@ mod tests {
     use super::*;
     use crate::manifest::node::Position;
     use crate::manifest::tree;
-
-    #[test]
-    fn an_overlay_is_merged_as_a_strategic_patch() {
-        let at = Position::default();
-        let base = json!({"spec": {"restartPolicy": "Always", "hostname": "h", "containers": [
-            {"name": "a", "image": "x:1", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], "args": ["1", "2"]},
-            {"name": "b", "image": "y"}, {"name": "c", "image": "z"}]}});
-        let overlay = json!({"spec": {"restartPolicy": "Never", "hostname": null, "containers": [
-            {"name": "a", "image": "x:2", "env": [{"name": "B", "value": "3"}], "args": ["3"]},
-            {"name": "b", "$patch": "delete"}, {"name": "d", "image": "w", "command": null}]}});
-        let merged = tree::json(&merge(tree::node(&base, at), &tree::node(&overlay, at)));
-        assert_eq!(
-            merged,
-            json!({"spec": {"restartPolicy": "Never", "containers": [
-                {"name": "a", "image": "x:2", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}], "args": ["3"]},
-                {"name": "c", "image": "z"}, {"name": "d", "image": "w"}]}})
-        );
-    }
 
     #[test]
     fn a_value_is_set_at_a_path() {

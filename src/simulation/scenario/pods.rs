@@ -13,7 +13,7 @@ use super::format::{Source as From, Spec};
 use super::overlay;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::verdict::Finding;
-use crate::manifest::{self, Diagnostic, Source, tree};
+use crate::manifest::{self, Diagnostic, Source, patch, tree};
 
 /// Lines of the second, third … file of a merged tree begin here, twice here …: no file has as many.
 const STRIDE: u32 = 1 << 26;
@@ -103,10 +103,10 @@ pub fn variants(
         let node = at("overlays").index(index).unwrap_or(root);
         let path = format!("spec.overlays[{index}]");
         match source {
-            From::Inline(_) => base = overlay::merge(base, node),
+            From::Inline(_) => base = patch::strategic(base, node),
             From::Path(name) => {
                 let trees = opened(name, node, &path, files)?;
-                base = trees.iter().fold(base, overlay::merge);
+                base = trees.iter().fold(base, patch::strategic);
             }
         }
     }
