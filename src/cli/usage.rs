@@ -119,7 +119,8 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
     let said = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand);
-            return Err(match verb.trim_end() {
+            let before = words.iter().take_while(|typed| typed.as_os_str() != word.as_str()).cloned();
+            return Err(match verb_of(&before.collect::<Vec<_>>()).trim_end() {
                 "" => Failure::error(unknown_word(&word, error)),
                 "create" => Failure::usage(format!("Unexpected args: [{word}]"), "create"),
                 verb => Failure::usage(format!("unknown command {word:?}"), verb),
@@ -238,4 +239,51 @@ fn unknown_word(word: &str, error: &clap::Error) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn said(line: &str) -> String {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = Line::read(&words).unwrap_err();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut caller = Caller {
+            paths: crate::paths::Paths::from_environment(),
+            clock: super::super::Clock::System,
+            out: &mut out,
+            err: &mut err,
+            out_terminal: false,
+            err_terminal: false,
+            colour: false,
+        };
+        explain(&error, &words, &mut caller).unwrap_err().text().unwrap()
+    }
+
+    #[test]
+    fn words_that_lead_nowhere_lead_on() {
+        assert!(said("podlet compose up").starts_with("error: podlet has no \"compose\"; type: podlet up FILE"));
+        assert!(said("podlet -n shop rm web").contains("podlet delete pod POD"));
+        assert_eq!(said("podlet getx").lines().next(), Some("error: unknown command \"getx\" for \"podlet\""));
+        assert_eq!(
+            said("podlet create secret foo"),
+            "error: unknown command \"foo\"\nSee 'podlet create secret -h' for help and examples"
+        );
+        assert_eq!(
+            said("podlet create foo"),
+            "error: Unexpected args: [foo]\nSee 'podlet create -h' for help and examples"
+        );
+        assert_eq!(
+            said("podlet get pods --watch=x"),
+            "error: invalid argument \"x\" for \"-w, --watch\" flag: strconv.ParseBool: parsing \"x\": invalid syntax\n\
+             See 'podlet get --help' for usage."
+        );
+        assert_eq!(
+            said("podlet delete pod web --grace-period=x"),
+            "error: invalid argument \"x\" for \"--grace-period\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\n\
+             See 'podlet delete --help' for usage."
+        );
+    }
 }

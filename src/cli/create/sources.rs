@@ -35,7 +35,8 @@ pub struct Words {
 impl Words {
     /// Reads them; `what` is kubectl's word for a file of lines: config, secret.
     pub fn pairs(&self, what: &str) -> Result<Pairs, Failure> {
-        if !self.from_env_file.is_empty() && !(self.from_file.is_empty() && self.from_literal.is_empty()) {
+        let others = !self.from_file.is_empty() || !self.from_literal.is_empty();
+        if others && !self.from_env_file.is_empty() {
             return Err(Failure::error("from-env-file cannot be combined with from-file or from-literal"));
         }
         let mut pairs = Pairs::new();
