@@ -1,8 +1,10 @@
 //! `podlet lint` as a user types it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+#[path = "common/typed.rs"]
+mod typed;
+
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -18,18 +20,7 @@ spec:
 ";
 
 fn lint(words: &[&str], pod: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_podlet"))
-        .arg("lint")
-        .args(words)
-        .env_clear()
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(pod.as_bytes());
-    child.wait_with_output().unwrap()
+    typed::podlet(&[&["lint"], words].concat(), pod)
 }
 
 #[test]

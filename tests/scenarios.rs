@@ -1,8 +1,11 @@
 //! `podlet test` as a user types it: exit codes, what is said, and the forms for programs. Nothing runs; no privilege is needed.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/typed.rs"]
+mod typed;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -30,8 +33,7 @@ impl Drop for Directory {
 }
 
 fn podlet(words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_podlet"));
-    command.args(words).env_clear().current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+    typed::podlet(words, "")
 }
 
 fn out(output: &Output) -> String {
@@ -161,16 +163,7 @@ fn the_schema_is_one_and_editors_find_every_field_in_it() {
 
 #[test]
 fn standard_input_and_quiet() {
-    use std::io::Write;
-    use std::process::Stdio;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_podlet"))
-        .args(["test", "-", "--quiet"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
     let good = FAILING.replace("  - {at: 8s, state: Running}\n", "");
-    child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = typed::podlet(&["test", "-", "--quiet"], &good);
     assert_eq!((output.status.code(), out(&output)), (Some(0), String::new()));
 }

@@ -1,8 +1,10 @@
 //! `podlet simulate` and `podlet timeline` as a user types them. Nothing runs; no privilege is needed.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+#[path = "common/typed.rs"]
+mod typed;
+
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -13,18 +15,7 @@ spec: {containers: [{name: app, image: a}]}
 ";
 
 fn podlet(words: &[&str]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_podlet"))
-        .args(words)
-        .env_clear()
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Who reads no manifest has gone before it is written.
-    let _ = child.stdin.take().unwrap().write_all(POD.as_bytes());
-    child.wait_with_output().unwrap()
+    typed::podlet(words, POD)
 }
 
 fn out(output: &Output) -> String {

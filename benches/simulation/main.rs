@@ -1,4 +1,4 @@
-//! How fast virtual time is: a crash loop, probes, and many short scenarios, each the median of several runs in this process.
+//! How fast virtual time is: a crash loop, probes, each the median of several runs in this process; and exploring.
 //! `cargo bench --bench simulation` prints them; docs/performance.md tells what they were.
 #![allow(clippy::unwrap_used)]
 
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use podlet::manifest::Source;
 use podlet::pod::machine::Settings;
+use podlet::simulation::explore::{Ground, Plan, explore};
 use podlet::simulation::scenario::{Case, Options, read};
 use podlet::simulation::{Driver, Run, Script};
 use serde_json::json;
@@ -59,4 +60,29 @@ fn main() {
         case(&json!({"pod": probed, "duration": "30m", "faults": [flap], "asserts": [{"always": {"restarts": 0}}]}));
     let time = median(11, || drop(flapping.run()));
     println!("the same with a readiness that flaps all the time: {time:>8.0} µs");
+    for period in [10, 1] {
+        explored(period);
+    }
+}
+
+/// Ten thousand sequences of at least five faults over ten minutes of three containers with three probes each.
+fn explored(period: u32) {
+    let probe = json!({"exec": {"command": ["true"]}, "periodSeconds": period});
+    let container = |name: &str| json!({"name": name, "image": "a", "startupProbe": probe, "livenessProbe": probe, "readinessProbe": probe});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {"containers": [container("a"), container("b"), container("c")]}});
+    let source = Source { name: "pod".to_owned(), bytes: pod.to_string().into_bytes() };
+    let ground = Ground::read(&source, &[], None).unwrap();
+    let plan = Plan { threads: 2, ..Plan::default() };
+    let begun = Instant::now();
+    let report = explore(&ground, &plan, &mut |_| {}).unwrap();
+    println!(
+        "{} sequences of {} faults, probes every {period} s, two threads: {:.1} s; {} states, {} rules, {} found",
+        report.tried,
+        report.faults,
+        begun.elapsed().as_secs_f64(),
+        report.reached.states.len(),
+        report.reached.rules.len(),
+        report.found.len()
+    );
 }

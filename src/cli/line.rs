@@ -10,8 +10,8 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     api_resources, apply, attach, bug_report, completion, config, cp, create, delete, describe, diff, doctor, edit,
-    events, exec, explain, get, image, install, lint, logs, mark, patch, plan, port_forward, replace, restart, run,
-    running, set, simulate, system, test, timeline, top, up, upgrade, version, wait,
+    events, exec, explain, explore, get, image, install, lint, logs, mark, patch, plan, port_forward, replace, restart,
+    run, running, set, simulate, system, test, timeline, top, up, upgrade, version, wait,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -110,6 +110,8 @@ pub enum Verb {
     Timeline(timeline::Words),
     /// Play scenarios: tests of a pod's lifecycle, in virtual time.
     Test(test::Words),
+    /// Try random faults on a pod in virtual time, and shrink what breaks a property to a scenario.
+    Explore(explore::Words),
     /// Say what this machine can and cannot do, and what to do about it.
     Doctor(doctor::Words),
     /// Print podlet's version.

@@ -29,6 +29,7 @@ mod events;
 mod everywhere;
 mod exec;
 mod explain;
+mod explore;
 mod failure;
 mod files;
 mod fingers;
@@ -226,6 +227,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Simulate(words) => simulate::run(&words, everywhere, caller),
         Verb::Timeline(words) => timeline::run(&words, everywhere, caller),
         Verb::Test(words) => test::run(&words, everywhere, caller),
+        Verb::Explore(words) => explore::run(&words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),
         Verb::Image(words) => image::run(words, caller),

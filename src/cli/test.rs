@@ -1,9 +1,8 @@
 //! `podlet test`: plays scenario files in virtual time and says which assertions hold. It needs no privilege, starts no
 //! process and touches nothing of any pod.
 
-mod people;
+pub mod people;
 mod reports;
-
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -14,6 +13,7 @@ use super::files::render;
 use super::{Caller, Failure};
 use crate::manifest::{self, Source};
 use crate::simulation::scenario::{self, Options, Outcome};
+pub use reports::happening;
 
 /// The words of `test`.
 #[derive(Args, Debug)]

@@ -348,8 +348,10 @@ impl Container {
     /// The restart count as shown: an instance whose postStart hook is not over is not shown yet; of a record that was removed
     /// in order to restart all containers the next one counts.
     pub fn shown_restart_count(&self) -> u32 {
-        let removed = self.exited().is_some_and(|ended| ended.reason == EndReason::RestartingAllContainers);
-        (self.restart_count() + u32::from(removed)).saturating_sub(u32::from(self.start_hook.is_some()))
+        let removed = |ended: &Ended| ended.reason == EndReason::RestartingAllContainers;
+        // Where the record before was removed, the one that is not shown yet was counted already.
+        let unseen = self.start_hook.is_some() && !self.last.as_ref().is_some_and(removed);
+        (self.restart_count() + u32::from(self.exited().is_some_and(removed))).saturating_sub(u32::from(unseen))
     }
 
     /// Lets the next instance start whatever the policy says, as if this one had no record; its back-off, if any is to be

@@ -41,6 +41,8 @@ pub struct Driver {
     pub removed: bool,
     /// What is to come of the world around the machine; what is changed in it holds for all that is asked for from then on.
     pub script: Script,
+    /// What the machine asked for first.
+    first: Decision,
     /// What the machine began with, and all that it was told: what a supervisor keeps.
     pub(super) admitted: (Box<Pod>, Settings),
     pub(super) journal: Vec<Input>,
@@ -64,6 +66,9 @@ pub struct Driver {
     pub(super) looks: BTreeMap<String, usize>,
     pub(super) sandboxes: usize,
     pub(super) mounts: usize,
+    /// A fault that the tests put into the machine.
+    #[cfg(test)]
+    pub(super) mutant: Option<&'static super::explore::Mutant>,
     /// What probes are to find whatever their instance would answer, by container and probe.
     pub(super) forced: BTreeMap<(String, ProbeKind), Vec<Forced>>,
 }
@@ -82,10 +87,33 @@ pub(super) struct Live {
 impl Driver {
     /// Admits a pod.
     pub fn new(pod: Pod, settings: Settings, script: Script) -> Driver {
+        let mut driver = Driver::idle(pod, settings, script);
+        driver.begin();
+        driver
+    }
+
+    /// With a fault in the machine.
+    #[cfg(test)]
+    pub fn with_mutant(
+        mut pod: Pod,
+        mut settings: Settings,
+        script: Script,
+        mutant: &'static super::explore::Mutant,
+    ) -> Driver {
+        (mutant.pod)(&mut pod);
+        (mutant.settings)(&mut settings);
+        let mut driver = Driver { mutant: Some(mutant), ..Driver::idle(pod, settings, script) };
+        driver.begin();
+        driver
+    }
+
+    /// Before the first effects are carried out.
+    fn idle(pod: Pod, settings: Settings, script: Script) -> Driver {
         let admitted = (Box::new(pod.clone()), settings.clone());
-        let (machine, decision) = Machine::admit(pod, settings, beginning());
-        let mut driver = Driver {
+        let (machine, first) = Machine::admit(pod, settings, beginning());
+        Driver {
             machine,
+            first,
             timeline: Vec::new(),
             removed: false,
             prober: Prober::default(),
@@ -105,11 +133,16 @@ impl Driver {
             sandboxes: 0,
             mounts: 0,
             forced: BTreeMap::new(),
-        };
-        driver.record_status();
-        driver.carry_out(decision);
-        driver.prober.follow(&driver.machine);
-        driver
+            #[cfg(test)]
+            mutant: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        let first = std::mem::take(&mut self.first);
+        self.record_status();
+        self.carry_out(first);
+        self.prober.follow(&self.machine);
     }
 
     /// The virtual time since admission.
@@ -201,9 +234,16 @@ impl Driver {
                 return self.timeline.push(Line { at: self.now, entry: Entry::Input(fact) });
             }
         }
+        self.timeline.push(Line { at: self.now, entry: Entry::Input(fact.clone()) });
+        #[cfg(test)]
+        let Some(fact) = (match self.mutant {
+            Some(mutant) => (mutant.hears)(fact),
+            None => Some(fact),
+        }) else {
+            return;
+        };
         let input = Input { at, fact };
         let decision = self.machine.step(&input);
-        self.timeline.push(Line { at: self.now, entry: Entry::Input(input.fact.clone()) });
         self.journal.push(input);
         self.record_status();
         self.carry_out(decision);
@@ -212,6 +252,12 @@ impl Driver {
 
     fn record_status(&mut self) {
         let view = View::of(&self.machine.pod());
+        #[cfg(test)]
+        let view = {
+            let mut view = view;
+            self.mutant.inspect(|mutant| (mutant.shows)(&mut view));
+            view
+        };
         let last = self.timeline.iter().rev().find_map(|line| match &line.entry {
             Entry::Status(view) => Some(view),
             _ => None,
@@ -222,6 +268,12 @@ impl Driver {
     }
 
     fn carry_out(&mut self, decision: Decision) {
+        #[cfg(test)]
+        let decision = {
+            let mut decision = decision;
+            self.mutant.inspect(|mutant| (mutant.asks)(&mut decision));
+            decision
+        };
         for note in decision.notes {
             self.timeline.push(Line { at: self.now, entry: Entry::Note(note) });
         }

@@ -27,14 +27,20 @@ impl Driver {
         self.journal.len()
     }
 
+    /// Until when a supervisor that was killed is away.
+    pub fn down_until(&self) -> Duration {
+        self.down_until
+    }
+
     /// Time passes up to there; nothing happens meanwhile.
     pub fn pass_to(&mut self, time: Duration) {
         self.now = self.now.max(time);
     }
 
-    /// The number of the instance of a container that runs, if one does.
+    /// The number of the instance of a container that runs, if one does: what is being started does not yet.
     fn running(&self, name: &str) -> Option<u32> {
-        self.live.keys().find(|(container, _)| container == name).map(|(_, attempt)| *attempt)
+        let runs = |(container, since): (&String, Duration)| container == name && since <= self.now;
+        self.live.iter().find(|((container, _), live)| runs((container, live.since))).map(|((_, attempt), _)| *attempt)
     }
 
     /// Whether an instance of this container runs.
@@ -115,6 +121,8 @@ impl Driver {
             return Err(Diverged { before: self.machine.digest(), after: machine.digest() });
         }
         self.machine = machine;
+        #[cfg(test)]
+        self.mutant.inspect(|mutant| (mutant.folds)(&mut self.machine));
         // Who takes over probes anew; what a predecessor's probes find is heard by nobody.
         self.queue.retain(|_, fact| !matches!(fact, Fact::ProbeResult { .. }));
         self.prober = Prober::default();

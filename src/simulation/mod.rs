@@ -4,6 +4,7 @@
 
 mod answers;
 mod driver;
+pub mod explore;
 mod interference;
 pub mod lanes;
 pub mod peers;

@@ -1,6 +1,7 @@
 //! What a simulation recorded: each input, decision and visible change with its virtual time.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
@@ -65,6 +66,18 @@ pub struct ContainerView {
 }
 
 impl View {
+    /// A hash of it without times, counts and texts: views of one kind have one shape.
+    pub fn shape(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        (&self.phase, &self.conditions).hash(&mut hash);
+        for container in &self.containers {
+            (container.state, &container.reason, container.exit_code, container.ready, container.started)
+                .hash(&mut hash);
+            container.last.as_ref().map(|(reason, code, _)| (reason, code)).hash(&mut hash);
+        }
+        hash.finish()
+    }
+
     /// What a user sees of this pod.
     pub fn of(pod: &Pod) -> View {
         let status = pod.status.clone().unwrap_or_default();

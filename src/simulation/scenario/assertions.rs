@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::condition::{Demand, Faults};
 use super::format::{Assert, Claim, Condition, Count, RuleAssert, RuleBound, Times};
 use super::judge::{Stretch, Strictness, Wish};
+use super::properties::Property;
 use super::words::{Number, NumberBounds, Span};
 use crate::manifest::suggest;
 use crate::pod::rules;
@@ -52,6 +53,7 @@ pub fn wish(assert: &Assert, end: Duration, path: &str, faults: &mut Faults<'_>)
         ("count", assert.count.is_some()),
         ("cause", assert.cause.is_some()),
         ("rule", assert.rule.is_some()),
+        ("property", assert.property.is_some()),
     ];
     let names: Vec<&str> = said.iter().filter(|(_, said)| *said).map(|(name, _)| *name).collect();
     let what = match names.as_slice() {
@@ -150,6 +152,12 @@ pub fn wish(assert: &Assert, end: Duration, path: &str, faults: &mut Faults<'_>)
             stopped_by: cause.stopped_by.clone(),
         });
     }
+    if let Some(property) = assert.property {
+        if within.is_some() && property != Property::ReadyAgain {
+            faults.add(&inside("within"), "of the properties only ready-again takes a time");
+        }
+        return Some(Wish::Property(property, within));
+    }
     let rule = match assert.rule.as_ref()? {
         RuleAssert::Name(name) => RuleBound { name: name.clone(), ..RuleBound::default() },
         RuleAssert::Full(full) => full.clone(),
@@ -163,7 +171,7 @@ pub fn wish(assert: &Assert, end: Duration, path: &str, faults: &mut Faults<'_>)
 /// Fields that mean nothing beside what is demanded.
 fn misplaced(assert: &Assert, what: &str, path: &str, faults: &mut Faults<'_>) {
     let beside = [
-        ("within", assert.within.is_some(), &["eventually", "startsAt", "count"][..]),
+        ("within", assert.within.is_some(), &["eventually", "startsAt", "count", "property"][..]),
         ("from", assert.from.is_some(), &["always", "never", "eventually", "sequence", "count", "startsAt"]),
         ("to", assert.to.is_some(), &["always", "never", "sequence", "count", "startsAt"]),
         ("after", assert.after.is_some(), &["eventually"]),

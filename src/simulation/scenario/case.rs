@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::condition::Faults;
 use super::faults::{self, Deed};
@@ -53,6 +53,9 @@ pub struct Case {
     pub(super) script: Script,
     pub(super) deeds: Vec<(Duration, Deed)>,
     pub(super) assertions: Vec<Assertion>,
+    /// A fault that the tests put into the machine.
+    #[cfg(test)]
+    mutant: Option<&'static crate::simulation::explore::Mutant>,
 }
 
 impl Case {
@@ -64,6 +67,22 @@ impl Case {
         };
         let all = self.script.runs.iter().filter(|(_, runs)| ends(runs));
         all.map(|(name, runs)| (name.as_str(), runs.as_slice())).collect()
+    }
+
+    /// A driver at its beginning.
+    pub(super) fn driver(&self) -> Driver {
+        let (pod, settings, script) = ((*self.pod).clone(), self.settings.clone(), self.script.clone());
+        #[cfg(test)]
+        if let Some(mutant) = self.mutant {
+            return Driver::with_mutant(pod, settings, script, mutant);
+        }
+        Driver::new(pod, settings, script)
+    }
+
+    /// With a fault in the machine.
+    #[cfg(test)]
+    pub(crate) fn with_mutant(self, mutant: Option<&'static crate::simulation::explore::Mutant>) -> Case {
+        Case { mutant, ..self }
     }
 
     /// The pod's restart policy.
@@ -136,12 +155,7 @@ fn is_scenario(root: &Node) -> bool {
 
 fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let mut files = Files::new(source);
-    let json = form::check(root).map_err(|findings| files.diagnostics(findings))?;
-    let scenario: Scenario = serde_json::from_value(json).map_err(|error| {
-        // The schema let something pass that the types do not take: a fault of podlet's own, told rather than hidden.
-        let text = format!("podlet could not decode the scenario: {error}");
-        files.diagnostics(vec![Finding { position: root.position, path: String::new(), text }])
-    })?;
+    let scenario = typed(root).map_err(|findings| files.diagnostics(findings))?;
     let variants_of = scenario.spec.matrix.values().map(Vec::len).try_fold(1_usize, usize::checked_mul);
     if variants_of.is_none_or(|many| many > MOST_VARIANTS) {
         let finding = Finding {
@@ -161,6 +175,71 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
         }
     }
     Ok(cases)
+}
+
+/// The one scenario of a source with its first pod; where it holds none, one that says nothing, with the one Pod that it holds.
+/// And whether that is so.
+pub fn ground(source: &Source, namespace: Option<&str>) -> Result<(Scenario, Box<Pod>, bool), Vec<Diagnostic>> {
+    let (mut scenarios, beside): (Vec<Node>, Vec<Node>) = tree::trees(source)?.into_iter().partition(is_scenario);
+    let mut files = Files::new(source);
+    let (root, is_manifest) = match (scenarios.pop(), scenarios.len()) {
+        (None, _) => {
+            let words = json!({"apiVersion": "podlet.dev/v1alpha1", "kind": "Scenario", "spec": {}});
+            (tree::node(&words, Position::default()), true)
+        }
+        (Some(root), 0) => (root, false),
+        (Some(root), more) => {
+            let text = format!("the file holds {} scenarios: name one that holds one", more + 1);
+            let finding = Finding { position: root.position, path: String::new(), text };
+            return Err(files.diagnostics(vec![finding]));
+        }
+    };
+    let scenario = typed(&root).map_err(|findings| files.diagnostics(findings))?;
+    let options = Options { namespace: namespace.map(str::to_owned), ..Options::default() };
+    let variants = pods::variants(&root, &scenario.spec, &beside, &mut files, &options)?;
+    let pod = variants.into_iter().next().map(|variant| variant.pod);
+    let pod = pod.ok_or_else(|| {
+        let text = "the matrix leaves no pod".to_owned();
+        files.diagnostics(vec![Finding { position: root.position, path: "spec.matrix".to_owned(), text }])
+    })?;
+    Ok((scenario, pod, is_manifest))
+}
+
+/// A case of a scenario that stands in no file.
+pub fn case_of(scenario: &Scenario, pod: &Pod) -> Result<Case, String> {
+    let source = Source { name: scenario.metadata.name.clone(), bytes: Vec::new() };
+    let variant = Variant { values: Vec::new(), pod: Box::new(pod.clone()) };
+    case(&Node::absent(), scenario, variant, &source, &Options::default()).map_err(|findings| {
+        let told = |finding: &Finding| format!("{}: {}", finding.path, finding.text);
+        findings.iter().map(told).collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// An assertion as a file has it.
+pub fn assertion(text: &str) -> Result<Assert, String> {
+    let source = Source { name: "assertion".to_owned(), bytes: text.as_bytes().to_vec() };
+    let trees =
+        tree::trees(&source).map_err(|found| found.first().map_or(String::new(), |found| found.text.clone()))?;
+    let words = json!({"apiVersion": "podlet.dev/v1alpha1", "kind": "Scenario",
+        "spec": {"asserts": trees.iter().map(tree::json).collect::<Vec<_>>()}});
+    let scenario = typed(&tree::node(&words, Position::default())).map_err(|findings| {
+        let told =
+            |finding: &Finding| format!("{}: {}", finding.path.trim_start_matches("spec.asserts[0]."), finding.text);
+        findings.iter().map(told).collect::<Vec<_>>().join("; ")
+    })?;
+    match <[Assert; 1]>::try_from(scenario.spec.asserts) {
+        Ok([assert]) => Ok(assert),
+        Err(_) => Err(format!("{text:?} is not one assertion")),
+    }
+}
+
+/// A scenario's document as the types have it.
+fn typed(root: &Node) -> Result<Scenario, Vec<Finding>> {
+    serde_json::from_value(form::check(root)?).map_err(|error| {
+        // The schema let something pass that the types do not take: a fault of podlet's own, told rather than hidden.
+        let text = format!("podlet could not decode the scenario: {error}");
+        vec![Finding { position: root.position, path: String::new(), text }]
+    })
 }
 
 fn case(
@@ -219,6 +298,8 @@ fn case(
         script,
         deeds,
         assertions: judged,
+        #[cfg(test)]
+        mutant: None,
     })
 }
 

@@ -30,7 +30,7 @@
 //! | which pod, which variants | `pods`, `overlay` |
 //! | what it means | `case`, `actors`, `probes`, `faults`, `assertions` |
 //! | does a condition hold | `condition`, `expression`, `moment` |
-//! | is an assertion met | `judge` |
+//! | is an assertion met, at each moment and in hindsight; do the properties of every pod hold | `judge`, `hindsight`; `properties` |
 //! | what happens | `run` |
 
 mod actors;
@@ -41,22 +41,28 @@ mod expression;
 mod faults;
 mod form;
 pub mod format;
+mod hindsight;
 mod judge;
 mod moment;
 mod overlay;
 mod pods;
 mod probes;
+mod properties;
 mod run;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
+mod write;
 
 pub use case::{Case, Options, Read, read};
+pub(crate) use case::{assertion, case_of, ground};
 pub use expression::VARIABLES;
 pub use form::SCHEMA;
 pub use judge::Verdict;
-pub use run::{Judged, Outcome};
+pub use properties::Property;
+pub use run::{Judged, Outcome, Reached};
 pub use words::Span;
+pub use write::yaml;
 
 /// Signals by their numbers, as Linux has them on all machines that podlet runs on.
 const SIGNALS: &[(i32, &str)] = &[

@@ -1,6 +1,7 @@
 //! A case is played: the driver goes from one thing to the next, deeds are done at their times, and the judge looks at every
 //! moment.
 
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -10,9 +11,12 @@ use super::case::{Case, place};
 use super::faults::Deed;
 use super::judge::{Assertion, Judge, Verdict};
 use super::moment::Seen;
+use super::properties::Watch;
 use crate::pod::input::Fact;
+use crate::pod::rules;
 use crate::simulation::driver::Driver;
 use crate::simulation::story::{Happening, Story};
+use crate::simulation::timeline::Entry;
 
 /// What became of a case.
 #[derive(Clone, Debug)]
@@ -71,8 +75,48 @@ impl Outcome {
 impl Case {
     /// Plays it.
     pub fn run(&self) -> Outcome {
-        Play::new(self).run()
+        let mut play = Play::new(self, Telling::All);
+        play.play();
+        play.outcome()
     }
+
+    /// Plays it for its verdicts alone, in the order of the assertions, a fault of the machine itself last; and says what was
+    /// reached on the way.
+    pub fn verdicts(&self, reached: &mut Reached) -> Vec<Verdict> {
+        let mut play = Play::new(self, Telling::Needed);
+        play.reached = Some(std::mem::take(reached));
+        play.play();
+        if let Some(more) = play.reached.take() {
+            *reached = more;
+        }
+        play.verdicts()
+    }
+}
+
+/// What was reached in some runs.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// The rules that decided something, by their names.
+    pub rules: BTreeSet<&'static str>,
+    /// What users saw of pods, as hashes: phase, conditions, states, reasons, exit codes, without times, counts and texts.
+    pub states: HashSet<u64>,
+}
+
+impl Reached {
+    /// Both together.
+    pub fn add(&mut self, other: Reached) {
+        self.rules.extend(other.rules);
+        self.states.extend(other.states);
+    }
+}
+
+/// How much of a run is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    /// All that happens.
+    All,
+    /// What an assertion asks for.
+    Needed,
 }
 
 /// More than this takes too much of a small machine's memory; a day of three containers that crash and are probed is less.
@@ -82,8 +126,17 @@ struct Play<'c> {
     case: &'c Case,
     driver: Driver,
     story: Story,
+    /// Whether the story is told.
+    telling: bool,
     judge: Judge<'c>,
+    /// Looks whether the properties hold that are asserted.
+    watch: Option<Watch>,
+    reached: Option<Reached>,
+    /// How much of the driver's timeline was looked at for that.
+    counted: usize,
     watches_time: bool,
+    /// Whether conditions are judged.
+    looks: bool,
     /// Inputs that the machine had taken then.
     told: usize,
     /// The pod as it was looked at last.
@@ -94,16 +147,30 @@ struct Play<'c> {
 }
 
 impl<'c> Play<'c> {
-    fn new(case: &'c Case) -> Play<'c> {
-        let driver = Driver::new((*case.pod).clone(), case.settings.clone(), case.script.clone());
+    fn new(case: &'c Case, telling: Telling) -> Play<'c> {
+        let driver = case.driver();
         let judge = Judge::new(&case.assertions);
-        let watches_time = judge.watches_time();
+        let watch = judge.properties().map(|within| Watch::new(&case.pod, &case.settings, &case.script, within));
         let pod = driver.machine.pod();
-        let (story, notes) = (Story::default(), Vec::new());
-        Play { case, driver, story, judge, watches_time, told: 0, pod, notes, broken: None }
+        Play {
+            case,
+            driver,
+            story: Story::default(),
+            telling: telling == Telling::All || judge.reads_story(),
+            watches_time: judge.watches_time(),
+            looks: judge.looks(),
+            judge,
+            watch,
+            reached: None,
+            counted: 0,
+            told: 0,
+            pod,
+            notes: Vec::new(),
+            broken: None,
+        }
     }
 
-    fn run(mut self) -> Outcome {
+    fn play(&mut self) {
         self.look(true);
         let mut times = self.judge.times();
         times.extend(self.case.deeds.iter().map(|(time, _)| *time));
@@ -116,7 +183,7 @@ impl<'c> Play<'c> {
             // What others do at a time they do before all else that happens then.
             while self.driver.next_time().is_some_and(|next| next < time) {
                 if !self.step(time) {
-                    return self.finish();
+                    return self.look(true);
                 }
             }
             while let Some((_, deed)) = deeds.next_if(|(at, _)| *at <= time) {
@@ -127,7 +194,7 @@ impl<'c> Play<'c> {
             loop {
                 let happens = self.driver.next_time().is_some_and(|next| next <= time);
                 if !self.step(time) {
-                    return self.finish();
+                    return self.look(true);
                 }
                 if !happens {
                     break;
@@ -137,7 +204,7 @@ impl<'c> Play<'c> {
             let events = || driver.machine.events();
             self.judge.at(&Seen::new(time, driver.wall(), pod, driver.removed, &events));
         }
-        self.finish()
+        self.look(true);
     }
 
     /// Time passes, and nothing happens meanwhile.
@@ -169,11 +236,15 @@ impl<'c> Play<'c> {
 
     /// Looks at what has just happened.
     fn look(&mut self, anyway: bool) {
-        let from = self.story.follow(&self.driver);
+        self.watch();
+        let from = if self.telling { self.story.follow(&self.driver) } else { 0 };
         let news = self.story.happenings.get(from..).unwrap_or_default();
         // Only what the machine is told changes a pod: a probe that finds what is known is not even told.
         let told = self.driver.inputs() != self.told;
         self.told = self.driver.inputs();
+        if !self.looks {
+            return;
+        }
         if told || anyway {
             self.pod = self.driver.machine.pod();
         } else if !self.watches_time && (news.is_empty() || !self.judge.listens()) {
@@ -183,6 +254,26 @@ impl<'c> Play<'c> {
         let events: &dyn Fn() -> Vec<Event> = &|| driver.machine.events();
         let seen = Seen::new(driver.now(), driver.wall(), &self.pod, driver.removed, events);
         self.judge.see(&seen, news);
+    }
+
+    /// Whether the properties hold, and what was reached.
+    fn watch(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            for (breach, within) in watch.follow(&self.driver) {
+                self.judge.breached(&breach, within);
+            }
+        }
+        let Some(reached) = &mut self.reached else { return };
+        let lines = self.driver.timeline.get(self.counted..).unwrap_or_default();
+        self.counted = self.driver.timeline.len();
+        for line in lines {
+            match &line.entry {
+                Entry::Effect(effect) => reached.rules.extend(rules::find(&effect.rule.0).map(|rule| rule.name)),
+                Entry::Note(note) => reached.rules.extend(rules::find(&note.rule.0).map(|rule| rule.name)),
+                Entry::Status(view) => drop(reached.states.insert(view.shape())),
+                Entry::Input(_) => {}
+            }
+        }
     }
 
     fn note(&mut self, text: String) {
@@ -236,39 +327,45 @@ impl<'c> Play<'c> {
         }
     }
 
-    fn finish(mut self) -> Outcome {
-        self.look(true);
+    fn verdicts(self) -> Vec<Verdict> {
         let end = self.driver.now();
-        let verdicts = {
-            let (driver, pod) = (&self.driver, &self.pod);
-            let events = || driver.machine.events();
-            let seen = Seen::new(end, driver.wall(), pod, driver.removed, &events);
-            self.judge.end(&seen, &self.story.happenings)
-        };
+        let (driver, pod) = (&self.driver, &self.pod);
+        let events = || driver.machine.events();
+        let seen = Seen::new(end, driver.wall(), pod, driver.removed, &events);
+        let mut verdicts = self.judge.end(&seen, &self.story.happenings);
+        let broken = |found| Verdict { passed: false, at: end, found, about: None, vacuous: false };
+        verdicts.extend(self.broken.map(broken));
+        verdicts
+    }
+
+    fn outcome(self) -> Outcome {
+        let (case, end, inputs) = (self.case, self.driver.now(), self.driver.inputs());
+        let (story, notes, driver) = (self.story.happenings.clone(), self.notes.clone(), Box::new(self.driver.clone()));
+        let mut verdicts = self.verdicts().into_iter();
         let one = |(assertion, verdict): (&Assertion, Verdict)| Judged {
             shown: assertion.shown.clone(),
             place: place(assertion.position),
             path: assertion.path.clone(),
             verdict,
         };
-        let mut judged: Vec<Judged> = self.case.assertions.iter().zip(verdicts).map(one).collect();
-        judged.extend(self.broken.map(|found| Judged {
+        let mut judged: Vec<Judged> = case.assertions.iter().zip(verdicts.by_ref()).map(one).collect();
+        judged.extend(verdicts.map(|verdict| Judged {
             shown: "the machine keeps its own promises".to_owned(),
             place: String::new(),
             path: String::new(),
-            verdict: Verdict { passed: false, at: end, found, about: None, vacuous: false },
+            verdict,
         }));
         Outcome {
-            title: self.case.title(),
-            file: self.case.file.clone(),
-            variant: self.case.variant.clone(),
-            seed: self.case.seed,
+            title: case.title(),
+            file: case.file.clone(),
+            variant: case.variant.clone(),
+            seed: case.seed,
             judged,
-            story: self.story.happenings,
-            notes: self.notes,
+            story,
+            notes,
             duration: end,
-            inputs: self.driver.inputs(),
-            driver: Box::new(self.driver),
+            inputs,
+            driver,
         }
     }
 }

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::fault::Times;
+use crate::simulation::scenario::properties::Property;
 use crate::simulation::scenario::words::{Number, Span, StateWord, Text};
 
 #[cfg(test)]
 use schemars::JsonSchema;
 
 /// Something that must be so. Exactly one of `at`, `by`, `always`, `never`, `eventually`, `sequence`, `startsAt`, `count`,
-/// `cause` and `rule` says what is demanded; with `at` and `by` the condition stands beside it.
+/// `cause`, `rule` and `property` says what is demanded; with `at` and `by` the condition stands beside it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
@@ -31,7 +32,7 @@ pub struct Assert {
     pub never: Option<Claim>,
     /// This condition holds at some moment within `within` of the beginning, of `from`, or of each `after`.
     pub eventually: Option<Claim>,
-    /// With `eventually`: within this. With `startsAt` and `count.at`: the tolerance to both sides (0s).
+    /// With `eventually` and `property: ready-again`: within this. With `startsAt` and `count.at`: the tolerance to both sides (0s).
     pub within: Option<Span>,
     /// With `always`, `never`, `eventually`, `sequence` and `count`: only from this time on.
     pub from: Option<Span>,
@@ -53,6 +54,8 @@ pub struct Assert {
     pub cause: Option<Cause>,
     /// This rule decided at least once, or as often as `is` says (`is: 0` for never): `R-4.4-b`.
     pub rule: Option<RuleAssert>,
+    /// One of the properties that `podlet explore` looks for breaches of holds all the time (docs/testing.md lists them).
+    pub property: Option<Property>,
     /// The condition.
     #[serde(flatten)]
     pub condition: Condition,

@@ -1,0 +1,186 @@
+//! What is known of one container: its instance, how the one before ended, what its probes have found, how long it has to wait.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Probe};
+
+use crate::pod::container::Kind;
+use crate::pod::hook::HookKind;
+use crate::pod::machine::Settings;
+use crate::pod::probe::ProbeKind;
+use crate::pod::restart::{self, RestartPolicy};
+use crate::simulation::answers::Length;
+use crate::simulation::script::{ImageOutcome, Script};
+
+/// A container.
+#[derive(Debug)]
+pub struct Known {
+    pub name: String,
+    pub kind: Kind,
+    pub spec: Container,
+    pub image: Option<String>,
+    /// The image with which it was started last.
+    pub started_with: Option<String>,
+    pub life: Option<Life>,
+    pub ended: Option<End>,
+    /// The back-off of the next crash.
+    pub entry: Entry,
+    /// When it is to be started again, at the latest.
+    pub due: Option<Duration>,
+    pub restarts: i32,
+    pub failures: BTreeMap<ProbeKind, u32>,
+    pub successes: BTreeMap<ProbeKind, u32>,
+    /// An init container that has done its work in this sandbox.
+    pub done: bool,
+}
+
+/// An instance that runs.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    pub attempt: u32,
+    /// Its stop began then, by a hook or a signal.
+    pub stop: Option<Duration>,
+    /// It is to be killed or gone by then.
+    pub kill_by: Duration,
+    pub signalled: bool,
+    pub killed: bool,
+    pub pre_stop: bool,
+    pub pre_stop_over: bool,
+    /// Its postStart hook is not over; one that only sleeps is over then.
+    pub starting: bool,
+    pub sleeps_until: Option<Duration>,
+    pub hook_failed: bool,
+    pub image_changed: bool,
+    pub started: bool,
+    pub passed: bool,
+    pub unhealthy: Option<ProbeKind>,
+}
+
+/// How an instance ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// No earlier than this: a supervisor that was away is told later.
+    pub from: Duration,
+    pub at: Duration,
+    pub code: i32,
+    pub oom: bool,
+    /// Nobody had told it to, and nothing since has changed what becomes of it.
+    pub plain: bool,
+    /// Whether it is started again, as far as that can be told.
+    pub fate: Option<bool>,
+}
+
+/// The crash back-off, reckoned from outside.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry {
+    None,
+    Known { wait: Duration, updated: Duration },
+    Unknown,
+}
+
+impl Known {
+    /// What becomes of it is not for the plain rules of crashes any more.
+    pub(super) fn becomes_unclear(&mut self) {
+        self.due = None;
+        self.entry = Entry::Unknown;
+        if let Some(end) = &mut self.ended {
+            end.plain = false;
+        }
+    }
+
+    /// Whether restart policy starts it again after such an end.
+    pub fn restarts_by_policy(&self, policy: RestartPolicy, code: i32, oom: bool) -> bool {
+        match self.kind {
+            Kind::Sidecar => true,
+            Kind::Init if code == 0 && !oom => false,
+            _ => restart::container_restart_decision(&self.spec, policy, code).restart,
+        }
+    }
+
+    /// Its own restart policy, else the pod's.
+    pub fn own_policy(&self, policy: RestartPolicy) -> RestartPolicy {
+        restart::effective_policy(&self.spec, policy)
+    }
+
+    /// It has ended, and it cannot be told whether it is started again.
+    pub fn is_of_unknown_fate(&self) -> bool {
+        self.life.is_none() && self.ended.is_some_and(|end| end.fate.is_none())
+    }
+
+    /// It has ended, and is not started again.
+    pub fn is_over(&self) -> bool {
+        self.life.is_none() && self.ended.is_some_and(|end| end.fate == Some(false))
+    }
+
+    /// When it may be started again after a crash, and when it must be: they differ by what a supervisor that was away did not
+    /// see. None where that cannot be reckoned.
+    pub fn earliest(&self, settings: &Settings) -> Option<(Duration, Duration)> {
+        let end = self.ended.filter(|end| end.plain)?;
+        let reset = Duration::from_millis(settings.backoff_reset_milliseconds);
+        match self.entry {
+            Entry::Unknown => None,
+            Entry::None => Some((end.from, end.at)),
+            Entry::Known { updated, .. } if end.from.saturating_sub(updated) > reset => Some((end.from, end.at)),
+            // It cannot be told on which side of the reset the exit was.
+            Entry::Known { updated, .. } if end.at.saturating_sub(updated) > reset => None,
+            Entry::Known { wait, .. } => Some((end.from + wait, end.at + wait)),
+        }
+    }
+
+    pub(super) fn spec_threshold(&self, kind: ProbeKind) -> Option<u32> {
+        Some(self.spec_thresholds(kind)?.1)
+    }
+
+    /// Successes and failures in a row that decide.
+    pub(super) fn spec_thresholds(&self, kind: ProbeKind) -> Option<(u32, u32)> {
+        let probe = kind.of(&self.spec)?;
+        let count = |field: Option<i32>, usual: u32| {
+            field.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0).unwrap_or(usual)
+        };
+        Some((count(probe.success_threshold, 1), count(probe.failure_threshold, 3)))
+    }
+}
+
+/// How long it takes at most until all containers run and their probes have passed, when nothing goes wrong.
+pub(super) fn settling(containers: &[Known], script: &Script) -> Duration {
+    let seconds = |field: Option<i32>, usual: u64| {
+        Duration::from_secs(field.map_or(usual, |s| u64::try_from(s).unwrap_or(usual)))
+    };
+    let probe = |probe: Option<&Probe>| {
+        probe.map_or(Duration::ZERO, |probe| {
+            let period = seconds(probe.period_seconds, 10).max(Duration::from_secs(1));
+            let times = u32::try_from(probe.success_threshold.unwrap_or(1)).unwrap_or(1).saturating_add(1);
+            let timeout = seconds(probe.timeout_seconds, 1);
+            seconds(probe.initial_delay_seconds, 0).max(Duration::from_secs(1)) + (period + timeout) * times
+        })
+    };
+    let mut sum = Duration::from_secs(1) + script.latency * 4;
+    let mut longest = Duration::ZERO;
+    for known in containers {
+        sum += script.latency * 4;
+        for run in script.runs.get(&known.name).into_iter().flatten() {
+            let hooks = run.hooks.get(&HookKind::PostStart).and_then(|hook| hook.takes).unwrap_or_default();
+            let ends = run.end.filter(|_| known.kind == Kind::Init).map_or(Duration::ZERO, |end| end.after);
+            let answers = run.answers.values().flatten().map(|answers| match answers.length {
+                Length::For(time) => time + answers.takes,
+                Length::Times(_) => answers.takes,
+            });
+            let pull = match &run.image {
+                Some(ImageOutcome::Pulled(_, pulled)) => Duration::from_millis(pulled.milliseconds),
+                _ => Duration::ZERO,
+            };
+            sum += run.start_delay + hooks + ends + pull + answers.sum::<Duration>();
+        }
+        let lifecycle = known.spec.lifecycle.as_ref();
+        let sleeps =
+            lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref()?.sleep.as_ref()).map(|sleep| sleep.seconds);
+        sum += Duration::from_secs(sleeps.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default());
+        let probes = probe(known.spec.startup_probe.as_ref()) + probe(known.spec.readiness_probe.as_ref());
+        match known.kind {
+            Kind::Sidecar => sum += probes,
+            _ => longest = longest.max(probes),
+        }
+    }
+    sum + longest
+}

@@ -1,0 +1,478 @@
+//! What somebody knows of a pod who sees only what the machine is told and what it asks for: which instances run, what their
+//! probes have found, who was told to stop and when, and how long a crashed container has to wait.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use super::known::{End, Entry, Known, Life, settling};
+use super::{Breach, Property};
+use crate::pod::container::Kind;
+use crate::pod::effect::{Action, Effect};
+use crate::pod::hook::HookKind;
+use crate::pod::input::{Exit, Fact, ImageFailure, ProbeOutcome, StartStage};
+use crate::pod::machine::Settings;
+use crate::pod::probe::ProbeKind;
+use crate::pod::restart::{self, RestartPolicy};
+use crate::simulation::script::Script;
+
+/// What is known.
+#[derive(Debug)]
+pub struct Ledger {
+    /// What was found amiss.
+    pub found: Vec<Breach>,
+    pub(super) now: Duration,
+    pub(super) settings: Settings,
+    pub(super) policy: RestartPolicy,
+    /// The spec's grace period.
+    pub(super) grace: Duration,
+    /// The pod is limited in time, or waits for others to be Ready.
+    pub(super) limited: bool,
+    pub(super) gated: bool,
+    /// Init containers and sidecars first, in list order.
+    pub(super) containers: Vec<Known>,
+    /// Starts take so long at most: latency, pulls, hooks, init containers, first probes.
+    pub(super) settling: Duration,
+    pub(super) sandbox: Sandbox,
+    /// All before the regular containers was done in this sandbox.
+    pub(super) initialized: bool,
+    pub(super) deletion: Option<Deletion>,
+    pub(super) halted: bool,
+    /// An exit by whose code all containers are restarted, or the user's wish for it.
+    pub(super) resetting: bool,
+    /// The pod has no work left since then.
+    pub(super) over_since: Option<Duration>,
+    /// The supervisor is away.
+    pub(super) away: Option<(Duration, Duration)>,
+    /// When the world last did something to the pod.
+    pub(super) disturbed: Duration,
+    /// When, as far as is known, all that keeps the pod from being Ready is over.
+    pub(super) calm: Duration,
+    /// A pull failed then.
+    pub(super) pull_failed: Option<Duration>,
+    /// A container is on its way: its start was asked for, or its postStart hook runs.
+    pub(super) starting: Option<usize>,
+    /// What a user saw last.
+    pub(super) phase: String,
+    pub(super) ready: bool,
+    pub(super) removed: bool,
+    /// Said already, so that one thing is told once.
+    pub(super) late_told: bool,
+}
+
+/// The sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// None yet, or it is being made.
+    Awaited,
+    /// It stands.
+    Stands,
+    /// It was lost.
+    Lost,
+    /// Its end was asked for.
+    Stopping,
+}
+
+/// A deletion.
+#[derive(Clone, Copy, Debug)]
+pub struct Deletion {
+    /// When it was asked for last.
+    pub at: Duration,
+    /// Its grace period.
+    pub grace: Duration,
+    /// The pod is to be gone by then.
+    pub by: Duration,
+}
+
+impl Ledger {
+    pub fn new(pod: &Pod, settings: &Settings, script: &Script) -> Ledger {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let known = |spec: &Container, kind: Kind| Known {
+            name: spec.name.clone(),
+            kind,
+            spec: spec.clone(),
+            image: spec.image.clone(),
+            started_with: None,
+            life: None,
+            ended: None,
+            entry: Entry::None,
+            due: None,
+            restarts: 0,
+            failures: BTreeMap::new(),
+            successes: BTreeMap::new(),
+            done: false,
+        };
+        let init = spec.init_containers.iter().flatten().map(|spec| known(spec, Kind::of_init(spec)));
+        let containers: Vec<Known> =
+            init.chain(spec.containers.iter().map(|spec| known(spec, Kind::Regular))).collect();
+        let grace = spec.termination_grace_period_seconds.unwrap_or(settings.numbers.default_grace_seconds);
+        Ledger {
+            found: Vec::new(),
+            now: Duration::ZERO,
+            settings: settings.clone(),
+            policy: RestartPolicy::read(spec.restart_policy.as_deref()),
+            grace: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
+            limited: spec.active_deadline_seconds.is_some(),
+            gated: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
+            settling: settling(&containers, script),
+            containers,
+            sandbox: Sandbox::Awaited,
+            initialized: false,
+            deletion: None,
+            halted: false,
+            resetting: false,
+            over_since: None,
+            away: None,
+            disturbed: Duration::ZERO,
+            calm: Duration::ZERO,
+            pull_failed: None,
+            starting: None,
+            phase: String::new(),
+            ready: false,
+            removed: false,
+            late_told: false,
+        }
+    }
+
+    pub(super) fn breach(&mut self, property: Property, at: Duration, about: &str, found: String) {
+        self.found.push(Breach { property, at, about: about.to_owned(), found });
+    }
+
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.containers.iter().position(|known| known.name == name)
+    }
+
+    /// The world did something that keeps the pod from being Ready for so long, at most.
+    fn disturb(&mut self, patience: Duration) {
+        self.disturbed = self.now;
+        self.go_on(patience);
+    }
+
+    /// Something goes on that takes so long, at most.
+    pub(super) fn go_on(&mut self, patience: Duration) {
+        self.calm = self.calm.max(self.now + patience);
+        self.late_told = false;
+    }
+
+    pub fn supervisor_died(&mut self, now: Duration, until: Duration) {
+        self.disturb(until.saturating_sub(now));
+        self.away = Some((now, until));
+        let missed = until.saturating_sub(now);
+        if let Some(deletion) = &mut self.deletion {
+            deletion.by = deletion.by.saturating_add(missed);
+        }
+        let lives = self.containers.iter_mut().filter_map(|known| known.life.as_mut());
+        lives.for_each(|life| life.kill_by = life.kill_by.saturating_add(missed));
+    }
+
+    /// The longest that a crashed container waits, and what a stop takes.
+    fn restart_patience(&self) -> Duration {
+        Duration::from_millis(self.settings.backoff_maximum_milliseconds) + self.stop_patience()
+    }
+
+    pub(super) fn stop_patience(&self) -> Duration {
+        let least = self.settings.numbers.least_grace();
+        let longest = self.containers.iter().flat_map(|known| {
+            let kinds = ProbeKind::ALL.into_iter().filter_map(|kind| kind.of(&known.spec));
+            kinds.filter_map(|probe| u64::try_from(probe.termination_grace_period_seconds?).ok())
+        });
+        self.grace.max(least).max(Duration::from_secs(longest.max().unwrap_or_default())) + least
+    }
+
+    /// Something was told to the machine.
+    pub fn fact(&mut self, fact: &Fact) {
+        let retry = self.settings.numbers.retry();
+        match fact {
+            Fact::SandboxStarted { .. } => {
+                self.sandbox = Sandbox::Stands;
+                self.go_on(Duration::ZERO);
+            }
+            Fact::SandboxFailed { .. } => self.disturb(retry),
+            Fact::MountFailed { .. } => {
+                self.disturb(Duration::from_millis(self.settings.numbers.volume_maximum_milliseconds));
+            }
+            Fact::SandboxExited { .. } if self.sandbox == Sandbox::Stands => {
+                self.sandbox = Sandbox::Lost;
+                self.containers.iter_mut().for_each(Known::becomes_unclear);
+                self.disturb(self.restart_patience() + retry);
+            }
+            Fact::ImageReady { .. } | Fact::ImagePulling { .. } => {}
+            Fact::ImageFailed { container, reason, .. } => {
+                let most = Duration::from_millis(self.settings.numbers.image_maximum_milliseconds);
+                let pull = *reason == ImageFailure::ErrImagePull;
+                if pull {
+                    self.pull_failed = Some(self.now);
+                }
+                self.start_failed(container, if pull { most } else { retry });
+            }
+            Fact::ContainerStarted { container, attempt, .. } => self.started(container, *attempt),
+            Fact::StartFailed { container, stage, .. } => {
+                self.start_failed(container, retry);
+                if *stage == StartStage::Run {
+                    self.ended(container, 128, false, false);
+                }
+            }
+            Fact::ContainerExited { container, exit, oom_killed, .. } => {
+                let code = match exit {
+                    Exit::Code(code) => *code,
+                    Exit::Signal(signal) => 128 + signal,
+                };
+                let asked = self.life(container).is_some_and(|life| life.stop.is_some() || life.killed);
+                let done = code == 0 && !oom_killed && self.is_init(container);
+                match asked || done {
+                    true => self.go_on(Duration::ZERO),
+                    false => self.disturb(Duration::ZERO),
+                }
+                self.ended(container, code, *oom_killed, asked);
+            }
+            Fact::ContainerLost { container, .. } => {
+                self.disturb(self.restart_patience());
+                self.ended(container, 137, false, false);
+                self.containers.iter_mut().filter(|known| known.name == *container).for_each(Known::becomes_unclear);
+            }
+            Fact::ProbeResult { container, attempt, probe, outcome, .. } => {
+                self.probed(container, *attempt, *probe, outcome);
+            }
+            Fact::HookEnded { container, attempt, hook, failure, .. } => {
+                self.hook_ended(container, *attempt, *hook, failure.is_some());
+            }
+            Fact::DeleteRequested { grace_seconds, force } => {
+                self.deleted(if *force { Some(0) } else { *grace_seconds });
+            }
+            Fact::StopRequested { .. } => self.halted = true,
+            Fact::RestartRequested { .. } => {
+                self.reset();
+                self.disturb(self.restart_patience());
+            }
+            Fact::SpecChanged { pod } => self.spec_changed(pod),
+            Fact::Rebooted => self.rebooted(),
+            _ => {}
+        }
+    }
+
+    /// A start did not come to be, and is tried again after so long. One of a container that has ended before takes a step of
+    /// its crash back-off each time.
+    fn start_failed(&mut self, name: &str, wait: Duration) {
+        self.starting = None;
+        let Some(index) = self.index(name) else { return };
+        let most = self.restart_patience();
+        let Some(known) = self.containers.get_mut(index) else { return };
+        known.due = None;
+        let wait = if known.ended.is_some() { wait.max(most) } else { wait };
+        self.disturb(wait);
+    }
+
+    fn is_init(&self, name: &str) -> bool {
+        self.containers.iter().any(|known| known.name == name && known.kind == Kind::Init)
+    }
+
+    pub(super) fn life(&self, name: &str) -> Option<&Life> {
+        self.containers.get(self.index(name)?)?.life.as_ref()
+    }
+
+    fn started(&mut self, name: &str, attempt: u32) {
+        let Some(index) = self.index(name) else { return };
+        self.go_on(Duration::ZERO);
+        let Some(known) = self.containers.get_mut(index) else { return };
+        let hook = HookKind::PostStart.of(&known.spec);
+        let hooked = hook.is_some();
+        let sleep = hook.and_then(|hook| u64::try_from(hook.sleep.as_ref()?.seconds).ok());
+        let sleeps_until = sleep.map(|seconds| self.now + Duration::from_secs(seconds));
+        let started = !hooked && known.spec.startup_probe.is_none();
+        let passed = known.spec.readiness_probe.is_none();
+        let image_changed = known.started_with != known.image && known.kind != Kind::Init;
+        known.life =
+            Some(Life { image_changed, attempt, starting: hooked, started, passed, sleeps_until, ..Life::default() });
+        for kind in [ProbeKind::Startup, ProbeKind::Liveness] {
+            if known.spec_threshold(kind).is_some_and(|most| known.failures.get(&kind) >= Some(&most)) {
+                known.failures.remove(&kind);
+            }
+        }
+        if !hooked {
+            self.starting = None;
+        }
+    }
+
+    /// An instance ended, or never began.
+    fn ended(&mut self, name: &str, code: i32, oom: bool, asked: bool) {
+        let Some(index) = self.index(name) else { return };
+        let from = self.away.filter(|(_, until)| self.now <= *until).map_or(self.now, |(since, _)| since);
+        let stands = self.sandbox == Sandbox::Stands && !self.resetting;
+        let (plain, policy) = (!asked && stands, self.policy);
+        let Some(known) = self.containers.get_mut(index) else { return };
+        let life = known.life.take().unwrap_or_default();
+        let fate = match (&life, known.own_policy(policy)) {
+            (life, _) if life.image_changed => Some(true),
+            // One that ends well meanwhile is started anew at once or, when a back-off comes between, by the normal rules.
+            (life, own) if life.unhealthy.is_some() && asked && stands => match own {
+                RestartPolicy::Never => Some(false),
+                _ => known.restarts_by_policy(policy, code, oom).then_some(true),
+            },
+            (life, own) if asked && !life.hook_failed => (own == RestartPolicy::Always).then_some(true),
+            _ => Some(known.restarts_by_policy(policy, code, oom)),
+        };
+        known.done = known.kind == Kind::Init && code == 0 && !oom;
+        known.ended = Some(End { from, at: self.now, code, oom, plain, fate });
+        known.due = None;
+        let all = known.spec.restart_policy.is_some() && restart::restarts_all(&known.spec, code);
+        if life.starting {
+            self.starting = None;
+        }
+        if all && stands {
+            self.reset();
+        } else if !plain {
+            self.containers.iter_mut().filter(|known| known.name == name).for_each(Known::becomes_unclear);
+        } else if fate == Some(true) {
+            let maximum = Duration::from_millis(self.settings.backoff_maximum_milliseconds);
+            let Some(known) = self.containers.get_mut(index) else { return };
+            known.due = known.earliest(&self.settings).map(|(_, latest)| latest);
+            self.calm = self.calm.max(known.due.unwrap_or(self.now + maximum));
+        }
+    }
+
+    /// All containers are to begin anew.
+    fn reset(&mut self) {
+        self.resetting = true;
+        self.initialized = false;
+        for known in &mut self.containers {
+            known.becomes_unclear();
+            known.done = false;
+            known.ended.iter_mut().for_each(|end| end.fate = Some(true));
+        }
+        self.go_on(self.restart_patience());
+    }
+
+    fn probed(&mut self, name: &str, attempt: u32, kind: ProbeKind, outcome: &ProbeOutcome) {
+        let Some(index) = self.index(name) else { return };
+        let (restart, stop) = (self.restart_patience(), self.stop_patience());
+        let Some(known) = self.containers.get_mut(index) else { return };
+        let Some(thresholds) = known.spec_thresholds(kind) else { return };
+        let (needed, most) = thresholds;
+        let Some(life) = known.life.as_mut().filter(|life| life.attempt == attempt && !life.starting) else { return };
+        if life.stop.is_some() && kind != ProbeKind::Readiness || kind == ProbeKind::Readiness && !life.started {
+            return;
+        }
+        match outcome {
+            ProbeOutcome::Error { .. } => self.disturb(Duration::ZERO),
+            ProbeOutcome::Failure(_) => {
+                known.successes.remove(&kind);
+                let failures = known.failures.entry(kind).or_default();
+                *failures = failures.saturating_add(1);
+                let failed = *failures >= most;
+                match kind {
+                    ProbeKind::Readiness => life.passed &= !failed,
+                    _ if failed && life.unhealthy.is_none() => life.unhealthy = Some(kind),
+                    _ => {}
+                }
+                let patience = if life.unhealthy.is_some() { restart.max(stop) } else { Duration::ZERO };
+                self.disturb(patience);
+            }
+            ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
+                known.failures.remove(&kind);
+                let successes = known.successes.entry(kind).or_default();
+                *successes = successes.saturating_add(1);
+                if *successes >= needed {
+                    match kind {
+                        ProbeKind::Startup if !life.started => {
+                            life.started = true;
+                            self.go_on(Duration::ZERO);
+                        }
+                        ProbeKind::Readiness => life.passed = true,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn hook_ended(&mut self, name: &str, attempt: u32, hook: HookKind, failed: bool) {
+        let Some(index) = self.index(name) else { return };
+        let patience = if failed { self.restart_patience() } else { Duration::ZERO };
+        let Some(known) = self.containers.get_mut(index) else { return };
+        let no_probe = known.spec.startup_probe.is_none();
+        let Some(life) = known.life.as_mut().filter(|life| life.attempt == attempt) else { return };
+        match hook {
+            HookKind::PostStart => {
+                life.hook_failed = failed;
+                if !failed {
+                    life.starting = false;
+                    life.started = no_probe;
+                    self.starting = None;
+                }
+                self.go_on(patience);
+            }
+            HookKind::PreStop => life.pre_stop_over = true,
+        }
+    }
+
+    fn deleted(&mut self, grace_seconds: Option<i64>) {
+        let named = grace_seconds.map(|grace| Duration::from_secs(u64::try_from(grace.max(1)).unwrap_or(1)));
+        let grace = named.unwrap_or(self.grace.max(Duration::from_secs(1)));
+        let least = self.settings.numbers.least_grace();
+        let away = self.away.map_or(Duration::ZERO, |(_, until)| until.saturating_sub(self.now));
+        let by = self.now + away + grace.max(least) + least + self.settling;
+        let before = self.deletion;
+        let by = before.map_or(by, |before| before.by.min(by));
+        let grace = before.map_or(grace, |before| before.grace.min(grace));
+        self.deletion = Some(Deletion { at: self.now, grace, by });
+    }
+
+    fn spec_changed(&mut self, pod: &serde_json::Value) {
+        let Ok(pod) = serde_json::from_value::<Pod>(pod.clone()) else { return };
+        let spec = pod.spec.unwrap_or_default();
+        let all = spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten());
+        for new in all {
+            let Some(known) = self.containers.iter_mut().find(|known| known.name == new.name) else { continue };
+            if known.image != new.image {
+                known.image = new.image;
+                known.becomes_unclear();
+                if let Some(life) = &mut known.life {
+                    life.image_changed = true;
+                }
+            }
+        }
+        self.disturb(self.restart_patience());
+    }
+
+    fn rebooted(&mut self) {
+        self.sandbox = Sandbox::Awaited;
+        self.initialized = false;
+        self.starting = None;
+        self.resetting = false;
+        self.halted = false;
+        let policy = self.policy;
+        for known in &mut self.containers {
+            if known.life.take().is_some() {
+                let fate = Some(known.restarts_by_policy(policy, 255, false));
+                known.ended = Some(End { from: self.now, at: self.now, code: 255, oom: false, plain: false, fate });
+            }
+            known.becomes_unclear();
+            (known.entry, known.done) = (Entry::None, false);
+        }
+        self.disturb(self.settings.numbers.retry());
+    }
+
+    /// Something was asked for.
+    pub fn effect(&mut self, effect: &Effect) {
+        let rule = effect.rule.0.as_str();
+        match &effect.action {
+            Action::StartSandbox { .. } => {
+                self.sandbox = Sandbox::Awaited;
+                self.initialized = false;
+                self.starting = None;
+                self.containers.iter_mut().for_each(|known| known.done = false);
+            }
+            Action::StopSandbox { .. } => self.sandbox = Sandbox::Stopping,
+            Action::EnsureImage { container, attempt } => {
+                let next = effect.because.get("nextBackoff").and_then(|words| crate::duration::parse(words).ok());
+                self.start_asked(container, *attempt, rule, next);
+            }
+            Action::SignalContainer { container, .. } => self.signal_asked(container, rule),
+            Action::KillContainer { container, attempt } => self.kill_asked(container, *attempt, rule),
+            Action::RunHook { container, hook: HookKind::PreStop, .. } => self.pre_stop_asked(container, rule),
+            Action::Remove => self.removed = true,
+            _ => {}
+        }
+    }
+}
