@@ -218,6 +218,11 @@ fn every_assertion_passes_when_it_holds_and_says_what_is_so_when_it_does_not() {
             "15s: size(pod.spec.containers): it gives Int(1), not true or false",
         ),
         ("{at: 15s, deleted: false, terminating: false}", "{at: 15s, deleted: true}", "15s: the pod is still there"),
+        (
+            "{property: back-off-kept}",
+            "{property: ready-again, within: 5s}",
+            "12s: the pod is not Ready 5s after the last fault, at 7s",
+        ),
     ] {
         let (good, bad) = (judge_one(actor, "[]", holds, POD), judge_one(actor, "[]", fails, POD));
         if good != Ok(()) || bad != Err(found.to_owned()) {
@@ -461,6 +466,14 @@ fn a_bad_file_is_told_with_its_places() {
         (
             "  overlays: [{spec: {containers: [{name: app, comand: [x]}]}}]",
             "spec.containers[0].comand: unknown field (did you mean \"command\"?)",
+        ),
+        (
+            "  asserts: [{property: final-stays, within: 3s}]",
+            "spec.asserts[0].within: of the properties only ready-again takes a time",
+        ),
+        (
+            "  asserts: [{property: ready-agan}]",
+            "spec.asserts[0].property: \"ready-agan\" is none of ready-again, healthy-left-alone",
         ),
         ("  seed: -1", "spec.seed: -1 is not a whole number from 0 to"),
         ("  asserts: {}", "spec.asserts: expected a list (a mapping (field: value)), found a mapping"),
