@@ -19,9 +19,11 @@ fn scenarios() {
     assert_eq!(read.cases.len(), 2);
     for case in read.cases {
         let outcome = case.run();
-        for judged in outcome.judged.iter().filter(|judged| !judged.verdict.passed) {
-            panic!("{}: {}: {} at {:?}", outcome.title, judged.shown, judged.verdict.found, judged.verdict.at);
-        }
+        let failed = outcome.judged.iter().filter(|judged| !judged.verdict.passed);
+        let told =
+            failed.map(|judged| format!("{}: {} at {:?}", judged.shown, judged.verdict.found, judged.verdict.at));
+        let told: Vec<String> = told.collect();
+        assert!(told.is_empty(), "{}: {}", outcome.title, told.join("\n"));
     }
 }
 
@@ -46,7 +48,7 @@ fn no_two_faults_keep_the_shop_closed_for_a_minute() {
     let ground = Ground::read(&pod, &["ready-again=1m".to_owned()], None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     let plan = Plan { budget: 200, faults: (1, 2), duration: Duration::from_secs(300), ..Plan::default() };
     let report = explore(&ground, &plan, &mut |_| {}).expect("a pod that can be played");
-    for found in report.found {
-        panic!("{}\n{}", found.verdict.found, yaml(&found.scenario));
-    }
+    let found = report.found.iter().map(|found| format!("{}\n{}", found.verdict.found, yaml(&found.scenario)));
+    let found: Vec<String> = found.collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
