@@ -80,7 +80,7 @@ fn names_of_the_moment_are_offered() {
         (&["top", "pod", "--sort-by", ""], &["cpu", "memory"]),
         (&["patch", "-n", "shop", "pod", "w"], &["web"]),
         (&["patch", "pod", "web", "--type", ""], &["json", "merge", "strategic"]),
-        (&["create", "c"], &["configmap", "cm"]),
+        (&["create", "c"], &["configmap"]),
         (&["create", "secret", "t"], &["tls"]),
         (&["create", "configmap", "x", "--from-f"], &["--from-file"]),
         (&["create", "configmap", "x", "--from-file", "pod"], &["pods-and-more.yaml"]),

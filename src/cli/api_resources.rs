@@ -56,6 +56,6 @@ pub fn run(words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         rows: kinds.iter().map(row).collect(),
     };
     let shape = Shape { wide: output == "wide", no_headers: words.no_headers, ..Shape::default() };
-    caller.print_table(&table.print(&shape))?;
+    caller.print(&table.print(&shape))?;
     Ok(0)
 }

@@ -1,13 +1,10 @@
 //! Who asks: where the answer goes, what the clock says, where podlet's files are. [`super::main`] makes one for the
 //! process, tests make others. It holds no state of any pod.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 
 use jiff::Timestamp;
 
-use crate::linux::terminal;
 use crate::paths::Paths;
 
 /// What time it is for the one who reads ages.
@@ -51,41 +48,8 @@ impl Caller<'_> {
         let _ = writeln!(self.err, "{text}");
     }
 
-    /// Writes rows of a table. On a terminal none is broken in two: what does not fit ends in `…`; a pipe gets all of it.
-    pub fn print_table(&mut self, rows: &str) -> io::Result<()> {
-        if !self.out_terminal {
-            return self.print(rows);
-        }
-        let columns = terminal::size(io::stdout().as_fd()).map_or(0, |size| usize::from(size.ws_col));
-        rows.split_inclusive('\n').try_for_each(|row| self.print(&fitting(row, columns)))
-    }
-
     /// Writes data.
     pub fn print(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())
-    }
-}
-
-/// A row, cut to so many characters; as it is where the terminal does not say how wide it is.
-fn fitting(row: &str, columns: usize) -> Cow<'_, str> {
-    let text = row.strip_suffix('\n').unwrap_or(row).trim_end_matches(' ');
-    if columns == 0 || text.chars().count() <= columns {
-        return Cow::Borrowed(row);
-    }
-    let cut: String = text.chars().take(columns.saturating_sub(1)).collect();
-    Cow::Owned(format!("{}…{}", cut.trim_end(), if row.ends_with('\n') { "\n" } else { "" }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_fits_the_terminal() {
-        assert_eq!(fitting("web   1/1   Running\n", 80), "web   1/1   Running\n");
-        assert_eq!(fitting("web   1/1   Running   \n", 19), "web   1/1   Running   \n");
-        assert_eq!(fitting("web   1/1   Running\n", 18), "web   1/1   Runni…\n");
-        assert_eq!(fitting("web   1/1   Running\n", 12), "web   1/1…\n");
-        assert_eq!(fitting("web   1/1   Running", 0), "web   1/1   Running");
     }
 }

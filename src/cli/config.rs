@@ -92,7 +92,7 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
             let rows = rows.iter().map(cells).chain([sleep]);
             let rows = rows.map(|cells| table::Row { cells, ..table::Row::default() }).collect();
             let table = Table { columns: columns(&["SETTING", "VALUE", "ORIGIN"], &[]), rows };
-            caller.print_table(&table.print(&Shape::default()))?;
+            caller.print(&table.print(&Shape::default()))?;
         }
     }
     Ok(0)

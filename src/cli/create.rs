@@ -58,7 +58,7 @@ pub enum Made {
     /// A ConfigMap from files, directories or values.
     #[command(
         name = "configmap",
-        visible_alias = "cm",
+        alias = "cm",
         after_help = "\
 Examples:
   podlet create configmap conf --from-file=conf.d        a key a file of the directory

@@ -67,7 +67,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             let now = caller.now();
             let table =
                 event_row::events_table(&events, !words.no_headers, words.all_namespaces, now, &mut Widths::new());
-            caller.print_table(&table)?;
+            caller.print(&table)?;
         }
         "json" => print::json(&values(), caller.out)?,
         "yaml" => print::yaml(&values(), caller.out)?,
@@ -148,7 +148,7 @@ fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut C
                     let headings = std::mem::take(&mut headings);
                     let (event, now) = ([event], caller.now());
                     let rows = event_row::events_table(&event, headings, words.all_namespaces, now, &mut widths);
-                    caller.print_table(&rows)?;
+                    caller.print(&rows)?;
                 }
                 "json" => print::json(&print::wire::event(&event), caller.out)?,
                 "yaml" => {

@@ -288,7 +288,7 @@ fn print_objects(
                 let kind = group.first().map_or(Kind::Pod, Object::kind);
                 let with_kind = with_kind || words.show_kind;
                 let shape = shape(words, *output == Output::Wide, with_kind.then(|| kind.singular()));
-                caller.print_table(&table(kind, group, now).print(&shape))?;
+                caller.print(&table(kind, group, now).print(&shape))?;
             }
         }
     }

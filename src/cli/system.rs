@@ -151,7 +151,7 @@ fn df(words: &Df, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         columns: columns(&["TYPE", "COUNT", "SIZE", "RECLAIMABLE"], &[]),
         rows: lines.iter().map(row).collect(),
     };
-    caller.print_table(&table.print(&Shape::default()))?;
+    caller.print(&table.print(&Shape::default()))?;
     Ok(0)
 }
 

@@ -19,10 +19,10 @@ use crate::linux::usage::Usage;
 #[derive(Subcommand, Debug)]
 pub enum Words {
     /// What pods use of processors and memory.
-    #[command(visible_aliases = ["pods", "po"])]
+    #[command(aliases = ["pods", "po"])]
     Pod(PodWords),
     /// For kubectl's users.
-    #[command(hide = true, visible_aliases = ["nodes", "no"])]
+    #[command(hide = true, aliases = ["nodes", "no"])]
     Node(NodeWords),
 }
 
@@ -179,7 +179,7 @@ fn pods(words: &PodWords, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             None => line.containers.sort_by(|(a, _), (b, _)| a.cmp(b)),
         }
     }
-    caller.print_table(&table(&lines, words))?;
+    caller.print(&table(&lines, words))?;
     Ok(0)
 }
 
@@ -261,10 +261,10 @@ fn table(lines: &[Line], words: &PodWords) -> String {
     }
     if words.sum {
         let total = lines.iter().fold(Used::default(), |sum, line| sum.plus(line.total()));
-        let tabs = |count: usize| "\t".repeat(count);
-        let width = columns + before;
-        text.push_str(&format!("{}________\t________\t\n", tabs(width.saturating_sub(2))));
-        text.push_str(&format!("{}\t{}\n", tabs(width.saturating_sub(3)), total.cells(words.show_swap)));
+        let values = columns - 1;
+        let before = "\t".repeat((columns + before).saturating_sub(values));
+        text.push_str(&format!("{before}{}\n", "________\t".repeat(values)));
+        text.push_str(&format!("{before}{}\n", total.cells(words.show_swap)));
     }
     align(&text, TABLE)
 }
@@ -310,10 +310,10 @@ mod tests {
         );
         assert_eq!(
             table(&lines[..1], &words("--sum --show-swap")),
-            "NAME   CPU(cores)   MEMORY(bytes)   SWAP(bytes)     \n\
-             web    2m           6Mi             <unknown>       \n\
-             \x20                   ________        ________        \n\
-             \x20      2m           6Mi             <unknown>       \n"
+            "NAME   CPU(cores)   MEMORY(bytes)   SWAP(bytes)   \n\
+             web    2m           6Mi             <unknown>     \n\
+             \x20      ________     ________        ________      \n\
+             \x20      2m           6Mi             <unknown>     \n"
         );
     }
 }

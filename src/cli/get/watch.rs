@@ -180,7 +180,7 @@ impl Printer<'_> {
             shape.no_headers = std::mem::replace(&mut self.headed, true);
             shape.event = with_event.then(|| event.cell());
             let now = caller.now();
-            caller.print_table(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
+            caller.print(&super::table(self.kind, objects, now).print_after(&shape, &mut self.earlier))?;
             return Ok(());
         }
         for object in objects {

@@ -48,7 +48,7 @@ pub fn list(words: &Ls, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Fa
             let rows = records.iter().map(|record| row(record, caller)).collect();
             let table = Table { columns: columns(&["IMAGE", "TAG", "IMAGE ID", "AGE", "SIZE"], &["SOURCE"]), rows };
             let shape = Shape { wide: output == "wide", no_headers: words.no_headers, ..Shape::default() };
-            caller.print_table(&table.print(&shape))?;
+            caller.print(&table.print(&shape))?;
         }
     }
     Ok(0)

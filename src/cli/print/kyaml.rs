@@ -158,8 +158,8 @@ mod tests {
     fn an_object_is_written_as_kubectl_writes_it() {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "labels": {"app.kubernetes.io/n": "1", "no": "yes", "1": "", "a b": "t\ta"}},
             "data": {"f": "one\n  two\n", "g": "a\nb", "t": "a\tb \"q\" \u{1}"}, "list": [{"a": 1, "b": true}, {"c": null}], "words": ["x", "y"], "e": [], "m": {}});
-        let expected = "---\n{\n  apiVersion: \"v1\",\n  data: {\n    f: \"\\\n       one\\n\\\n      \\  two\\n\\\n      \",\n    \
-             g: \"\\\n       a\\n\\\n       b\\\n      \",\n    t: \"a\tb \\\"q\\\" \\x01\",\n  },\n  e: [],\n  kind: \"ConfigMap\",\n  \
+        let expected = "---\n{\n  apiVersion: \"v1\",\n  data: {\n    \"f\": \"\\\n       one\\n\\\n      \\  two\\n\\\n      \",\n    \
+             g: \"\\\n       a\\n\\\n       b\\\n      \",\n    \"t\": \"a\tb \\\"q\\\" \\x01\",\n  },\n  e: [],\n  kind: \"ConfigMap\",\n  \
              list: [{\n    a: 1,\n    b: true,\n  }, {\n    c: null,\n  }],\n  m: {},\n  metadata: {\n    labels: {\n      \"1\": \"\",\n      \
              \"a b\": \"t\ta\",\n      app.kubernetes.io/n: \"1\",\n      \"no\": \"yes\",\n    },\n    name: \"x\",\n  },\n  \
              words: [\n    \"x\",\n    \"y\",\n  ],\n}\n";
