@@ -22,6 +22,8 @@ const BLOCK: usize = 512;
 
 /// The largest extension header (Go's archive/tar: 1 MiB).
 const EXTENSION_MAX: u64 = 1 << 20;
+/// The largest size that eleven octal digits hold; beyond it pax(1) writes the size into an extension header only.
+const OCTAL_MAX: u64 = (8 << 30) - 1;
 /// As the kernel's PATH_MAX.
 const PATH_MAX: usize = 4096;
 /// As the kernel's NAME_MAX.
@@ -89,7 +91,7 @@ pub fn for_each(
     let mut blocks = Blocks { reader, position: 0 };
     let mut extension = Extension::default();
     while let Some(header) = blocks.header()? {
-        let size = header.entry_size().map_err(damaged)?;
+        let size = size_of(&header, &extension)?;
         let mut content = Content { blocks: &mut blocks, left: size };
         match header.entry_type() {
             EntryType::GNULongName => extension.path = Some(without_nul(read_extension(&mut content)?)),
@@ -270,6 +272,30 @@ fn time(bytes: &[u8]) -> Option<(i64, i64)> {
     Some((seconds.parse().ok()?, nanoseconds.parse().ok().filter(|n| *n >= 0)?))
 }
 
+/// How many bytes follow the header. Readers that disagree about a size see different files: two sizes must be the same, unless
+/// the header's field has no room for it and is left empty.
+fn size_of(header: &Header, extension: &Extension) -> Result<u64, ImageError> {
+    let empty = header.as_old().size.iter().all(|byte| matches!(byte, 0 | b' ' | b'0'));
+    let in_header = if empty { 0 } else { header.entry_size().map_err(damaged)? };
+    let described = matches!(
+        header.entry_type(),
+        EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader
+    );
+    match extension.size.filter(|_| !described) {
+        Some(pax) if pax > OCTAL_MAX && in_header == 0 => Ok(pax),
+        Some(pax) if pax != in_header => {
+            let name = String::from_utf8_lossy(&header.path_bytes()).into_owned();
+            Err(ImageError::Refused(format!("{name:?} in the archive has two sizes, {in_header} and {pax}")))
+        }
+        // What no file can have (off_t): a negative number, in the binary form.
+        _ if i64::try_from(in_header).is_err() => {
+            let name = String::from_utf8_lossy(&header.path_bytes()).into_owned();
+            Err(ImageError::Refused(format!("{name:?} in the archive has an impossible size")))
+        }
+        _ => Ok(in_header),
+    }
+}
+
 /// `left` is what is to come of the content, once a map of a sparse file is read.
 fn describe(header: &Header, extension: Extension, left: u64, sparse: Option<Sparse>) -> Result<Entry, ImageError> {
     let named = sparse::name(&extension.sparse).or(extension.path);
@@ -280,11 +306,6 @@ fn describe(header: &Header, extension: Extension, left: u64, sparse: Option<Spa
     let link = || -> Vec<u8> {
         extension.link.clone().or_else(|| header.link_name_bytes().map(|bytes| bytes.into_owned())).unwrap_or_default()
     };
-    let size = header.entry_size().map_err(damaged)?;
-    // Readers that disagree about a size see different files; podlet takes only archives where all must agree.
-    if extension.size.is_some_and(|pax| pax != size) {
-        return Err(refuse("has two sizes (files of 8 GiB and more are not read)".to_owned()));
-    }
     let kind = match header.entry_type() {
         // An old tar marks a directory by a slash only.
         EntryType::Regular if raw.last() == Some(&b'/') => Kind::Directory,
@@ -407,6 +428,32 @@ mod tests {
         assert!(relative(b"a\0b").is_err());
         assert!(relative(&[b'x'; 256]).is_err());
         assert!(relative("x/".repeat(3000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_size_beyond_the_header_is_in_the_extension() {
+        let header = |size: &[u8; 12]| {
+            let mut header = Header::new_ustar();
+            header.as_old_mut().size.copy_from_slice(size);
+            header
+        };
+        let told = |size| Extension { size, ..Extension::default() };
+        let ten_gib = 10 << 30;
+        for empty in [b"\0\0\0\0\0\0\0\0\0\0\0\0", b"00000000000\0"] {
+            assert_eq!(size_of(&header(empty), &told(Some(ten_gib))).unwrap(), ten_gib);
+            assert_eq!(size_of(&header(empty), &told(None)).unwrap(), 0);
+            // What fits must stand in the header, too.
+            assert!(size_of(&header(empty), &told(Some(5))).is_err());
+        }
+        // GNU's own way: the highest bit set, and the number as it is.
+        let gnu = b"\x80\0\0\0\0\0\0\x02\x80\0\0\0";
+        assert_eq!(size_of(&header(gnu), &told(None)).unwrap(), ten_gib);
+        assert_eq!(size_of(&header(gnu), &told(Some(ten_gib))).unwrap(), ten_gib);
+        assert!(size_of(&header(gnu), &told(Some(ten_gib + 1))).is_err());
+        for negative in [b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x80\0\0\0\x80\0\0\0\0\0\0\0"] {
+            assert!(size_of(&header(negative), &told(None)).is_err());
+        }
+        assert!(size_of(&header(b"-0000000001\0"), &told(None)).is_err());
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::document::{self, Digest, Document, RootFs};
 use super::reference::{OWN_DOMAIN, Reference};
-use super::stage::{Packing, Staging};
+use super::stage::Staging;
 use super::store::Record;
 use super::unpack::Limits;
 use super::{Config, Image, ImageError, Store};
@@ -123,7 +123,7 @@ impl BuiltIn {
         }
         let layer = layer().map_err(|error| ImageError::Unreadable(format!("could not make {reference}: {error}")))?;
         let mut staging = Staging::begin(store, Limits::default())?;
-        staging.add_layer(Cursor::new(layer), Packing::Plain, None, None)?;
+        staging.add_layer(Cursor::new(layer))?;
         let document = document::write(&Document {
             created: None,
             architecture: document::architecture().to_owned(),

@@ -8,12 +8,11 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use tar::{Builder, EntryType, Header};
 
-use super::ImageError;
+use super::{ImageError, ahead};
 
 /// What a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,58 +27,23 @@ pub enum Content {
 pub fn stream<T>(
     root: &Path,
     content: Content,
-    take: impl FnOnce(&mut dyn Read) -> Result<T, ImageError>,
+    take: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, ImageError>,
 ) -> Result<(T, Vec<String>), ImageError> {
-    let (sender, receiver) = sync_channel::<io::Result<Vec<u8>>>(8);
+    let (sender, mut reader) = ahead::stream();
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let mut walk = Walk { root, content, device: 0, links: HashMap::new(), notes: Vec::new() };
-            let output = BufWriter::with_capacity(256 << 10, Sending(sender.clone()));
+            let output = BufWriter::with_capacity(128 << 10, sender.clone());
             if let Err(error) = walk.write(output) {
-                // Refused: the reader has gone, and has its own error.
-                let _ = sender.send(Err(io::Error::other(error)));
+                sender.fail(io::Error::other(error));
             }
             walk.notes
         });
-        let mut reader = Receiving { receiver, piece: io::Cursor::new(Vec::new()) };
         let result = take(&mut reader);
         drop(reader);
         let notes = writer.join().map_err(|_| ImageError::Unreadable(format!("could not read {root:?}")))?;
         Ok((result?, notes))
     })
-}
-
-struct Sending(SyncSender<io::Result<Vec<u8>>>);
-
-impl Write for Sending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(Ok(bytes.to_vec())).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Receiving {
-    receiver: Receiver<io::Result<Vec<u8>>>,
-    piece: io::Cursor<Vec<u8>>,
-}
-
-impl Read for Receiving {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.piece.read(buffer)?;
-            if n > 0 {
-                return Ok(n);
-            }
-            match self.receiver.recv() {
-                Ok(piece) => self.piece = io::Cursor::new(piece?),
-                Err(_) => return Ok(0),
-            }
-        }
-    }
 }
 
 struct Walk<'a> {

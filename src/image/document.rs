@@ -251,10 +251,24 @@ pub fn architecture() -> &'static str {
     }
 }
 
+/// The digest of a layer together with all below it (image-spec `config.md`, "Layer ChainID"); of the lowest one it is the diff
+/// ID.
+pub fn chain_id(diff_ids: &[Digest], number: usize) -> Option<Digest> {
+    let (first, rest) = diff_ids.get(..=number)?.split_first()?;
+    Some(rest.iter().fold(first.clone(), |chain, diff_id| Digest::of(format!("{chain} {diff_id}").as_bytes())))
+}
+
 /// Reads a document, naming it in the error.
 pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, ImageError> {
     serde_json::from_slice(bytes)
         .map_err(|error| ImageError::Refused(format!("{what} is not what it should be: {error}")))
+}
+
+/// Reads an image's configuration. All of it must be readable, also what podlet does not use: it is shown.
+pub fn read_configuration(bytes: &[u8]) -> Result<Document, ImageError> {
+    const WHAT: &str = "the image's configuration";
+    let _: serde_json::Value = read(bytes, WHAT)?;
+    read(bytes, WHAT)
 }
 
 /// Writes a document. Keys come in the order of the fields: the same image has the same digest everywhere.

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::document::{self, Document, Execution, RootFs};
-use super::layout::{Files, sniff};
+use super::layout::{Choice, Files, sniff};
 use super::stage::{Packing, Staging};
 use super::store::{io_error, parse};
 use super::{Config, ImageError, Limits, Record, Store, builtin, directory};
@@ -54,7 +54,8 @@ impl Store {
             check_name(name)?;
         }
         overrides.check()?;
-        let import = Import { store: self, source, chosen: name, name, overrides };
+        let chosen = name.map_or(Choice::Only, Choice::Named);
+        let import = Import { store: self, source, chosen, name, overrides };
         let staging = Staging::begin(self, limits)?;
         match open(source, &staging)? {
             Source::Layout(files) => import.layout(&files, staging),
@@ -72,32 +73,37 @@ impl Store {
                 "{source:?} holds no image but a bare file system; `podlet image import` takes it, with a name for it"
             )));
         };
-        let mut images = files.names()?;
-        if images.iter().all(Vec::is_empty) && images.len() == 1 {
-            images = vec![vec![String::new()]];
-        }
+        let images = files.images()?;
+        let several = images.len() > 1;
         let mut loaded: Vec<Imported> = Vec::new();
         let mut staging = Some(staging);
-        for names in images {
-            let mut first: Option<Record> = None;
-            for name in names {
-                let full = full_name(&name, source)?;
-                if let Some(record) = &first {
-                    let record = self.give_name(record.clone(), &parse(&full)?)?;
-                    loaded.push(Imported { record, notes: Vec::new() });
-                    continue;
+        for image in images {
+            let mut names = image.names.iter().map(|name| full_name(name, source)).collect::<Result<Vec<_>, _>>()?;
+            let mut notes = Vec::new();
+            if names.is_empty() {
+                // Two images without a name need two names.
+                names.push(full_name(if several { &image.short } else { "" }, source)?);
+                if several {
+                    notes.push(format!("an image in {source:?} has no name and is loaded as {}", names.join("")));
                 }
-                let staging = staging.take().map_or_else(|| Staging::begin(self, limits), Ok)?;
-                let chosen = Some(name.as_str()).filter(|name| !name.is_empty());
-                let overrides = &Overrides::default();
-                let import = Import { store: self, source, chosen, name: Some(&full), overrides };
-                let imported = import.layout(&files, staging)?;
-                first = Some(imported.record.clone());
-                loaded.push(imported);
+            }
+            let mut names = names.into_iter();
+            let Some(first) = names.next() else { continue };
+            let staging = staging.take().map_or_else(|| Staging::begin(self, limits), Ok)?;
+            let overrides = &Overrides::default();
+            let chosen = Choice::At(image.at);
+            let import = Import { store: self, source, chosen, name: Some(&first), overrides };
+            let mut imported = import.layout(&files, staging)?;
+            imported.notes.append(&mut notes);
+            let record = imported.record.clone();
+            loaded.push(imported);
+            for name in names {
+                let record = self.give_name(record.clone(), &parse(&name)?)?;
+                loaded.push(Imported { record, notes: Vec::new() });
             }
         }
         match loaded.is_empty() {
-            true => Err(ImageError::Refused(format!("{source:?} holds no image for this machine that has a name"))),
+            true => Err(ImageError::Refused(format!("{source:?} holds no image for this machine"))),
             false => Ok(loaded),
         }
     }
@@ -115,7 +121,7 @@ enum Source {
 
 fn open(source: &Path, staging: &Staging<'_>) -> Result<Source, ImageError> {
     let mut archive = if source == Path::new("-") {
-        staging.spool(io::stdin().lock())?
+        staging.spool(io::stdin())?
     } else {
         let file = File::open(source).map_err(|error| io_error("open", source, &error))?;
         let metadata = file.metadata().map_err(|error| io_error("look at", source, &error))?;
@@ -159,7 +165,7 @@ struct Import<'a> {
     store: &'a Store,
     source: &'a Path,
     /// Which image of several.
-    chosen: Option<&'a str>,
+    chosen: Choice<'a>,
     /// What it is to be called.
     name: Option<&'a str>,
     overrides: &'a Overrides,
@@ -168,7 +174,7 @@ struct Import<'a> {
 impl Import<'_> {
     fn layout(&self, files: &Files, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
         let found = files.find(self.chosen)?;
-        let document: Document = document::read(&found.configuration, "the image's configuration")?;
+        let document: Document = document::read_configuration(&found.configuration)?;
         check_platform(&document)?;
         let name = self.name.map(str::to_owned).or_else(|| found.name.clone()).ok_or_else(|| self.nameless())?;
         check_name(&name)?;
@@ -192,15 +198,13 @@ impl Import<'_> {
         if self.store.root.canonicalize().is_ok_and(|root| root.starts_with(&inside)) {
             return Err(ImageError::Refused(format!("{:?} holds podlet's image store itself", self.source)));
         }
-        let ((), notes) = directory::stream(self.source, directory::Content::Root, |reader| {
-            staging.add_layer(reader, Packing::Plain, None, None)
-        })?;
+        let ((), notes) = directory::stream(self.source, directory::Content::Root, |reader| staging.add_layer(reader))?;
         staging.note(notes);
         self.root_file_system(staging)
     }
 
     fn tar(&self, archive: File, mut staging: Staging<'_>) -> Result<Imported, ImageError> {
-        staging.add_layer(archive, Packing::Plain, None, None)?;
+        staging.add_layer(archive)?;
         self.root_file_system(staging)
     }
 

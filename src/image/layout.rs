@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde::Deserialize;
@@ -19,6 +19,8 @@ use super::stage::{Packing, Staging};
 
 /// How many indexes may lead to one another.
 const DEPTH_MAX: usize = 4;
+/// Digits of a digest that tell images apart.
+const DIGITS: usize = 12;
 
 /// Where the files of a layout are.
 pub enum Files {
@@ -26,6 +28,28 @@ pub enum Files {
     Directory(OwnedFd),
     /// In an uncompressed tar file, with the position and size of each.
     Tar(File, HashMap<PathBuf, (u64, u64)>),
+}
+
+/// Which image of a layout.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice<'a> {
+    /// The only one.
+    Only,
+    /// The only one, or the one of this name.
+    Named(&'a str),
+    /// The one at this place of the list.
+    At(usize),
+}
+
+/// An image as a layout lists it.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its place in the list.
+    pub at: usize,
+    /// The names that it has there.
+    pub names: Vec<String>,
+    /// The beginning of a digest, to call it by where it has no name.
+    pub short: String,
 }
 
 /// An image in a layout, its layers not read yet.
@@ -58,13 +82,25 @@ impl Files {
     /// The files of a tar file; all of it is read once.
     pub fn of_tar(file: File) -> Result<Files, ImageError> {
         let mut files = HashMap::new();
+        let mut links = Vec::new();
         for_each(&file, |entry, position, _| {
-            // Two files of one name: readers would disagree which one counts.
-            if entry.kind == Kind::File && files.insert(entry.path.clone(), (position, entry.size)).is_some() {
-                files.insert(entry.path, (0, u64::MAX));
+            match entry.kind {
+                // Two files of one name: readers would disagree which one counts.
+                Kind::File if files.insert(entry.path.clone(), (position, entry.size)).is_some() => {
+                    files.insert(entry.path, (0, u64::MAX));
+                }
+                // A layer that another image in the archive has: older Docker.
+                Kind::Symlink(target) => links.push((entry.path, PathBuf::from(target))),
+                _ => {}
             }
             Ok(())
         })?;
+        for (path, target) in links {
+            let place = within(path.parent().unwrap_or(Path::new("")), &target).and_then(|to| files.get(&to).copied());
+            if let Some(place) = place {
+                files.entry(path).or_insert(place);
+            }
+        }
         Ok(Files::Tar(file, files))
     }
 
@@ -82,7 +118,7 @@ impl Files {
             || self.has("manifest.json") && matches!(self, Files::Tar(..))
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn Read + '_>, ImageError> {
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + Send + '_>, ImageError> {
         let absent = |why: &str| ImageError::Refused(format!("the archive has no file {path:?}{why}"));
         match self {
             Files::Directory(directory) => {
@@ -128,36 +164,48 @@ impl Files {
         Ok(bytes)
     }
 
-    /// The images for this machine that are here: the names of each as the archive has them, none where it has none.
-    pub fn names(&self) -> Result<Vec<Vec<String>>, ImageError> {
+    /// The images for this machine that are here.
+    pub fn images(&self) -> Result<Vec<Listed>, ImageError> {
         if !self.has("index.json") {
             let images: Vec<DockerImage> = document::read(&self.read(Path::new("manifest.json"))?, "manifest.json")?;
-            return Ok(images.into_iter().map(|image| image.repo_tags.unwrap_or_default()).collect());
+            let listed = images.into_iter().enumerate().map(|(at, image)| {
+                // `<digest>.json`, or `blobs/sha256/<digest>`.
+                let stem = image.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let short = stem.get(..DIGITS).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                let short = short.map_or_else(|| format!("image-{}", at + 1), str::to_lowercase);
+                Listed { at, names: image.repo_tags.unwrap_or_default(), short }
+            });
+            return Ok(listed.collect());
         }
         let index: Index = document::read(&self.read(Path::new("index.json"))?, "the index")?;
-        let suits = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_none_or(|p| p.rank().is_some());
-        let mut images: Vec<(Digest, Vec<String>)> = Vec::new();
-        for descriptor in index.manifests.iter().filter(suits) {
+        let mut images: Vec<(Digest, Listed)> = Vec::new();
+        for (at, descriptor) in index.manifests.iter().enumerate().filter(|(_, descriptor)| suits(descriptor)) {
             let name = annotated_name(descriptor);
             match images.iter_mut().find(|(digest, _)| *digest == descriptor.digest) {
-                Some((_, names)) => names.extend(name),
-                None => images.push((descriptor.digest.clone(), name.into_iter().collect())),
+                Some((_, listed)) => listed.names.extend(name),
+                None => {
+                    let short = descriptor.digest.hex().get(..DIGITS).unwrap_or_default().to_owned();
+                    images.push((descriptor.digest.clone(), Listed { at, names: name.into_iter().collect(), short }));
+                }
             }
         }
-        Ok(images.into_iter().map(|(_, names)| names).collect())
+        Ok(images.into_iter().map(|(_, listed)| listed).collect())
     }
 
-    /// The image for this machine. `wanted` chooses where there are several.
-    pub fn find(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
-        if self.has("index.json") { self.find_oci(wanted) } else { self.find_docker(wanted) }
+    /// The image for this machine.
+    pub fn find(&self, choice: Choice<'_>) -> Result<Found, ImageError> {
+        if self.has("index.json") { self.find_oci(choice) } else { self.find_docker(choice) }
     }
 
-    fn find_oci(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
+    fn find_oci(&self, mut choice: Choice<'_>) -> Result<Found, ImageError> {
         let mut bytes = self.read(Path::new("index.json"))?;
         let mut name = None;
         for _ in 0..DEPTH_MAX {
             let index: Index = document::read(&bytes, "the index")?;
-            let chosen = choose(&index, wanted)?;
+            let chosen = choose(&index, choice)?;
+            if let Choice::At(_) = choice {
+                choice = Choice::Only;
+            }
             name = name.or_else(|| annotated_name(chosen));
             bytes = self.read_blob(chosen)?;
             let value: serde_json::Value = document::read(&bytes, "the manifest")?;
@@ -181,13 +229,17 @@ impl Files {
         Err(ImageError::Refused(format!("more than {DEPTH_MAX} indexes lead to one another")))
     }
 
-    fn find_docker(&self, wanted: Option<&str>) -> Result<Found, ImageError> {
+    fn find_docker(&self, choice: Choice<'_>) -> Result<Found, ImageError> {
         let bytes = self.read(Path::new("manifest.json"))?;
         let images: Vec<DockerImage> = document::read(&bytes, "manifest.json")?;
-        let has_name = |image: &&DockerImage| image.repo_tags.iter().flatten().any(|tag| Some(tag.as_str()) == wanted);
+        let is_chosen = |(at, image): &(usize, &DockerImage)| match choice {
+            Choice::Only => false,
+            Choice::Named(name) => image.repo_tags.iter().flatten().any(|tag| tag == name),
+            Choice::At(wanted) => *at == wanted,
+        };
         let image = match images.as_slice() {
             [image] => image,
-            several => several.iter().find(has_name).ok_or_else(|| {
+            several => several.iter().enumerate().find(is_chosen).map(|(_, image)| image).ok_or_else(|| {
                 let names: Vec<&str> =
                     several.iter().flat_map(|i| i.repo_tags.iter().flatten()).map(String::as_str).collect();
                 ImageError::Refused(format!(
@@ -215,15 +267,15 @@ impl Files {
                 diff_ids.len()
             )));
         }
-        for (layer, diff_id) in found.layers.iter().zip(diff_ids) {
-            let (path, descriptor) = match layer {
-                Layer::Blob(descriptor) => (blob_path(&descriptor.digest), Some(descriptor)),
-                Layer::Path(path) => (path.clone(), None),
+        staging.add_layers(diff_ids.len(), |staging, number| {
+            let (path, descriptor) = match found.layers.get(number) {
+                Some(Layer::Blob(descriptor)) => (blob_path(&descriptor.digest), Some(descriptor)),
+                Some(Layer::Path(path)) => (path.clone(), None),
+                None => (PathBuf::new(), None),
             };
             let (packing, reader) = sniff(self.open(&path)?)?;
-            staging.add_layer(reader, packing, descriptor, Some(diff_id))?;
-        }
-        Ok(())
+            staging.unpack(number, reader, packing, descriptor, diff_ids)
+        })
     }
 }
 
@@ -232,7 +284,7 @@ fn blob_path(digest: &Digest) -> PathBuf {
 }
 
 /// Looks at the first bytes, as containerd does; media types are sometimes wrong.
-pub fn sniff<'a>(mut reader: impl Read + 'a) -> Result<(Packing, Box<dyn Read + 'a>), ImageError> {
+pub fn sniff<'a>(mut reader: impl Read + Send + 'a) -> Result<(Packing, Box<dyn Read + Send + 'a>), ImageError> {
     let mut head = Vec::new();
     let read = reader.by_ref().take(4).read_to_end(&mut head);
     read.map_err(|error| match error.downcast::<ImageError>() {
@@ -256,11 +308,14 @@ fn unpackable(what: &str) -> ImageError {
 }
 
 /// The one manifest for this machine, by name if there are several.
-fn choose<'i>(index: &'i Index, wanted: Option<&str>) -> Result<&'i Descriptor, ImageError> {
+fn choose<'i>(index: &'i Index, choice: Choice<'_>) -> Result<&'i Descriptor, ImageError> {
     let architecture = document::architecture();
-    let suits =
-        |descriptor: &&Descriptor| descriptor.platform.as_ref().is_none_or(|platform| platform.rank().is_some());
-    let suitable: Vec<&Descriptor> = index.manifests.iter().filter(suits).collect();
+    if let Choice::At(at) = choice
+        && let Some(descriptor) = index.manifests.get(at)
+    {
+        return Ok(descriptor);
+    }
+    let suitable: Vec<&Descriptor> = index.manifests.iter().filter(|descriptor| suits(descriptor)).collect();
     let shown = |descriptor: &Descriptor| match (&descriptor.platform, annotated_name(descriptor)) {
         (_, Some(name)) => name,
         (Some(platform), None) => platform.to_string(),
@@ -274,15 +329,31 @@ fn choose<'i>(index: &'i Index, wanted: Option<&str>) -> Result<&'i Descriptor, 
             Err(ImageError::Refused(format!("no image for linux/{architecture} is here; found: {found}")))
         }
         several => {
-            let named = |descriptor: &&&Descriptor| {
-                annotated_name(descriptor).is_some_and(|name| Some(name.as_str()) == wanted)
-            };
+            let named = |descriptor: &&&Descriptor| matches!((choice, annotated_name(descriptor)), (Choice::Named(wanted), Some(name)) if name == wanted);
             several.iter().find(named).copied().ok_or_else(|| {
                 let all: Vec<String> = several.iter().map(|descriptor| shown(descriptor)).collect();
                 ImageError::Refused(format!("{} images are here; name one of them: {}", several.len(), all.join(", ")))
             })
         }
     }
+}
+
+/// Whether this machine may run it.
+fn suits(descriptor: &Descriptor) -> bool {
+    descriptor.platform.as_ref().is_none_or(|platform| platform.rank().is_some())
+}
+
+/// Where a link in this directory leads, if that is within the archive.
+fn within(directory: &Path, target: &Path) -> Option<PathBuf> {
+    let mut path = if target.has_root() { PathBuf::new() } else { directory.to_owned() };
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir if !path.pop() => return None,
+            _ => {}
+        }
+    }
+    Some(path)
 }
 
 /// containerd writes the whole name, others the tag or the whole name.

@@ -9,12 +9,15 @@
 //! builtin (podlet.local/host, …/actor) ┘
 //! ```
 
+mod ahead;
 mod archive;
+mod below;
 mod builtin;
 mod directory;
 mod document;
 mod import;
 mod layout;
+mod measured;
 mod pull;
 mod reference;
 mod removal;
@@ -49,6 +52,9 @@ pub struct Image {
     pub reference: String,
     /// `sha256:…` of the configuration; the image's ID.
     pub id: String,
+    /// `docker.io/library/busybox@sha256:…`, if it came from a registry.
+    #[serde(default)]
+    pub repo_digest: Option<String>,
     /// What of the OCI configuration a container start uses.
     pub config: Config,
     /// Unpacked layers, lowest first: directories for overlay's `lowerdir`, never written to. The topmost one's own mode and
@@ -59,6 +65,14 @@ pub struct Image {
     pub binds: Vec<(PathBuf, PathBuf)>,
     /// Bytes of all layers.
     pub size: u64,
+}
+
+impl Image {
+    /// What a pod's status calls its `imageID`: as containerd and so a kubelet have it, the digest in the registry that it came
+    /// from, else the ID.
+    pub fn shown_id(&self) -> &str {
+        self.repo_digest.as_deref().unwrap_or(&self.id)
+    }
 }
 
 /// The part of an OCI image configuration that a container start uses.

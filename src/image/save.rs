@@ -50,7 +50,7 @@ impl Store {
 
     fn save_to<W: Write>(&self, names: &[String], mut target: Target<W>) -> Result<Vec<String>, ImageError> {
         let staging = Staging::begin(self, Limits::default())?;
-        let mut layers: HashMap<Digest, Packed> = HashMap::new();
+        let mut layers: HashMap<PathBuf, Packed> = HashMap::new();
         let mut written: Vec<Digest> = Vec::new();
         let (mut index, mut docker, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
@@ -60,12 +60,12 @@ impl Store {
             }
             let record = self.record(&parse(name)?)?;
             let mut packed = Vec::new();
-            for (diff_id, path) in record.layers.iter().zip(&image.layers) {
-                let layer = match layers.get(diff_id) {
+            for path in &image.layers {
+                let layer = match layers.get(path) {
                     Some(layer) => layer.clone(),
                     None => pack(path, staging.path(), &mut target, &mut written, &mut notes)?,
                 };
-                layers.insert(diff_id.clone(), layer.clone());
+                layers.insert(path.clone(), layer.clone());
                 packed.push(layer);
             }
             let mut configuration: Value = document::read(&self.read_blob(&record.id)?, "the image's configuration")?;

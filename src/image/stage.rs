@@ -5,27 +5,30 @@
 //! renames the layers, writes configuration and manifest, and the name last: a reader sees the old image or the new one.
 //! Called by `import` and `builtin`.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use nix::fcntl::{Flock, FlockArg};
-use sha2::{Digest as _, Sha256};
 
+use super::below::Below;
 use super::document::{self, Descriptor, Digest, Manifest};
 use super::layout::sniff;
+use super::measured::{Limit, Measured, copy};
 use super::removal::remove_tree;
 use super::store::{LayerLock, Record, io_error};
-use super::unpack::{Limits, unpack};
+use super::unpack::{Limits, Reach, unpack};
 use super::zstd::Frames;
-use super::{ImageError, Store};
+use super::{ImageError, Store, ahead};
+
+/// Layers that are fetched and unpacked at the same time (containerd's `max_concurrent_downloads`).
+const PARALLEL: usize = 3;
 
 /// One image on its way into the store.
 pub struct Staging<'s> {
@@ -37,6 +40,9 @@ pub struct Staging<'s> {
     /// Of all layers, which may be unpacked by several threads.
     spent: Spent,
     layers: Vec<Layer>,
+    /// What of them is in place, for those above that need it.
+    standing: Mutex<Standing>,
+    stands: Condvar,
     notes: Mutex<Vec<String>>,
     /// Of layers that others wait for.
     locks: Mutex<Vec<LayerLock>>,
@@ -51,9 +57,21 @@ pub struct Spent {
     pub bytes: AtomicU64,
 }
 
+/// Layers that are in place, while others are not yet.
+#[derive(Default)]
+struct Standing {
+    /// The directory of each, by number.
+    directories: BTreeMap<usize, PathBuf>,
+    /// One of them came to nothing, so that nobody need wait for it.
+    given_up: bool,
+}
+
 /// One layer, verified and unpacked.
+#[derive(Debug)]
 pub struct Layer {
     diff_id: Digest,
+    /// Under which digest the store has it: its own, or the chain's of which it is the top.
+    key: Digest,
     size: u64,
     /// Where it was unpacked; `None` when the store has it already.
     unpacked: Option<PathBuf>,
@@ -88,23 +106,33 @@ impl<'s> Staging<'s> {
         let directory = File::open(&path).map_err(|error| io_error("open", &path, &error))?;
         let held = Flock::lock(directory, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| io_error("lock", &path, &errno.into()))?;
-        let (layers, notes, locks) = (Vec::new(), Mutex::default(), Mutex::default());
-        Ok(Staging { store, path, _held: held, limits, spent: Spent::default(), layers, notes, locks })
+        Ok(Staging {
+            store,
+            path,
+            _held: held,
+            limits,
+            spent: Spent::default(),
+            layers: Vec::new(),
+            standing: Mutex::default(),
+            stands: Condvar::new(),
+            notes: Mutex::default(),
+            locks: Mutex::default(),
+        })
     }
 
     /// A copy of an archive that can be read only once or is compressed: a plain tar file, within the limits.
-    pub fn spool(&self, input: impl Read) -> Result<File, ImageError> {
+    pub fn spool(&self, input: impl Read + Send) -> Result<File, ImageError> {
         let path = self.path.join("archive");
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.map_err(|error| io_error("make", &path, &error))?;
-        let packed = Rc::new(Cell::new(0));
-        let (packing, input) = sniff(Measured::new(input, Limit::Archive(self.limits.bytes), Rc::clone(&packed)))?;
+        let packed = Arc::<AtomicU64>::default();
+        let (packing, input) = sniff(Measured::new(input, Limit::Archive(self.limits.bytes), Arc::clone(&packed)))?;
         let spent = AtomicU64::new(0);
         let limit = Limit::Unpacked { limits: self.limits, spent: &spent, packed };
         let input: Box<dyn Read> = match packing {
             Packing::Plain => input,
-            Packing::Gzip => Box::new(Measured::new(MultiGzDecoder::new(input), limit, Rc::default())),
-            Packing::Zstd => Box::new(Measured::new(Frames::new(input), limit, Rc::default())),
+            Packing::Gzip => Box::new(Measured::new(MultiGzDecoder::new(input), limit, Arc::default())),
+            Packing::Zstd => Box::new(Measured::new(Frames::new(input), limit, Arc::default())),
         };
         copy(input, &mut file, &path)?;
         file.rewind().map_err(|error| io_error("read", &path, &error))?;
@@ -118,81 +146,131 @@ impl<'s> Staging<'s> {
 
     /// Says what was left out of the image.
     pub fn note(&self, notes: Vec<String>) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
+        hold(&self.notes).extend(notes);
     }
 
     /// Holds these until the image is in the store, or is given up.
     pub fn keep(&self, locks: Vec<LayerLock>) {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner).extend(locks);
+        hold(&self.locks).extend(locks);
     }
 
     /// What was left out of the layers, for the user.
     pub fn take_notes(&self) -> Vec<String> {
-        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *hold(&self.notes))
     }
 
-    /// Adds a layer on top; see [`Staging::unpack`].
-    pub fn add_layer(
-        &mut self,
-        blob: impl Read,
-        packing: Packing,
-        descriptor: Option<&Descriptor>,
-        diff_id: Option<&Digest>,
-    ) -> Result<(), ImageError> {
-        let layer = self.unpack(self.layers.len(), blob, packing, descriptor, diff_id)?;
-        self.push(layer);
+    /// Adds the only layer of an image whose source says nothing of it.
+    pub fn add_layer(&mut self, tar: impl Read + Send) -> Result<(), ImageError> {
+        let layer = self.unpack(0, tar, Packing::Plain, None, &[])?;
+        self.layers = vec![layer];
         Ok(())
     }
 
-    /// Puts an unpacked layer on top of the others.
-    pub fn push(&mut self, layer: Layer) {
-        self.layers.push(layer);
-    }
-
-    /// A layer that the store has, if it has it.
-    pub fn known(&self, diff_id: &Digest) -> Result<Option<Layer>, ImageError> {
-        if !self.store.has_layer(diff_id) {
-            return Ok(None);
+    /// Takes all layers in, a few at a time, lowest first: `each` unpacks the one of a number.
+    pub fn add_layers(
+        &mut self,
+        count: usize,
+        each: impl Fn(&Staging<'_>, usize) -> Result<Layer, ImageError> + Sync,
+    ) -> Result<(), ImageError> {
+        let next = AtomicUsize::new(0);
+        let (done, failed) = (Mutex::<BTreeMap<usize, Layer>>::default(), Mutex::<Option<ImageError>>::default());
+        let staging = &*self;
+        let work = || {
+            while !staging.standing().given_up {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return;
+                }
+                match each(staging, number) {
+                    Ok(layer) => {
+                        let directory = layer.directory(staging.store);
+                        hold(&done).insert(number, layer);
+                        staging.standing().directories.insert(number, directory);
+                    }
+                    Err(error) => {
+                        // What fails because another one did says less than that one.
+                        hold(&failed).get_or_insert(error);
+                        staging.standing().given_up = true;
+                    }
+                }
+                staging.stands.notify_all();
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..PARALLEL.min(count)).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
         }
-        Ok(Some(Layer { diff_id: diff_id.clone(), size: self.store.layer_size(diff_id)?, unpacked: None }))
+        self.layers = done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
+        Ok(())
     }
 
-    /// Unpacks the layer that is to have this number. With a descriptor the blob's size and digest are verified, with a diff ID
-    /// the stream's. Several threads may do this at once.
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        hold(&self.standing)
+    }
+
+    /// Waits until all layers below this one are in place. They do not wait for it, so that there is always one that goes on.
+    fn wait_for_lower(&self, number: usize) -> Result<Vec<PathBuf>, ImageError> {
+        let mut standing = self.standing();
+        while standing.directories.range(..number).count() < number {
+            if standing.given_up {
+                return Err(ImageError::Pull("a lower layer could not be had".to_owned()));
+            }
+            standing = self.stands.wait(standing).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(standing.directories.range(..number).map(|(_, directory)| directory.clone()).collect())
+    }
+
+    /// The layer of this number, if the store has it as this image needs it.
+    pub fn known(&self, diff_ids: &[Digest], number: usize) -> Result<Option<Layer>, ImageError> {
+        let Some(key) = self.store.layer_key(diff_ids, number) else { return Ok(None) };
+        let Some(diff_id) = diff_ids.get(number).cloned() else { return Ok(None) };
+        Ok(Some(Layer { diff_id, size: self.store.layer_size(&key)?, key, unpacked: None }))
+    }
+
+    /// Unpacks the layer of this number. With a descriptor the blob's size and digest are verified, with diff IDs (all of the
+    /// image's) the stream's. Several threads may do this at once.
     pub fn unpack(
         &self,
         number: usize,
-        blob: impl Read,
+        blob: impl Read + Send,
         packing: Packing,
         descriptor: Option<&Descriptor>,
-        diff_id: Option<&Digest>,
+        diff_ids: &[Digest],
     ) -> Result<Layer, ImageError> {
         if number >= self.limits.layers {
             return Err(ImageError::Refused(format!("the image has more than {} layers", self.limits.layers)));
         }
-        let packed = Rc::new(Cell::new(0));
+        let packed = Arc::<AtomicU64>::default();
         let blob_limit =
             descriptor.map_or(Limit::Archive(self.limits.bytes), |descriptor| Limit::Blob(descriptor.size));
-        let mut blob = Measured::new(blob, blob_limit, Rc::clone(&packed));
-        let layer = match diff_id.map(|diff_id| self.known(diff_id)).transpose()?.flatten() {
+        let mut blob = Measured::new(blob, blob_limit, Arc::clone(&packed));
+        let layer = match self.known(diff_ids, number)? {
             Some(known) => {
                 self.spent.bytes.fetch_add(known.size, Ordering::Relaxed);
                 known
             }
-            None => match packing {
-                Packing::Plain => self.unpack_stream(number, &mut blob, &packed)?,
-                Packing::Gzip => self.unpack_stream(number, MultiGzDecoder::new(&mut blob), &packed)?,
-                Packing::Zstd => self.unpack_stream(number, Frames::new(&mut blob), &packed)?,
-            },
+            None => {
+                let (layer, reach) = match packing {
+                    Packing::Plain => self.unpack_stream(number, &mut blob, &packed)?,
+                    Packing::Gzip => self.unpack_stream(number, MultiGzDecoder::new(&mut blob), &packed)?,
+                    Packing::Zstd => self.unpack_stream(number, Frames::new(&mut blob), &packed)?,
+                };
+                match reach {
+                    Reach::Alone => layer,
+                    Reach::Below => Layer { key: document::chain_id(diff_ids, number).unwrap_or(layer.key), ..layer },
+                }
+            }
         };
         blob.drain()?;
         if let Some(descriptor) = descriptor {
-            if packed.get() != descriptor.size {
+            let found = packed.load(Ordering::Relaxed);
+            if found != descriptor.size {
                 return Err(ImageError::Refused(format!(
-                    "layer {} should have {} bytes and has {}",
-                    descriptor.digest,
-                    descriptor.size,
-                    packed.get()
+                    "layer {} should have {} bytes and has {found}",
+                    descriptor.digest, descriptor.size,
                 )));
             }
             let found = blob.digest();
@@ -200,7 +278,7 @@ impl<'s> Staging<'s> {
                 return Err(ImageError::Refused(format!("layer {} has the digest {found}", descriptor.digest)));
             }
         }
-        if let Some(expected) = diff_id
+        if let Some(expected) = diff_ids.get(number)
             && *expected != layer.diff_id
         {
             return Err(ImageError::Refused(format!(
@@ -212,7 +290,12 @@ impl<'s> Staging<'s> {
         Ok(layer)
     }
 
-    fn unpack_stream(&self, number: usize, stream: impl Read, packed: &Rc<Cell<u64>>) -> Result<Layer, ImageError> {
+    fn unpack_stream(
+        &self,
+        number: usize,
+        stream: impl Read + Send,
+        packed: &Arc<AtomicU64>,
+    ) -> Result<(Layer, Reach), ImageError> {
         let path = self.path.join(format!("layer-{number}"));
         let root = path.join("fs");
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| io_error("make", &path, &error))?;
@@ -220,18 +303,26 @@ impl<'s> Staging<'s> {
         // The mode that `/` has in a container unless the image says another; not what the umask made of it.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
             .map_err(|error| io_error("set the mode of", &root, &error))?;
-        let limit = Limit::Unpacked { limits: self.limits, spent: &self.spent.bytes, packed: Rc::clone(packed) };
-        let size = Rc::new(Cell::new(0));
-        let mut stream = Measured::new(stream, limit, Rc::clone(&size));
+        let limit = Limit::Unpacked { limits: self.limits, spent: &self.spent.bytes, packed: Arc::clone(packed) };
+        let size = Arc::<AtomicU64>::default();
+        let mut stream = Measured::new(stream, limit, Arc::clone(&size));
         let root_fd = OwnedFd::from(File::open(&root).map_err(|error| io_error("open", &root, &error))?);
         let mut notes = Vec::new();
-        unpack(&mut stream, &root_fd, &self.limits, &self.spent.files, &mut notes)?;
+        let wait = || self.wait_for_lower(number);
+        let reach = std::thread::scope(|scope| {
+            let (sender, mut reader) = ahead::stream();
+            scope.spawn(|| sender.send_all(&mut stream));
+            let reach = unpack(&mut reader, &root_fd, Below::new(&wait), &self.limits, &self.spent, &mut notes)?;
+            // The diff ID covers the whole stream, also what stands behind the end mark.
+            copy(reader, &mut io::sink(), &root)?;
+            Ok::<_, ImageError>(reach)
+        })?;
         self.note(notes);
-        // The diff ID covers the whole stream, also what stands behind the end mark.
-        stream.drain()?;
+        let size = size.load(Ordering::Relaxed);
         let size_path = path.join("size");
-        fs::write(&size_path, size.get().to_string()).map_err(|error| io_error("write", &size_path, &error))?;
-        Ok(Layer { diff_id: stream.digest(), size: size.get(), unpacked: Some(path) })
+        fs::write(&size_path, size.to_string()).map_err(|error| io_error("write", &size_path, &error))?;
+        let diff_id = stream.digest();
+        Ok((Layer { key: diff_id.clone(), diff_id, size, unpacked: Some(path) }, reach))
     }
 
     /// Diff IDs of the layers so far, lowest first.
@@ -280,7 +371,7 @@ impl<'s> Staging<'s> {
         }
         let _lock = self.store.lock()?;
         for layer in &self.layers {
-            let destination = self.store.layer(&layer.diff_id);
+            let destination = self.store.layer(&layer.key);
             match &layer.unpacked {
                 Some(path) => match fs::rename(path, &destination) {
                     Ok(()) => {}
@@ -289,7 +380,7 @@ impl<'s> Staging<'s> {
                         if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
                     Err(error) => return Err(io_error("make", &destination, &error)),
                 },
-                None if self.store.has_layer(&layer.diff_id) => {}
+                None if self.store.has_layer(&layer.key) => {}
                 None => {
                     return Err(ImageError::Unreadable(format!(
                         "layer {} was removed from the store meanwhile; do it again",
@@ -308,7 +399,7 @@ impl<'s> Staging<'s> {
     /// Gives an image that the store has a record's name, unless it went meanwhile.
     pub fn publish_name(self, record: &Record) -> Result<(), ImageError> {
         let _lock = self.store.lock()?;
-        if !record.layers.iter().all(|layer| self.store.has_layer(layer)) {
+        if !self.store.has_layers(&record.layers) {
             return Err(ImageError::Absent(record.name.clone()));
         }
         self.write_name(record)
@@ -325,6 +416,17 @@ impl<'s> Staging<'s> {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+impl Layer {
+    /// Where its files are until the image is in the store, or where the store has them.
+    fn directory(&self, store: &Store) -> PathBuf {
+        self.unpacked.clone().unwrap_or_else(|| store.layer(&self.key)).join("fs")
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Staging<'_> {
@@ -379,96 +481,4 @@ fn remove_abandoned(tmp: &Path) -> Result<(), ImageError> {
         }
     }
     Ok(())
-}
-
-/// Copies to the end, telling what is wrong with the archive from what is wrong with the disk.
-fn copy(mut from: impl Read, to: &mut impl Write, path: &Path) -> Result<(), ImageError> {
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(n) => {
-                let written = to.write_all(buffer.get(..n).unwrap_or_default());
-                written.map_err(|error| io_error("write", path, &error))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                return Err(match error.downcast::<ImageError>() {
-                    Ok(own) => own,
-                    Err(error) => ImageError::Refused(format!("the archive is damaged: {error}")),
-                });
-            }
-        }
-    }
-}
-
-/// What a stream may grow to.
-enum Limit<'a> {
-    /// A blob: its size in bytes.
-    Blob(u64),
-    /// An archive that nobody gave a size: bytes.
-    Archive(u64),
-    /// A layer's tar stream; `spent` counts over all of the image.
-    Unpacked { limits: Limits, spent: &'a AtomicU64, packed: Rc<Cell<u64>> },
-}
-
-/// Counts and hashes what passes, and stops it at its limit. The error travels inside an `io::Error` through the tar and
-/// gzip readers.
-struct Measured<'a, R> {
-    inner: R,
-    hasher: Sha256,
-    count: Rc<Cell<u64>>,
-    limit: Limit<'a>,
-}
-
-impl<'a, R: Read> Measured<'a, R> {
-    fn new(inner: R, limit: Limit<'a>, count: Rc<Cell<u64>>) -> Measured<'a, R> {
-        Measured { inner, hasher: Sha256::new(), count, limit }
-    }
-
-    fn drain(&mut self) -> Result<(), ImageError> {
-        copy(self, &mut io::sink(), Path::new("nowhere"))
-    }
-
-    fn digest(self) -> Digest {
-        Digest::finish(self.hasher)
-    }
-
-    fn check(&self) -> Result<(), ImageError> {
-        let count = self.count.get();
-        match &self.limit {
-            Limit::Blob(size) if count > *size => {
-                Err(ImageError::Refused(format!("a layer's blob is longer than the {size} bytes that it should have")))
-            }
-            Limit::Archive(bytes) if count > *bytes => {
-                Err(ImageError::Refused(format!("the archive has more than {bytes} bytes, its limit")))
-            }
-            Limit::Unpacked { limits, spent, .. } if spent.load(Ordering::Relaxed) > limits.bytes => {
-                Err(ImageError::Refused(format!("the image unpacks to more than {} bytes, its limit", limits.bytes)))
-            }
-            Limit::Unpacked { limits, packed, .. }
-                if count > Limits::RATIO_FROM && count / limits.ratio.max(1) > packed.get() =>
-            {
-                Err(ImageError::Refused(format!(
-                    "{} compressed bytes unpack to {count}, more than {} times as many: taken for a bomb",
-                    packed.get(),
-                    limits.ratio
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl<R: Read> Read for Measured<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(buffer.get(..n).unwrap_or_default());
-        self.count.set(self.count.get() + n as u64);
-        if let Limit::Unpacked { spent, .. } = &self.limit {
-            spent.fetch_add(n as u64, Ordering::Relaxed);
-        }
-        self.check().map_err(io::Error::other)?;
-        Ok(n)
-    }
 }

@@ -5,8 +5,8 @@
 //! ├── lock                                flock(2) of whoever changes anything; readers take none
 //! ├── names/docker.io/library/busybox/_tags/1.36.json     a record: all that a container start needs
 //! ├── blobs/sha256/<hex>                  configurations and manifests
-//! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it
-//! │                              /size    bytes of its tar stream
+//! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it; one that has taken something
+//! │                              /size    of those below it lies under its chain ID. size: bytes of its tar stream
 //! ├── mount-points                        the lowest layer of every container, whatever its image (`linux::rootfs`)
 //! ├── locks/<hex of a diff ID>            flock(2) of whoever fetches the layer; gone afterwards
 //! └── tmp/<pid>-<n>                       images on their way in
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::document::{self, Digest, Document};
+use super::document::{self, Digest};
 use super::reference::Reference;
 use super::stage::{Staging, make_directories, remove_path};
 use super::{Config, Image, ImageError, Limits, Store, builtin};
@@ -43,6 +43,9 @@ pub struct Record {
     /// Digest of what the registry has under the name, where that is an index of manifests for several machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Digest>,
+    /// `docker.io/library/busybox@sha256:…`: the repository that it was pulled from, and the digest that it has there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo_digest: Option<String>,
     /// How to run it.
     pub config: Config,
     /// Diff IDs, lowest first.
@@ -67,6 +70,7 @@ impl Record {
             id: nothing.clone(),
             digest: nothing,
             index: None,
+            repo_digest: None,
             config,
             layers: Vec::new(),
             size: 0,
@@ -79,6 +83,12 @@ impl Record {
     /// Whether a registry would give this image for a digest.
     pub fn has_digest(&self, digest: &str) -> bool {
         self.digest.to_string() == digest || self.index.as_ref().is_some_and(|index| index.to_string() == digest)
+    }
+
+    /// Whether one of these, which pods' statuses name, is this image.
+    fn is_among(&self, in_use: &[String]) -> bool {
+        let id = self.id.to_string();
+        in_use.iter().any(|used| *used == id || Some(used) == self.repo_digest.as_ref())
     }
 
     /// The name, parsed.
@@ -104,6 +114,22 @@ pub struct Inspection {
     /// What should be known about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
+}
+
+/// What an index, a manifest or a configuration leads to, whichever of the three it is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parts {
+    #[serde(deserialize_with = "lenient")]
+    config: Option<document::Descriptor>,
+    manifests: Vec<document::Descriptor>,
+    rootfs: document::RootFs,
+}
+
+/// A configuration has something else under the name by which a manifest leads to it.
+fn lenient<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<document::Descriptor>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// What [`Store::prune`] removes.
@@ -209,15 +235,15 @@ impl Store {
         })
     }
 
-    /// Takes a name away, and the image with its layers when no other name has it. `in_use` are the IDs of images that pods
-    /// use: an overlay whose lower directory vanishes has undefined content, so these are refused.
+    /// Takes a name away, and the image with its layers when no other name has it. `in_use` are the images that pods use, as
+    /// their statuses have them ([`Image::shown_id`]): an overlay whose lower directory vanishes has undefined content, so these are refused.
     pub fn remove(&self, name: &str, in_use: &[String]) -> Result<Removed, ImageError> {
         let reference = parse(name)?;
         self.record(&reference)?;
         let _lock = self.lock()?;
         let (path, record) = self.locate(&reference)?;
         let others = self.list()?.iter().filter(|other| other.id == record.id).count() > 1;
-        if !others && in_use.contains(&record.id.to_string()) {
+        if !others && record.is_among(in_use) {
             return Err(ImageError::InUse(record.name));
         }
         fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
@@ -261,7 +287,7 @@ impl Store {
         let _lock = self.lock()?;
         let mut names = Vec::new();
         if which == Prune::Unused {
-            for record in self.list()?.into_iter().filter(|record| !in_use.contains(&record.id.to_string())) {
+            for record in self.list()?.into_iter().filter(|record| !record.is_among(in_use)) {
                 let path = self.record_path(&record.reference()?);
                 fs::remove_file(&path).map_err(|error| io_error("remove", &path, &error))?;
                 self.remove_empty_directories(&path);
@@ -277,7 +303,7 @@ impl Store {
         let mut layers = HashSet::new();
         let mut blobs = HashSet::new();
         for record in self.list()? {
-            layers.extend(record.layers.iter().map(|layer| layer.hex().to_owned()));
+            layers.extend(keys(&record.layers));
             blobs.extend(
                 [Some(record.id), Some(record.digest), record.index]
                     .into_iter()
@@ -286,11 +312,18 @@ impl Store {
             );
         }
         // An image that lost its name to a newer one may still run; its configuration says what it consists of.
-        for id in in_use.iter().filter_map(|id| Digest::parse(id).ok()) {
-            if let Ok(bytes) = fs::read(self.blob(&id)) {
-                let document: Document = document::read(&bytes, &id.to_string())?;
-                layers.extend(document.rootfs.diff_ids.iter().map(|layer| layer.hex().to_owned()));
-                blobs.insert(id.hex().to_owned());
+        for used in in_use {
+            let digest = used.rsplit('@').next().unwrap_or_default();
+            let mut blobs_to_read: Vec<Digest> = Digest::parse(digest).into_iter().collect();
+            while let Some(digest) = blobs_to_read.pop() {
+                // A machine's index names manifests for others, which are not here.
+                let Ok(bytes) = fs::read(self.blob(&digest)) else { continue };
+                if !blobs.insert(digest.hex().to_owned()) {
+                    continue;
+                }
+                let parts: Parts = document::read(&bytes, &digest.to_string())?;
+                blobs_to_read.extend(parts.config.into_iter().chain(parts.manifests).map(|part| part.digest));
+                layers.extend(keys(&parts.rootfs.diff_ids));
             }
         }
         for (directory, kept) in [(self.root.join("layers"), layers), (self.root.join("blobs/sha256"), blobs)] {
@@ -357,8 +390,14 @@ impl Store {
         Image {
             reference: record.name,
             id: record.id.to_string(),
+            repo_digest: record.repo_digest,
             config: record.config,
-            layers: record.layers.iter().map(|diff_id| self.layer(diff_id).join("fs")).collect(),
+            layers: (record.layers.iter().enumerate())
+                .map(|(number, diff_id)| {
+                    let key = self.layer_key(&record.layers, number);
+                    self.layer(key.as_ref().unwrap_or(diff_id)).join("fs")
+                })
+                .collect(),
             binds,
             size: record.size,
         }
@@ -372,7 +411,7 @@ impl Store {
     /// A built-in image that is not made yet.
     pub(super) fn unmade(&self, reference: String, config: Config, binds: Vec<(PathBuf, PathBuf)>) -> Image {
         let layers = vec![self.root.join("layers/<made at first use>/fs")];
-        Image { reference, id: String::new(), config, layers, binds, size: 0 }
+        Image { reference, id: String::new(), repo_digest: None, config, layers, binds, size: 0 }
     }
 
     /// Where the record of a name is.
@@ -395,9 +434,20 @@ impl Store {
         fs::read(&path).map_err(|error| io_error("read", &path, &error))
     }
 
-    /// Where a layer is.
-    pub(super) fn layer(&self, diff_id: &Digest) -> PathBuf {
-        self.root.join("layers").join(diff_id.hex())
+    /// Where a layer is, by its key.
+    pub(super) fn layer(&self, key: &Digest) -> PathBuf {
+        self.root.join("layers").join(key.hex())
+    }
+
+    /// Under which digest the store has an image's layer of this number, if it has it.
+    pub(super) fn layer_key(&self, diff_ids: &[Digest], number: usize) -> Option<Digest> {
+        let chain = document::chain_id(diff_ids, number);
+        [chain.as_ref(), diff_ids.get(number)].into_iter().flatten().find(|key| self.has_layer(key)).cloned()
+    }
+
+    /// Whether all layers of an image are there.
+    pub(super) fn has_layers(&self, diff_ids: &[Digest]) -> bool {
+        (0..diff_ids.len()).all(|number| self.layer_key(diff_ids, number).is_some())
     }
 
     /// Where images are put together.
@@ -406,13 +456,13 @@ impl Store {
     }
 
     /// Whether a layer is there; it is there as a whole or not at all.
-    pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
-        self.layer(diff_id).is_dir()
+    pub(super) fn has_layer(&self, key: &Digest) -> bool {
+        self.layer(key).is_dir()
     }
 
     /// Bytes of a layer's tar stream.
-    pub(super) fn layer_size(&self, diff_id: &Digest) -> Result<u64, ImageError> {
-        let path = self.layer(diff_id).join("size");
+    pub(super) fn layer_size(&self, key: &Digest) -> Result<u64, ImageError> {
+        let path = self.layer(key).join("size");
         let text = fs::read_to_string(&path).map_err(|error| io_error("read", &path, &error))?;
         text.trim()
             .parse()
@@ -478,6 +528,12 @@ impl Store {
         let file = file.map_err(|error| io_error("open", &path, &error))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| io_error("lock", &path, &errno.into()))
     }
+}
+
+/// Names of all directories in which these layers may lie.
+fn keys(diff_ids: &[Digest]) -> impl Iterator<Item = String> {
+    let chains = (0..diff_ids.len()).filter_map(|number| document::chain_id(diff_ids, number));
+    diff_ids.iter().cloned().chain(chains).map(|key| key.hex().to_owned())
 }
 
 pub(super) fn parse(name: &str) -> Result<Reference, ImageError> {

@@ -7,11 +7,13 @@
 //! - Whiteouts (image-spec `layer.md`) become those of overlayfs (Documentation/filesystems/overlayfs.rst, "whiteouts and
 //!   opaque directories"): a character device 0/0, and `trusted.overlay.opaque` on a directory.
 //! - Devices are never made, `trusted.*` attributes refused, bytes, files and the ratio of compression are limited.
+//! - Directories that the archive leaves out are as the layers below have them, and a hard link to a file of those is a copy
+//!   of it ([`Below`]). Such a layer belongs to what it stands on, and is told from others ([`Reach`]).
 //!
 //! Called by the store's [`super::stage`] with an empty directory of mode 0755 below directories of mode 0700; never with a
 //! directory that anyone else uses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -19,10 +21,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, futimens, mkdirat, mknodat,
     utimensat,
@@ -33,7 +35,9 @@ use xattr::FileExt;
 
 use super::ImageError;
 use super::archive::{Entry, Kind, Sparse, for_each};
+use super::below::{Below, Found};
 use super::removal::remove_tree;
+use super::stage::Spent;
 
 /// What an archive may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,37 +63,72 @@ impl Default for Limits {
     }
 }
 
+/// How files are made: never through a link, never over what is there.
+const CREATE: OFlag =
+    OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// Whether a layer means the same wherever it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All that it has is its own.
+    Alone,
+    /// It has taken something of the layers below it: above others it would be another one.
+    Below,
+}
 
 /// The layer being made.
 struct Layer<'a> {
     root: &'a OwnedFd,
+    below: Below<'a>,
+    /// Directories that no entry has described yet, made for what is in them.
+    implied: BTreeSet<PathBuf>,
+    /// Where in this layer the copy of a lower layer's file is, by device and inode of that.
+    copied: HashMap<(u64, u64), PathBuf>,
+    reach: Reach,
+    buffer: Vec<u8>,
     /// The directory of the last entry; most entries have it too.
     parent: Option<(PathBuf, Rc<OwnedFd>)>,
     /// Set at the end, since making an entry changes its directory's time.
     directory_times: HashMap<PathBuf, (i64, i64)>,
-    files: &'a AtomicU64,
+    spent: &'a Spent,
     limits: &'a Limits,
     notes: &'a mut Vec<String>,
 }
 
-/// Unpacks the tar stream beneath `root`. `files` counts over the layers of an image. Notes say what was left out.
+/// Unpacks the tar stream beneath `root`. `spent` counts over the layers of an image. Notes say what was left out.
 pub fn unpack(
     reader: impl Read,
     root: &OwnedFd,
+    below: Below<'_>,
     limits: &Limits,
-    files: &AtomicU64,
+    spent: &Spent,
     notes: &mut Vec<String>,
-) -> Result<(), ImageError> {
-    let mut layer = Layer { root, parent: None, directory_times: HashMap::new(), files, limits, notes };
+) -> Result<Reach, ImageError> {
+    let mut layer = Layer {
+        root,
+        below,
+        implied: BTreeSet::new(),
+        copied: HashMap::new(),
+        reach: Reach::Alone,
+        buffer: vec![0; 128 << 10],
+        parent: None,
+        directory_times: HashMap::new(),
+        spent,
+        limits,
+        notes,
+    };
     for_each(reader, |entry, _, content| layer.apply(entry, content))?;
-    layer.set_directory_times()
+    layer.describe_implied()?;
+    layer.set_directory_times()?;
+    Ok(layer.reach)
 }
 
 impl Layer<'_> {
     fn apply(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), ImageError> {
-        if self.files.fetch_add(1, Ordering::Relaxed) >= self.limits.files {
+        if self.spent.files.fetch_add(1, Ordering::Relaxed) >= self.limits.files {
             return Err(ImageError::Refused(format!("the image has more than {} files", self.limits.files)));
         }
         let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
@@ -100,76 +139,84 @@ impl Layer<'_> {
         if name.as_bytes().starts_with(WHITEOUT) {
             return self.whiteout(directory, &name, &entry);
         }
-        // Looked up before anything is removed: a link to itself must not remove its own target.
-        let link = match &entry.kind {
-            Kind::HardLink(target) => match self.link_target(&entry, target)? {
-                Some(target) => Some(target),
-                None => return Ok(()),
-            },
-            _ => None,
-        };
-        if entry.kind == Kind::Device {
-            return self.leave_out_device(&entry);
+        match &entry.kind {
+            Kind::HardLink(target) => return self.link(&entry, target, directory, &name),
+            Kind::Device => return self.leave_out_device(&entry),
+            _ => {}
         }
         let parent = self.directory(directory)?;
-        let existing = stat(&parent, &name).map_err(|e| failed("look at", e))?;
         match &entry.kind {
             Kind::Directory => {
-                let was_whiteout = existing.as_ref().is_some_and(is_whiteout);
-                if !existing.as_ref().is_some_and(is_directory) {
-                    self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
-                    mkdirat(&*parent, name.as_os_str(), Mode::from_bits_truncate(0o700))
-                        .map_err(|e| failed("make", e))?;
+                let mode = Mode::from_bits_truncate(0o700);
+                let mut was_whiteout = false;
+                if let Err(errno) = mkdirat(&*parent, name.as_os_str(), mode) {
+                    let existing = stat(&parent, &name).map_err(|e| failed("look at", e))?;
+                    if errno != Errno::EEXIST || !existing.as_ref().is_some_and(is_directory) {
+                        was_whiteout = existing.as_ref().is_some_and(is_whiteout);
+                        let make = || mkdirat(&*parent, name.as_os_str(), mode);
+                        self.make(&parent, &name, &entry.path, make).map_err(|e| failed("make", e))?;
+                    }
                 }
                 let made = File::from(open_directory(&parent, &name).map_err(|e| failed("open", e))?);
                 if was_whiteout {
                     self.make_opaque(&made, &entry.path)?;
                 }
+                self.implied.remove(&entry.path);
                 self.set_attributes(&made, &entry)?;
                 self.directory_times.insert(entry.path.clone(), entry.mtime);
             }
             Kind::File => {
-                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
-                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-                let made = openat(&*parent, name.as_os_str(), flags, Mode::from_bits_truncate(0o600));
+                let make = || openat(&*parent, name.as_os_str(), CREATE, Mode::from_bits_truncate(0o600));
+                let made = self.make(&parent, &name, &entry.path, make);
                 let mut made = File::from(made.map_err(|e| failed("make", e))?);
                 match &entry.sparse {
-                    None => copy(content, &mut made, &entry, entry.size)?,
-                    Some(sparse) => copy_pieces(content, &mut made, &entry, sparse, self.limits)?,
+                    None => copy(content, &mut made, &entry, entry.size, &mut self.buffer)?,
+                    Some(sparse) => copy_pieces(content, &mut made, &entry, sparse, self.limits, &mut self.buffer)?,
                 }
                 self.set_attributes(&made, &entry)?;
                 let time = timespec(entry.mtime);
                 futimens(&made, &time, &time).map_err(|e| failed("set the time of", e))?;
             }
             Kind::Symlink(target) => {
-                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
-                symlinkat(target.as_os_str(), &*parent, name.as_os_str()).map_err(|e| failed("make the link", e))?;
+                let make = || symlinkat(target.as_os_str(), &*parent, name.as_os_str());
+                self.make(&parent, &name, &entry.path, make).map_err(|e| failed("make the link", e))?;
                 self.set_owner_and_time(&parent, &name, &entry)?;
             }
             Kind::Fifo => {
-                self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
-                mknodat(&*parent, name.as_os_str(), SFlag::S_IFIFO, Mode::from_bits_truncate(0o600), 0)
-                    .map_err(|e| failed("make the pipe", e))?;
+                let make = || mknodat(&*parent, name.as_os_str(), SFlag::S_IFIFO, Mode::from_bits_truncate(0o600), 0);
+                self.make(&parent, &name, &entry.path, make).map_err(|e| failed("make the pipe", e))?;
                 self.set_owner_and_time(&parent, &name, &entry)?;
-                fchmodat(
-                    &*parent,
-                    name.as_os_str(),
-                    Mode::from_bits_truncate(entry.mode),
-                    FchmodatFlags::FollowSymlink,
-                )
-                .map_err(|e| failed("set the mode of", e))?;
+                let mode = Mode::from_bits_truncate(entry.mode);
+                fchmodat(&*parent, name.as_os_str(), mode, FchmodatFlags::FollowSymlink)
+                    .map_err(|e| failed("set the mode of", e))?;
             }
-            Kind::HardLink(_) => {
-                if let Some((from, from_name)) = link {
-                    self.clear(&parent, &name, existing.as_ref(), &entry.path)?;
-                    // Without AT_SYMLINK_FOLLOW: a link to a symbolic link links the link.
-                    linkat(&*from, from_name.as_os_str(), &*parent, name.as_os_str(), AtFlags::empty())
-                        .map_err(|e| failed("link", e))?;
-                }
-            }
-            Kind::Device => {}
+            Kind::HardLink(_) | Kind::Device => {}
         }
         Ok(())
+    }
+
+    /// Makes something; what has its name already is removed first. A directory goes with all below it.
+    fn make<T>(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        path: &Path,
+        make: impl Fn() -> nix::Result<T>,
+    ) -> nix::Result<T> {
+        match make() {
+            Err(Errno::EEXIST) => {}
+            result => return result,
+        }
+        // A remembered directory may be the one that goes, or be reached through the link that goes.
+        self.parent = None;
+        if stat(parent, name)?.as_ref().is_some_and(is_directory) {
+            self.directory_times.retain(|known, _| !known.starts_with(path));
+            self.implied.retain(|known| !known.starts_with(path));
+            remove_tree(parent, name)?;
+        } else {
+            unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?;
+        }
+        make()
     }
 
     /// `./` in an archive: the attributes of the image's root directory.
@@ -201,7 +248,7 @@ impl Layer<'_> {
         Ok(directory)
     }
 
-    fn make_directories(&self, path: &Path) -> Result<OwnedFd, ImageError> {
+    fn make_directories(&mut self, path: &Path) -> Result<OwnedFd, ImageError> {
         let mut above = self.resolve(Path::new("")).map_err(|e| failure("open", path, e))?;
         let mut so_far = PathBuf::new();
         for part in path {
@@ -231,6 +278,8 @@ impl Layer<'_> {
                     &File::from(made.try_clone().map_err(|error| io_failure("open", &so_far, &error))?),
                     &so_far,
                 )?;
+            } else {
+                self.implied.insert(so_far.clone());
             }
             above = made;
         }
@@ -253,46 +302,122 @@ impl Layer<'_> {
         Err(Errno::EAGAIN)
     }
 
-    /// Removes what has the name. A directory goes with all below it.
-    fn clear(
-        &mut self,
-        parent: &OwnedFd,
-        name: &OsStr,
-        existing: Option<&FileStat>,
-        path: &Path,
-    ) -> Result<(), ImageError> {
-        let Some(existing) = existing else { return Ok(()) };
-        // A remembered directory may be the one that goes, or be reached through the link that goes.
-        self.parent = None;
-        let result = if is_directory(existing) {
-            self.directory_times.retain(|known, _| !known.starts_with(path));
-            remove_tree(parent, name)
-        } else {
-            unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
-        };
-        result.map_err(|errno| failure("replace", path, errno))
-    }
-
-    /// Where a hard link leads: a file or link that this layer has. `None`: to itself.
-    fn link_target(&mut self, entry: &Entry, target: &Path) -> Result<Option<(Rc<OwnedFd>, OsString)>, ImageError> {
+    /// A hard link, to what this layer or one below it has. To itself it is nothing.
+    fn link(&mut self, entry: &Entry, target: &Path, directory: &Path, name: &OsStr) -> Result<(), ImageError> {
         if target == entry.path {
-            return Ok(None);
+            return Ok(());
         }
+        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
         let refuse = |why: &str| {
             ImageError::Refused(format!("{:?} in the archive is a hard link to {target:?}, which {why}", entry.path))
         };
-        let name = target.file_name().ok_or_else(|| refuse("is the root"))?.to_owned();
-        let parent = match self.resolve(target.parent().unwrap_or(Path::new(""))) {
-            Ok(parent) => parent,
-            Err(Errno::ENOENT) => return Err(refuse("is not in the same layer")),
+        let target_name = target.file_name().ok_or_else(|| refuse("is the root"))?;
+        // Looked up before anything is removed.
+        let own = match self.resolve(target.parent().unwrap_or(Path::new(""))) {
+            Ok(parent) => {
+                let stat = stat(&parent, target_name).map_err(|e| failure("look at", target, e))?;
+                stat.map(|stat| Found { parent, name: target_name.to_owned(), stat })
+            }
+            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
             Err(errno) => return Err(failure("enter", target, errno)),
         };
-        let kind = stat(&parent, &name).map_err(|e| failure("look at", target, e))?;
-        match kind.map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT) {
-            Some(SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFIFO) => Ok(Some((Rc::new(parent), name))),
-            Some(_) => Err(refuse("is no file")),
-            None => Err(refuse("is not in the same layer")),
+        let (found, is_own) = match own {
+            Some(own) => (own, true),
+            None => {
+                let lower = self.below.find(self.root, target)?;
+                (lower.ok_or_else(|| refuse("is in no layer of the image"))?, false)
+            }
+        };
+        if !matches!(kind_of(&found.stat), SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFIFO) {
+            return Err(refuse("is no file"));
         }
+        let parent = self.directory(directory)?;
+        let found = if is_own { found } else { self.copy_up(found, &parent, name, &entry.path)? };
+        let existing = stat(&parent, name).map_err(|e| failed("look at", e))?;
+        if existing.is_some_and(|existing| identity(&existing) == identity(&found.stat)) {
+            return Ok(());
+        }
+        // Without AT_SYMLINK_FOLLOW: a link to a symbolic link links the link.
+        let link = || linkat(&found.parent, found.name.as_os_str(), &*parent, name, AtFlags::empty());
+        self.make(&parent, name, &entry.path, link).map_err(|e| failed("link", e))
+    }
+
+    /// Gives this layer a file of a lower one, under the name of the link to it; a second link leads to the first one's copy.
+    /// Overlayfs would do the same if the link were made in a container.
+    fn copy_up(&mut self, lower: Found, parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<Found, ImageError> {
+        let failed = |doing: &str, errno: Errno| failure(doing, path, errno);
+        self.reach = Reach::Below;
+        if let Some(first) = self.copied.get(&identity(&lower.stat))
+            && let Some(first_name) = first.file_name()
+            && let Ok(directory) = self.resolve(first.parent().unwrap_or(Path::new("")))
+            && let Ok(Some(found)) = stat(&directory, first_name)
+            // It may have been replaced meanwhile.
+            && (found.st_size, found.st_mtime, found.st_mode)
+                == (lower.stat.st_size, lower.stat.st_mtime, lower.stat.st_mode)
+        {
+            return Ok(Found { parent: directory, name: first_name.to_owned(), stat: found });
+        }
+        let bytes = u64::try_from(lower.stat.st_size).unwrap_or(0);
+        if self.spent.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.limits.bytes {
+            let limit = self.limits.bytes;
+            return Err(ImageError::Refused(format!("the image unpacks to more than {limit} bytes, its limit")));
+        }
+        let time = TimeSpec::new(lower.stat.st_mtime, lower.stat.st_mtime_nsec);
+        let owner = (Some(Uid::from_raw(lower.stat.st_uid)), Some(Gid::from_raw(lower.stat.st_gid)));
+        let mode = Mode::from_bits_truncate(lower.stat.st_mode);
+        if kind_of(&lower.stat) == SFlag::S_IFREG {
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            let from = openat(&lower.parent, lower.name.as_os_str(), flags, Mode::empty());
+            let mut from = File::from(from.map_err(|e| failed("read the target of", e))?);
+            let make = || openat(parent, name, CREATE, Mode::from_bits_truncate(0o600));
+            let mut made = File::from(self.make(parent, name, path, make).map_err(|e| failed("make", e))?);
+            std::io::copy(&mut from, &mut made).map_err(|error| io_failure("write", path, &error))?;
+            fchown(&made, owner.0, owner.1).map_err(|e| failed("set the owner of", e))?;
+            fchmod(&made, mode).map_err(|e| failed("set the mode of", e))?;
+            copy_attributes(&from, &made).map_err(|error| io_failure("set an attribute of", path, &error))?;
+            futimens(&made, &time, &time).map_err(|e| failed("set the time of", e))?;
+        } else {
+            let target = match kind_of(&lower.stat) {
+                SFlag::S_IFLNK => {
+                    Some(readlinkat(&lower.parent, lower.name.as_os_str()).map_err(|e| failed("read", e))?)
+                }
+                _ => None,
+            };
+            let make = || match &target {
+                Some(target) => symlinkat(target.as_os_str(), parent, name),
+                None => mknodat(parent, name, SFlag::S_IFIFO, mode, 0),
+            };
+            self.make(parent, name, path, make).map_err(|e| failed("make", e))?;
+            fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
+                .and_then(|()| utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink))
+                .map_err(|e| failed("set the owner of", e))?;
+        }
+        self.copied.insert(identity(&lower.stat), path.to_owned());
+        let parent = open_directory(parent, OsStr::new(".")).map_err(|e| failed("open", e))?;
+        let stat = stat(&parent, name).map_err(|e| failed("look at", e))?;
+        let stat = stat.ok_or_else(|| failed("look at", Errno::ENOENT))?;
+        Ok(Found { parent, name: name.to_owned(), stat })
+    }
+
+    /// Directories that the archive leaves out are as the lower layers have them; where those have none they stay as made.
+    fn describe_implied(&mut self) -> Result<(), ImageError> {
+        for path in std::mem::take(&mut self.implied) {
+            self.reach = Reach::Below;
+            let failed = |doing: &str, errno: Errno| failure(doing, &path, errno);
+            let Some(lower) = self.below.find_lower(&path)?.filter(|lower| is_directory(&lower.stat)) else { continue };
+            let Ok(made) = self.resolve(&path).and_then(|made| open_directory(&made, OsStr::new("."))) else {
+                continue;
+            };
+            let (from, made) =
+                (open_directory(&lower.parent, &lower.name).map_err(|e| failed("open", e))?, File::from(made));
+            fchown(&made, Some(Uid::from_raw(lower.stat.st_uid)), Some(Gid::from_raw(lower.stat.st_gid)))
+                .map_err(|e| failed("set the owner of", e))?;
+            fchmod(&made, Mode::from_bits_truncate(lower.stat.st_mode)).map_err(|e| failed("set the mode of", e))?;
+            copy_attributes(&File::from(from), &made)
+                .map_err(|error| io_failure("set an attribute of", &path, &error))?;
+            self.directory_times.entry(path).or_insert((lower.stat.st_mtime, lower.stat.st_mtime_nsec));
+        }
+        Ok(())
     }
 
     fn leave_out_device(&mut self, entry: &Entry) -> Result<(), ImageError> {
@@ -330,6 +455,8 @@ impl Layer<'_> {
             None => mknodat(&*parent, hidden.as_os_str(), SFlag::S_IFCHR, Mode::empty(), 0)
                 .map_err(|e| failed("make the whiteout", e)),
             Some(existing) if is_directory(&existing) => {
+                // What lower layers have there is gone, with its owner and mode.
+                self.implied.remove(&directory.join(&hidden));
                 let opened = open_directory(&parent, &hidden).map_err(|e| failed("open", e))?;
                 self.make_opaque(&File::from(opened), &directory.join(&hidden))
             }
@@ -355,7 +482,7 @@ impl Layer<'_> {
                     entry.path
                 )));
             }
-            if bytes == b"security.capability" || bytes.starts_with(b"user.") {
+            if is_taken(bytes) {
                 file.set_xattr(name, value).map_err(|error| io_failure("set an attribute of", &entry.path, &error))?;
             } else {
                 self.notes.push(format!("attribute {name:?} of {:?} left out", entry.path));
@@ -393,8 +520,13 @@ impl Layer<'_> {
 }
 
 /// Copies so many bytes of a file's content; an archive that ends early is damaged.
-fn copy(content: &mut dyn Read, file: &mut File, entry: &Entry, length: u64) -> Result<(), ImageError> {
-    let mut buffer = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(128 << 10)];
+fn copy(
+    content: &mut dyn Read,
+    file: &mut File,
+    entry: &Entry,
+    length: u64,
+    buffer: &mut [u8],
+) -> Result<(), ImageError> {
     let mut copied = 0u64;
     while copied < length {
         let wanted = usize::try_from(length - copied).unwrap_or(usize::MAX).min(buffer.len());
@@ -428,6 +560,7 @@ fn copy_pieces(
     entry: &Entry,
     sparse: &Sparse,
     limits: &Limits,
+    buffer: &mut [u8],
 ) -> Result<(), ImageError> {
     if sparse.size > limits.bytes {
         let (size, limit) = (sparse.size, limits.bytes);
@@ -438,7 +571,7 @@ fn copy_pieces(
     }
     for (offset, length) in &sparse.pieces {
         file.seek(SeekFrom::Start(*offset)).map_err(|error| io_failure("write", &entry.path, &error))?;
-        copy(content, file, entry, *length)?;
+        copy(content, file, entry, *length, buffer)?;
     }
     file.set_len(sparse.size).map_err(|error| io_failure("write", &entry.path, &error))
 }
@@ -452,12 +585,37 @@ fn stat(parent: &OwnedFd, name: &OsStr) -> nix::Result<Option<FileStat>> {
     }
 }
 
-fn is_directory(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+fn kind_of(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
-fn is_whiteout(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && stat.st_rdev == 0
+/// What tells a file from all others of the machine.
+fn identity(stat: &FileStat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// Whether it is a directory.
+pub(super) fn is_directory(stat: &FileStat) -> bool {
+    kind_of(stat) == SFlag::S_IFDIR
+}
+
+/// Whether it hides what lower layers have under its name.
+pub(super) fn is_whiteout(stat: &FileStat) -> bool {
+    kind_of(stat) == SFlag::S_IFCHR && stat.st_rdev == 0
+}
+
+/// Whether an image may bring this attribute: those of overlayfs steer it, others are the machine's own.
+fn is_taken(name: &[u8]) -> bool {
+    name == b"security.capability" || name.starts_with(b"user.")
+}
+
+fn copy_attributes(from: &File, to: &File) -> std::io::Result<()> {
+    for name in from.list_xattr()?.filter(|name| is_taken(name.as_bytes())) {
+        if let Some(value) = from.get_xattr(&name)? {
+            to.set_xattr(&name, &value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Itself, not where a link of the name leads.

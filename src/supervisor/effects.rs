@@ -151,7 +151,7 @@ impl Supervisor {
             Ok(image) => {
                 let facts = ImageFacts {
                     image: image.reference.clone(),
-                    image_id: image.id.clone(),
+                    image_id: image.shown_id().to_owned(),
                     stop_signal: image.config.stop_signal.clone(),
                 };
                 let fact = Fact::ImageReady { container, attempt, image: facts, pulled: None };

@@ -40,6 +40,9 @@ const ENDING: Duration = Duration::from_secs(5);
 struct Outcome {
     error: Option<String>,
     milliseconds: u64,
+    /// Of these spent waiting for another pull of the same layers.
+    #[serde(default)]
+    waited_milliseconds: u64,
     size: u64,
     notes: Vec<String>,
 }
@@ -108,13 +111,13 @@ impl Supervisor {
         match self.world.images.find(&name) {
             Ok(image) => {
                 let pulled = Pulled {
-                    milliseconds: outcome.milliseconds,
+                    milliseconds: outcome.milliseconds.saturating_sub(outcome.waited_milliseconds),
                     with_waiting_milliseconds: outcome.milliseconds,
                     size: outcome.size,
                 };
                 let facts = ImageFacts {
                     image: image.reference.clone(),
-                    image_id: image.id.clone(),
+                    image_id: image.shown_id().to_owned(),
                     stop_signal: image.config.stop_signal.clone(),
                 };
                 let fact = Fact::ImageReady { container, attempt, image: facts, pulled: Some(pulled) };
@@ -233,7 +236,8 @@ fn pull(orders: &Orders, id: &EffectId, progress: &Progress) -> Result<Outcome, 
     };
     let store = Store::open(&orders.paths.images());
     let pulled = store.pull(&name, &how, progress)?;
-    Ok(Outcome { size: pulled.packed_size, notes: pulled.notes, ..Outcome::default() })
+    let waited_milliseconds = u64::try_from(pulled.waited.as_millis()).unwrap_or(u64::MAX);
+    Ok(Outcome { size: pulled.packed_size, waited_milliseconds, notes: pulled.notes, ..Outcome::default() })
 }
 
 /// A signal ends the pull, which clears away what it had begun.

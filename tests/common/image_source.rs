@@ -17,7 +17,19 @@ use crate::Scratch;
 pub struct Tar(pub Vec<u8>);
 
 impl Tar {
-    pub fn entry(mut self, kind: EntryType, name: &[u8], link: &[u8], content: &[u8]) -> Tar {
+    pub fn entry(self, kind: EntryType, name: &[u8], link: &[u8], content: &[u8]) -> Tar {
+        self.changed(kind, name, link, content, |_| {})
+    }
+
+    /// With a header that is not as it should be.
+    pub fn changed(
+        mut self,
+        kind: EntryType,
+        name: &[u8],
+        link: &[u8],
+        content: &[u8],
+        change: impl FnOnce(&mut Header),
+    ) -> Tar {
         let mut header = Header::new_ustar();
         {
             let old = header.as_old_mut();
@@ -30,6 +42,7 @@ impl Tar {
         header.set_gid(0);
         header.set_mtime(1_000_000_000);
         header.set_size(content.len() as u64);
+        change(&mut header);
         header.set_cksum();
         self.0.extend(header.as_bytes());
         self.0.extend(content);
@@ -53,14 +66,30 @@ impl Tar {
         self.entry(EntryType::Link, name.as_bytes(), target.as_bytes(), b"")
     }
 
+    pub fn mode(self, mode: u32, name: &str, content: &str) -> Tar {
+        let change = |header: &mut Header| header.set_mode(mode);
+        self.changed(EntryType::Regular, name.as_bytes(), b"", content.as_bytes(), change)
+    }
+
     pub fn pax(self, records: &[(&str, &str)]) -> Tar {
-        let mut content = String::new();
+        self.pax_bytes(&records.iter().map(|(key, value)| (*key, value.as_bytes())).collect::<Vec<_>>())
+    }
+
+    pub fn pax_bytes(self, records: &[(&str, &[u8])]) -> Tar {
+        let mut content = Vec::new();
         for (key, value) in records {
             let rest = key.len() + value.len() + 3;
             let length = (rest..).find(|length| *length == rest + length.to_string().len()).unwrap();
-            content.push_str(&format!("{length} {key}={value}\n"));
+            content.extend(format!("{length} {key}=").into_bytes());
+            content.extend(*value);
+            content.push(b'\n');
         }
-        self.entry(EntryType::XHeader, b"PaxHeader", b"", content.as_bytes())
+        self.entry(EntryType::XHeader, b"PaxHeader", b"", &content)
+    }
+
+    /// GNU's long name, or long link, of the entry that follows.
+    pub fn long(self, kind: EntryType, name: &[u8]) -> Tar {
+        self.entry(kind, b"././@LongLink", b"", &[name, b"\0"].concat())
     }
 
     pub fn end(mut self) -> Vec<u8> {

@@ -22,8 +22,7 @@ mod progress;
 mod repository;
 
 use std::io::Read;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use credentials::{Credential, Keyring};
 pub use progress::{Layer as LayerProgress, Progress};
@@ -34,13 +33,10 @@ use self::repository::{Refusal, Repository, Thing};
 use super::document::{self, DOCUMENT_MAX, Descriptor, Digest, Document, Index, Manifest};
 use super::layout::sniff;
 use super::reference::Reference;
-use super::stage::{Layer, Staging};
+use super::stage::Staging;
 use super::store::{LayerLock, parse};
 use super::{Config, ImageError, Limits, Record, Store, import};
 use crate::http::{Environment, Method};
-
-/// Layers that are fetched at the same time (containerd's `max_concurrent_downloads`).
-const PARALLEL: usize = 3;
 
 /// How to pull.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +60,8 @@ pub struct Pulled {
     pub up_to_date: bool,
     /// Bytes of its manifest, configuration and layers as the registry has them.
     pub packed_size: u64,
+    /// How long other pulls of the same layers were waited for.
+    pub waited: Duration,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -186,14 +184,29 @@ impl Pull<'_> {
     fn pull_from(&self, repository: &Repository<'_>) -> Result<Pulled, Trouble> {
         if let Some(record) = self.up_to_date(repository)? {
             let manifest = self.store.read_blob(&record.digest)?;
-            // Found by its digest under another name, perhaps.
-            let record = self.store.give_name(record, self.reference)?;
-            return Ok(Pulled { record, up_to_date: true, packed_size: packed_size(&manifest)?, notes: Vec::new() });
+            // Found by its digest under another name, perhaps, or it came in by another way.
+            let record = match record.repo_digest {
+                Some(_) => self.store.give_name(record, self.reference)?,
+                None => {
+                    let digest = record.index.as_ref().unwrap_or(&record.digest);
+                    let repo_digest = Some(self.repo_digest(digest));
+                    let record = Record { name: self.reference.to_string(), repo_digest, ..record };
+                    Staging::begin(self.store, self.how.limits)?.publish_name(&record)?;
+                    record
+                }
+            };
+            return Ok(Pulled {
+                record,
+                up_to_date: true,
+                packed_size: packed_size(&manifest)?,
+                waited: Duration::ZERO,
+                notes: Vec::new(),
+            });
         }
         let resolved = self.resolve(repository)?;
         let manifest = read_manifest(&resolved.manifest)?;
         let configuration = self.fetch(repository, &manifest.config)?;
-        let document: Document = document::read(&configuration, "the image's configuration")?;
+        let document: Document = document::read_configuration(&configuration)?;
         import::check_platform(&document)?;
         if document.rootfs.diff_ids.len() != manifest.layers.len() {
             return Err(Trouble::Failed(ImageError::Refused(format!(
@@ -205,9 +218,7 @@ impl Pull<'_> {
         let config: Config = document.config.clone().unwrap_or_default().into();
         import::check_texts(&config)?;
         let mut staging = Staging::begin(self.store, self.how.limits)?;
-        for layer in self.fetch_layers(repository, &manifest.layers, &document.rootfs.diff_ids, &staging)? {
-            staging.push(layer);
-        }
+        self.fetch_layers(repository, &manifest.layers, &document.rootfs.diff_ids, &mut staging)?;
         self.progress.set_phase("storing");
         let notes = staging.take_notes();
         let mut record = Record::new(self.reference, config, repository.shown());
@@ -215,8 +226,11 @@ impl Pull<'_> {
             record.index = Some(digest);
             bytes
         });
+        let digest = record.index.clone().unwrap_or_else(|| Digest::of(&resolved.manifest));
+        record.repo_digest = Some(self.repo_digest(&digest));
         let record = staging.publish(&configuration, &resolved.manifest, index.as_deref(), record)?;
-        Ok(Pulled { record, up_to_date: false, packed_size: packed_size(&resolved.manifest)?, notes })
+        let (packed_size, waited) = (packed_size(&resolved.manifest)?, self.progress.waited());
+        Ok(Pulled { record, up_to_date: false, packed_size, waited, notes })
     }
 
     /// What the store has, if the registry has the same: a question without an answer's body, which registries do not count.
@@ -231,7 +245,11 @@ impl Pull<'_> {
         let Ok(record) = self.store.record(self.reference) else { return Ok(None) };
         let digest = self.reference.digest.as_deref().or(answer.header("docker-content-digest"));
         let same = digest.is_some_and(|digest| record.has_digest(digest));
-        Ok(Some(record).filter(|record| same && record.layers.iter().all(|layer| self.store.has_layer(layer))))
+        Ok(Some(record).filter(|record| same && self.store.has_layers(&record.layers)))
+    }
+
+    fn repo_digest(&self, digest: &Digest) -> String {
+        format!("{}@{digest}", self.reference.repository())
     }
 
     fn wanted(&self) -> String {
@@ -282,67 +300,44 @@ impl Pull<'_> {
         Ok(bytes)
     }
 
-    /// All layers, unpacked, lowest first.
+    /// All layers into the staging directory.
     fn fetch_layers(
         &self,
         repository: &Repository<'_>,
         layers: &[Descriptor],
         diff_ids: &[Digest],
-        staging: &Staging<'_>,
-    ) -> Result<Vec<Layer>, ImageError> {
-        let missing: Vec<Digest> = diff_ids.iter().filter(|id| !self.store.has_layer(id)).cloned().collect();
+        staging: &mut Staging<'_>,
+    ) -> Result<(), ImageError> {
+        let is_missing = |number: &usize| self.store.layer_key(diff_ids, *number).is_none();
+        let missing = || (0..diff_ids.len()).filter(is_missing).filter_map(|number| diff_ids.get(number).cloned());
         self.progress.set_phase("waiting for another pull of the same layers");
-        let locks = self.store.lock_layers(&missing, || self.progress.is_ended())?;
-        let locks: Vec<LayerLock> = locks.into_iter().filter(|lock| !self.store.has_layer(lock.diff_id())).collect();
+        let began = Instant::now();
+        let locks = self.store.lock_layers(&missing().collect::<Vec<_>>(), || self.progress.is_ended())?;
+        self.progress.add_waiting(began.elapsed());
+        // Whoever had a lock before may have brought its layer.
+        let missing: Vec<Digest> = missing().collect();
+        let locks: Vec<LayerLock> = locks.into_iter().filter(|lock| missing.contains(lock.diff_id())).collect();
         self.progress.set_phase("pulling");
         let shown = layers.iter().zip(diff_ids).map(|(layer, diff_id)| {
-            let known = !locks.iter().any(|lock| lock.diff_id() == diff_id);
-            LayerProgress::new(layer.digest.to_string(), layer.size, known)
+            LayerProgress::new(layer.digest.to_string(), layer.size, !missing.contains(diff_id))
         });
         let shown: Vec<_> = shown.collect();
         self.progress.set_layers(shown.clone());
-        let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Layer)>> = Mutex::default();
-        let failed: Mutex<Option<ImageError>> = Mutex::default();
-        let hold = |mutex: &Mutex<Option<ImageError>>| mutex.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let work = || {
-            while !hold(&failed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let (Some(descriptor), Some(diff_id), Some(progress)) =
-                    (layers.get(number), diff_ids.get(number), shown.get(number))
-                else {
-                    return;
-                };
-                let layer = match staging.known(diff_id) {
-                    Ok(Some(known)) => Ok(known),
-                    Ok(None) => sniff(Blob::new(repository, descriptor, progress)).and_then(|(packing, blob)| {
-                        staging.unpack(number, blob, packing, Some(descriptor), Some(diff_id))
-                    }),
-                    Err(error) => Err(error),
-                };
-                match layer {
-                    Ok(layer) => {
-                        progress.finish();
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((number, layer));
-                    }
-                    Err(error) => {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    }
-                }
+        staging.add_layers(diff_ids.len(), |staging, number| {
+            if let Some(known) = staging.known(diff_ids, number)? {
+                return Ok(known);
             }
-        };
-        std::thread::scope(|scope| {
-            (1..PARALLEL.min(layers.len())).for_each(|_| drop(scope.spawn(work)));
-            work();
-        });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(number, _)| *number);
+            let (Some(descriptor), Some(progress)) = (layers.get(number), shown.get(number)) else {
+                return Err(ImageError::Refused(format!("the manifest lists no layer {}", number + 1)));
+            };
+            let (packing, blob) = sniff(Blob::new(repository, descriptor, progress))?;
+            let layer = staging.unpack(number, blob, packing, Some(descriptor), diff_ids)?;
+            progress.finish();
+            Ok(layer)
+        })?;
         // The locks are held until the image is in the store: who waits for one finds the layer there.
         staging.keep(locks);
-        Ok(done.into_iter().map(|(_, layer)| layer).collect())
+        Ok(())
     }
 }
 

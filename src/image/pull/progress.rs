@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::http::Server;
 
@@ -12,6 +13,7 @@ pub struct Progress {
     layers: Mutex<Vec<Arc<Layer>>>,
     phase: Mutex<String>,
     ended: AtomicBool,
+    waited: Mutex<Duration>,
     /// Whose connections are to be closed at the end.
     servers: Mutex<Vec<Server>>,
 }
@@ -80,6 +82,15 @@ impl Progress {
     /// Whether it is to end.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
+    }
+
+    /// How long it has waited for others so far.
+    pub(super) fn waited(&self) -> Duration {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add_waiting(&self, time: Duration) {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 
     pub(super) fn set_layers(&self, layers: Vec<Arc<Layer>>) {

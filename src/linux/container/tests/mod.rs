@@ -163,6 +163,7 @@ impl World {
         let image = Image {
             reference: "localhost/busybox:1".into(),
             id: "sha256:0".into(),
+            repo_digest: None,
             config: Config { env: vec!["PATH=/bin".into()], ..Config::default() },
             layers: vec![layer],
             binds: Vec::new(),
