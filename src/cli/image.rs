@@ -59,7 +59,10 @@ Examples:
     #[command(visible_alias = "remove", after_help = "Examples:\n  podlet image rm localhost/busybox:1")]
     Rm(removal::Words),
     /// Show all that the store knows of an image.
-    #[command(after_help = "Examples:\n  podlet image inspect podlet.local/actor")]
+    #[command(after_help = "\
+Examples:
+  podlet image inspect podlet.local/actor
+  podlet image inspect busybox:1 -o jsonpath='{.repoDigest}'")]
     Inspect(listing::Inspect),
 }
 

@@ -58,6 +58,10 @@ impl HttpError {
     /// Of a body that is being read, too: what went wrong beneath travels inside.
     pub(super) fn of_io(error: &io::Error, address: &Address, patience: u64) -> HttpError {
         let inner = error.get_ref();
+        // Found out further down already.
+        if let Some(own) = inner.and_then(|inner| inner.downcast_ref::<HttpError>()) {
+            return own.clone();
+        }
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return HttpError::of_tls(tls);
         }

@@ -37,6 +37,8 @@ const NAME: &str = concat!("podlet/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone, Debug)]
 pub struct Server {
     agent: Agent,
+    /// How long it may say nothing.
+    patience: Duration,
 }
 
 /// What a server answers, the body still to be read.
@@ -45,6 +47,7 @@ pub struct Answer {
     /// `200`.
     pub status: u16,
     address: Address,
+    patience: Duration,
     response: ureq::http::Response<Body>,
 }
 
@@ -60,6 +63,15 @@ pub enum Method {
 impl Server {
     /// For all addresses of this one's server.
     pub fn new(address: &Address, trust: &Trust, environment: &Environment) -> Result<Server, HttpError> {
+        Server::with_patience(address, trust, environment, PATIENCE)
+    }
+
+    fn with_patience(
+        address: &Address,
+        trust: &Trust,
+        environment: &Environment,
+        patience: Duration,
+    ) -> Result<Server, HttpError> {
         crate::linux::names::use_files_and_dns();
         let proxy =
             match proxy::proxy_for(address, environment) {
@@ -76,12 +88,12 @@ impl Server {
             .accept("*/*")
             .proxy(proxy)
             .tls_config(trust.configuration(environment).map_err(HttpError::Other)?)
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE))
-            .timeout_per_write(Some(PATIENCE))
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience))
             .build();
-        Ok(Server { agent: Agent::new_with_config(config) })
+        Ok(Server { agent: Agent::new_with_config(config), patience })
     }
 
     /// Ends all that is being asked or read, in other threads too; from here on nothing can be asked any more.
@@ -98,21 +110,26 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Answer::of(request.call(), address)
+        self.answer(request.call(), address)
     }
 
     /// Sends a form by `POST`.
     pub fn post(&self, address: &Address, form: &[(&str, &str)]) -> Result<Answer, HttpError> {
-        Answer::of(self.agent.post(address.to_string()).send_form(form.iter().copied()), address)
+        self.answer(self.agent.post(address.to_string()).send_form(form.iter().copied()), address)
+    }
+
+    fn answer(
+        &self,
+        response: Result<ureq::http::Response<Body>, ureq::Error>,
+        address: &Address,
+    ) -> Result<Answer, HttpError> {
+        let response = response.map_err(|error| HttpError::of(error, address, self.patience.as_secs()))?;
+        let (status, address) = (response.status().as_u16(), address.clone());
+        Ok(Answer { status, address, patience: self.patience, response })
     }
 }
 
 impl Answer {
-    fn of(response: Result<ureq::http::Response<Body>, ureq::Error>, address: &Address) -> Result<Answer, HttpError> {
-        let response = response.map_err(|error| HttpError::of(error, address, PATIENCE.as_secs()))?;
-        Ok(Answer { status: response.status().as_u16(), address: address.clone(), response })
-    }
-
     /// `200 OK`.
     pub fn status_line(&self) -> String {
         let status = self.response.status();
@@ -142,20 +159,20 @@ impl Answer {
 
     /// The body as it comes.
     pub fn into_reader(self) -> impl Read + Send {
-        let Answer { address, response, .. } = self;
-        BodyReader { inner: response.into_body().into_with_config().limit(u64::MAX).reader(), address }
+        let Answer { address, patience, response, .. } = self;
+        BodyReader { inner: response.into_body().into_with_config().limit(u64::MAX).reader(), address, patience }
     }
 
     /// The whole body, if it has no more than so many bytes.
     pub fn into_bytes(self, limit: u64) -> Result<Vec<u8>, HttpError> {
-        let (address, length) = (self.address.clone(), self.length());
+        let (address, length, patience) = (self.address.clone(), self.length(), self.patience);
         let too_long = || HttpError::Other(format!("{} has more than {limit} bytes", address.shown()));
         if length.is_some_and(|length| length > limit) {
             return Err(too_long());
         }
         let mut bytes = Vec::new();
         let read = self.into_reader().take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| HttpError::of_io(&error, &address, PATIENCE.as_secs()))?;
+        read.map_err(|error| HttpError::of_io(&error, &address, patience.as_secs()))?;
         if bytes.len() as u64 > limit {
             return Err(too_long());
         }
@@ -166,13 +183,13 @@ impl Answer {
 struct BodyReader<R> {
     inner: R,
     address: Address,
+    patience: Duration,
 }
 
 impl<R: Read> Read for BodyReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.inner
-            .read(buffer)
-            .map_err(|error| std::io::Error::other(HttpError::of_io(&error, &self.address, PATIENCE.as_secs())))
+        let failed = |error| HttpError::of_io(&error, &self.address, self.patience.as_secs());
+        self.inner.read(buffer).map_err(|error| std::io::Error::other(failed(error)))
     }
 }
 
@@ -197,4 +214,35 @@ pub fn fetch(address: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
         return answer.into_bytes(limit);
     }
     Err(HttpError::Other(format!("{} leads on more than {REDIRECTS_MAX} times", address.shown())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_server_that_says_nothing_is_given_up() {
+        // Nothing at all, and nothing more after the beginning.
+        for said in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = Address::parse(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(said.as_bytes()).unwrap();
+                // Until the other side goes.
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            });
+            let (trust, environment) = (Trust::default(), Environment::default());
+            let asking = Server::with_patience(&address, &trust, &environment, Duration::from_secs(1)).unwrap();
+            let answer = asking.ask(Method::Get, &address, &[]).and_then(|answer| answer.into_bytes(100));
+            let error = answer.unwrap_err();
+            assert!(error.may_pass(), "another try may have better luck");
+            assert_eq!(error.to_string(), "no answer within 1 s");
+            asking.close();
+            server.join().unwrap();
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::environment::Environment;
@@ -43,24 +45,38 @@ impl Trust {
     /// Reads a client's certificate and its key.
     pub fn set_client(&mut self, certificate: &Path, key: &Path) -> Result<(), String> {
         let chain = certificates(certificate)?;
+        check_pair(&chain, key).map_err(|why| {
+            format!("{} with {} cannot be shown to a server: {why}", certificate.display(), key.display())
+        })?;
         let key = private_key(key)?;
         self.client = Some(ClientCert::new_with_certs(&chain, key));
         Ok(())
     }
 
     pub(super) fn configuration(&self, environment: &Environment) -> Result<TlsConfig, String> {
-        // TLS needs a provider of its cryptography; chosen once in a process.
-        static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
-        let provider = PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()));
         let mut roots = if self.insecure { Vec::new() } else { of_machine(environment)? };
         roots.extend(self.authorities.iter().cloned());
         Ok(TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .client_cert(self.client.clone())
             .disable_verification(self.insecure)
-            .unversioned_rustls_crypto_provider(Arc::clone(provider))
+            .unversioned_rustls_crypto_provider(provider())
             .build())
     }
+}
+
+/// TLS needs a provider of its cryptography; chosen once in a process.
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<rustls::crypto::CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+}
+
+/// Whether a client's certificate is one, and its key belongs to it: ureq panics when not.
+fn check_pair(chain: &[Certificate<'static>], key: &Path) -> Result<(), String> {
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| "the key is none in PEM form".to_owned())?;
+    let checked = rustls::sign::CertifiedKey::from_der(chain, key, &provider());
+    checked.map(drop).map_err(|error| error.to_string())
 }
 
 /// The machine's authorities, or those that the user names instead. A machine may have none.
@@ -104,9 +120,13 @@ fn private_key(path: &Path) -> Result<PrivateKey<'static>, String> {
 
 /// What in the file cannot be read is passed over, as by others.
 fn items(path: &Path) -> Result<Vec<PemItem<'static>>, String> {
+    Ok(parse_pem(&read(path)?).filter_map(Result::ok).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| format!("could not read {}: {error}", path.display());
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
     io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX), &mut bytes).map_err(unreadable)?;
-    Ok(parse_pem(&bytes).filter_map(Result::ok).collect())
+    Ok(bytes)
 }

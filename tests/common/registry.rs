@@ -1,6 +1,8 @@
 //! Registries on loopback: one of our own that behaves as a test says and remembers what it was asked, and Debian's
 //! `docker-registry` with users and TLS.
 
+#![allow(dead_code)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -218,6 +220,15 @@ pub const PASSWORD: &str = "correct-horse-battery";
 impl Debian {
     /// Started in a directory of its own, and answering.
     pub fn new(directory: &Path) -> Debian {
+        Debian::asking(directory, &[])
+    }
+
+    /// As [`Debian::new`]; whoever connects shows a certificate that the same authority has signed: `client.crt`, `client.key`.
+    pub fn asking_for_certificates(directory: &Path) -> Debian {
+        Debian::asking(directory, &[&directory.join("ca.crt")])
+    }
+
+    fn asking(directory: &Path, client_authorities: &[&PathBuf]) -> Debian {
         fs::create_dir_all(directory).unwrap();
         let at = |name: &str| directory.join(name);
         let run = |program: &str, words: &[&str]| {
@@ -230,10 +241,15 @@ impl Debian {
         let authority =
             ["req", "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.crt"];
         run("openssl", &[&authority[..], &key[..]].concat());
-        fs::write(at("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
+        fs::write(at("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.test\n").unwrap();
         let request = ["req", "-new", "-subj", "/CN=registry", "-keyout", "tls.key", "-out", "tls.csr"];
         run("openssl", &[&request[..], &key[..]].concat());
         let sign = "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out tls.crt";
+        run("openssl", &sign.split(' ').collect::<Vec<_>>());
+        let client = ["req", "-new", "-subj", "/CN=alice", "-keyout", "client.key", "-out", "client.csr"];
+        run("openssl", &[&client[..], &key[..]].concat());
+        let sign =
+            "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out client.crt";
         run("openssl", &sign.split(' ').collect::<Vec<_>>());
         fs::write(at("htpasswd"), run("htpasswd", &["-Bbn", USER, PASSWORD])).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -243,7 +259,9 @@ impl Debian {
             "log": {"level": "error"},
             "storage": {"filesystem": {"rootdirectory": at("data")}},
             "auth": {"htpasswd": {"realm": "test", "path": at("htpasswd")}},
-            "http": {"addr": server, "secret": "x", "tls": {"certificate": at("tls.crt"), "key": at("tls.key")}},
+            "http": {"addr": server, "secret": "x", "tls": {
+                "certificate": at("tls.crt"), "key": at("tls.key"), "clientcas": client_authorities,
+            }},
         });
         fs::write(at("config.yml"), serde_json::to_vec(&config).unwrap()).unwrap();
         let log = fs::File::create(at("log")).unwrap();
@@ -261,8 +279,11 @@ impl Debian {
     /// Puts what an OCI layout holds there, by skopeo.
     pub fn push(&self, layout: &Path, name: &str) {
         let credentials = format!("{USER}:{PASSWORD}");
+        let directory = self.authority.parent().unwrap();
         let output = Command::new("skopeo")
             .args(["--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", &credentials])
+            .arg("--dest-cert-dir")
+            .arg(certificates(directory))
             .arg(format!("oci:{}:localhost/from-layout:2", layout.display()))
             .arg(format!("docker://{}/{name}", self.server))
             .output()
@@ -275,6 +296,16 @@ impl Debian {
         use base64_of as b;
         json!({"auths": {&self.server: {"auth": b(&format!("{USER}:{PASSWORD}"))}}}).to_string()
     }
+}
+
+/// A directory as those in certs.d: the authority, and what a client shows.
+pub fn certificates(of: &Path) -> PathBuf {
+    let directory = of.join("certs");
+    fs::create_dir_all(&directory).unwrap();
+    for (from, to) in [("ca.crt", "ca.crt"), ("client.crt", "client.cert"), ("client.key", "client.key")] {
+        fs::copy(of.join(from), directory.join(to)).unwrap();
+    }
+    directory
 }
 
 impl Drop for Debian {

@@ -19,10 +19,15 @@ impl Screen {
                 '\n' => screen.next_row(),
                 '\x1b' => {
                     assert_eq!(characters.next(), Some('['), "an escape code that is none of podlet's: {text:?}");
-                    let code: String = characters.by_ref().take_while(|c| !c.is_ascii_alphabetic()).collect();
-                    // The letter is what ended the code; of all that podlet writes only J wipes.
-                    if code.is_empty() {
-                        screen.wipe();
+                    let mut number = String::new();
+                    let letter = characters.by_ref().find(|c| {
+                        number.extend(Some(*c).filter(char::is_ascii_digit));
+                        c.is_ascii_alphabetic()
+                    });
+                    match letter {
+                        Some('J') => screen.wipe(),
+                        Some('A') => screen.row = screen.row.saturating_sub(number.parse().unwrap_or(1)),
+                        _ => {}
                     }
                 }
                 _ => screen.put(character),

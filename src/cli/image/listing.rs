@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::check_output;
+use super::super::output::Output;
 use super::super::print::table::{Row, Shape, Table, columns};
 use super::super::{Caller, Failure, print};
 use super::records_of;
@@ -12,8 +12,8 @@ use crate::image::{ImageError, Record, Store};
 /// The words of `image ls`.
 #[derive(Args, Debug)]
 pub struct Ls {
-    /// wide, json, yaml or name.
-    #[arg(short, long, value_name = "json|name|wide|yaml")]
+    /// wide, json, yaml, name or jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<String>,
     /// Without the line of headings.
     #[arg(long)]
@@ -26,9 +26,12 @@ pub struct Inspect {
     /// Names or IDs.
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// json or yaml.
-    #[arg(short, long, value_name = "json|yaml", default_value = "json")]
+    /// json, yaml, jsonpath=TEMPLATE or jsonpath-as-json=TEMPLATE.
+    #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     output: String,
+    /// A Go template, as podman and Docker have it: podlet names what takes its place.
+    #[arg(short, long, value_name = "TEMPLATE", hide = true)]
+    format: Option<String>,
 }
 
 fn failure(error: &ImageError) -> Failure {
@@ -37,17 +40,17 @@ fn failure(error: &ImageError) -> Failure {
 
 /// Lists.
 pub fn list(words: &Ls, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = words.output.as_deref().unwrap_or_default();
-    check_output(output, &["json", "name", "wide", "yaml"])?;
+    let output = Output::parse(words.output.as_deref(), None)?;
     let records = store.list().map_err(|error| failure(&error))?;
-    match output {
-        "json" | "yaml" => show(json!({ "images": records }), output, caller)?,
-        "name" => records.iter().try_for_each(|record| caller.print(&format!("{}\n", record.name)))?,
+    match &output {
+        Output::Json | Output::Yaml | Output::JsonPath(..) => show(&json!({ "images": records }), &output, caller)?,
+        Output::Columns(_) => return Err(no_columns()),
+        Output::Name => records.iter().try_for_each(|record| caller.print(&format!("{}\n", record.name)))?,
         _ if records.is_empty() => caller.notice("No images in the store."),
         _ => {
             let rows = records.iter().map(|record| row(record, caller)).collect();
             let table = Table { columns: columns(&["IMAGE", "TAG", "IMAGE ID", "AGE", "SIZE"], &["SOURCE"]), rows };
-            let shape = Shape { wide: output == "wide", no_headers: words.no_headers, ..Shape::default() };
+            let shape = Shape { wide: output == Output::Wide, no_headers: words.no_headers, ..Shape::default() };
             caller.print(&table.print(&shape))?;
         }
     }
@@ -90,7 +93,17 @@ pub fn size(bytes: u64) -> String {
 
 /// Shows all that is known. A built-in image is made for it when it was not used before.
 pub fn inspect(words: &Inspect, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    check_output(&words.output, &["json", "yaml"])?;
+    if words.format.is_some() {
+        return Err(Failure::Error(
+            "podlet has no Go templates; -o jsonpath='{.configuration.config.Labels}' prints a part of what \
+             `podlet image inspect` shows"
+                .to_owned(),
+        ));
+    }
+    let output = Output::parse(Some(&words.output), None)?;
+    if matches!(output, Output::Columns(_) | Output::Name | Output::Wide | Output::Table) {
+        return Err(no_columns());
+    }
     let mut shown = Vec::new();
     let mut failed = Vec::new();
     for word in &words.images {
@@ -101,21 +114,27 @@ pub fn inspect(words: &Inspect, store: &Store, caller: &mut Caller<'_>) -> Resul
         }
     }
     if let (1, Some(one)) = (words.images.len(), shown.first()) {
-        show(one.clone(), &words.output, caller)?;
+        show(one, &output, caller)?;
     } else if !shown.is_empty() {
-        show(json!({ "images": shown }), &words.output, caller)?;
+        show(&json!({ "images": shown }), &output, caller)?;
     }
     failed.iter().for_each(|error| caller.notice(&format!("error: {error}")));
     if failed.is_empty() { Ok(0) } else { Err(Failure::Told) }
 }
 
-fn show(value: Value, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
-    if output == "yaml" {
-        print::own_yaml(&value, caller.out)?
-    } else {
-        print::json(&value, caller.out)?
+fn show(value: &Value, output: &Output, caller: &mut Caller<'_>) -> Result<(), Failure> {
+    match output {
+        Output::Yaml => print::own_yaml(value, caller.out)?,
+        Output::JsonPath(template, form) => template.print(value, *form, caller.out)?.map_err(Failure::Error)?,
+        _ => print::json(value, caller.out)?,
     }
     Ok(())
+}
+
+fn no_columns() -> Failure {
+    Failure::Error(
+        "images are shown by -o json, yaml or jsonpath=TEMPLATE; the table is that of `podlet image ls`".to_owned(),
+    )
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -221,7 +222,10 @@ impl Person {
 
 /// None: it is not there.
 fn read_file(path: &Path) -> Result<Option<AuthFile>, String> {
-    let file = match fs::File::open(path) {
+    // Not waiting for a writer, should somebody have put a pipe there.
+    let opened = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        Ok(file) if file.metadata().is_ok_and(|metadata| !metadata.is_file()) => return Err("it is no file".to_owned()),
         Ok(file) => file,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             return Ok(None);
