@@ -70,9 +70,15 @@ impl Paths {
         self.pod_run(uid).join(format!("snapshot.{segment}.json"))
     }
 
-    /// Journal segments that a later snapshot has made unnecessary for going on; kept, within bounds, for `timeline`.
+    /// Journal segments that a later snapshot has made unnecessary for going on; kept, within bounds, for `timeline`, `replay`
+    /// and the like ([`crate::supervisor::history`]).
     pub fn history(&self, uid: &str) -> PathBuf {
         self.pod_state(uid).join("history")
+    }
+
+    /// The manifest with which a pod was admitted, once it was changed since: its journal begins there.
+    pub fn admitted_manifest(&self, uid: &str) -> PathBuf {
+        self.history(uid).join("admitted.json")
     }
 
     /// What a pod's supervisor has to say of itself.

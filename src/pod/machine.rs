@@ -300,6 +300,16 @@ impl Machine {
         (sandbox.state == super::sandbox::SandboxState::Ready).then_some(sandbox.attempt)
     }
 
+    /// The latest time that the machine has heard of.
+    pub fn clock(&self) -> Moment {
+        self.state.clock
+    }
+
+    /// The numbers that hold for it.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
     /// A hash of the whole state; two machines of one version that saw the same inputs agree.
     pub fn digest(&self) -> u64 {
         hash_json(&self.state)
@@ -326,6 +336,11 @@ impl Machine {
     /// Whether nothing is left to do but, after a deletion, nothing at all: the pod is in its final phase and torn down.
     pub fn is_torn_down(&self) -> bool {
         self.state.course >= Course::TornDown
+    }
+
+    /// Whether the object itself was asked to go.
+    pub fn is_removed(&self) -> bool {
+        self.state.course == Course::Removed
     }
 }
 
@@ -407,7 +422,7 @@ pub(super) fn container_names(pod: &Pod) -> BTreeSet<&str> {
 }
 
 /// FNV-1a, 64 bits, over a value's JSON: stable over versions of Rust and of this program, unlike `DefaultHasher`.
-pub(super) fn hash_json(value: &impl Serialize) -> u64 {
+pub fn hash_json(value: &impl Serialize) -> u64 {
     struct Fnv(u64);
     impl io::Write for Fnv {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

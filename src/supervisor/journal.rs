@@ -55,9 +55,7 @@ impl Journal {
 
     /// Appends a record. When the call returns, the record survives this process. After an error nothing of it remains.
     pub fn append(&mut self, json: &[u8]) -> io::Result<()> {
-        let mut line = format!("{LINE_VERSION} {} {:08x} ", json.len(), crc32fast::hash(json)).into_bytes();
-        line.extend_from_slice(json);
-        line.push(b'\n');
+        let line = line(json);
         // One pwrite; a second one only after a short write (a full file system), where the tail is then cut off again.
         if let Err(error) = self.file.write_all_at(&line, self.length) {
             let _ = self.file.set_len(self.length);
@@ -71,6 +69,14 @@ impl Journal {
     pub fn length(&self) -> u64 {
         self.length
     }
+}
+
+/// A line with this JSON.
+pub fn line(json: &[u8]) -> Vec<u8> {
+    let mut line = format!("{LINE_VERSION} {} {:08x} ", json.len(), crc32fast::hash(json)).into_bytes();
+    line.extend_from_slice(json);
+    line.push(b'\n');
+    line
 }
 
 /// What a segment holds.
@@ -103,32 +109,45 @@ pub fn read(path: &Path) -> io::Result<Segment> {
 }
 
 fn parse(bytes: &[u8]) -> Segment {
-    let mut segment = Segment { header: None, records: Vec::new(), good: 0, tail: Tail::Clean };
+    let lines = lines(bytes);
+    let mut segment = Segment { header: None, records: Vec::new(), good: lines.good, tail: lines.tail };
+    let mut json = lines.json.into_iter();
+    let Some(first) = json.next() else { return segment };
+    match serde_json::from_slice(first) {
+        Ok(header) => segment.header = Some(header),
+        Err(_) => return Segment { good: 0, tail: Tail::Damaged, ..segment },
+    }
+    segment.records = json.map(<[u8]>::to_vec).collect();
+    segment
+}
+
+/// What stands in a file of such lines.
+pub struct Lines<'b> {
+    /// The JSON of each good line, in order.
+    pub json: Vec<&'b [u8]>,
+    /// Bytes up to the end of the last good line before any bad one.
+    pub good: u64,
+    /// What was found behind them.
+    pub tail: Tail,
+}
+
+/// Takes a file of such lines apart.
+pub fn lines(bytes: &[u8]) -> Lines<'_> {
+    let mut lines = Lines { json: Vec::new(), good: 0, tail: Tail::Clean };
     let mut rest = bytes;
-    let mut first = true;
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| *byte == b'\n');
         let line = end.and_then(|end| rest.get(..end));
-        let json = line.and_then(checked);
         let after = end.and_then(|end| rest.get(end + 1..)).unwrap_or_default();
-        let Some(json) = json else {
-            segment.tail = if after.is_empty() { Tail::Torn } else { Tail::Damaged };
+        let Some(json) = line.and_then(checked) else {
+            lines.tail = if after.is_empty() { Tail::Torn } else { Tail::Damaged };
             break;
         };
-        if first {
-            let Ok(header) = serde_json::from_slice(json) else {
-                segment.tail = Tail::Damaged;
-                break;
-            };
-            segment.header = Some(header);
-            first = false;
-        } else {
-            segment.records.push(json.to_vec());
-        }
-        segment.good += (rest.len() - after.len()) as u64;
+        lines.json.push(json);
+        lines.good += (rest.len() - after.len()) as u64;
         rest = after;
     }
-    segment
+    lines
 }
 
 /// The JSON of a line whose version, length and checksum are right.

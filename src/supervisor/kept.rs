@@ -202,7 +202,28 @@ fn read_as<T: DeserializeOwned>(paths: &Paths, uid: &str) -> Result<Option<T>, K
 
 /// The manifest of one pod as applied and defaulted; `None` when there is none.
 pub fn manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
-    let path = paths.pod_manifest(uid);
+    read_manifest(paths.pod_manifest(uid))
+}
+
+/// The manifest with which a pod was admitted, whatever was changed since.
+pub fn admitted_manifest(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
+    match read_manifest(paths.admitted_manifest(uid))? {
+        Some(pod) => Ok(Some(pod)),
+        None => manifest(paths, uid),
+    }
+}
+
+/// Lets the manifest with which a pod was admitted stay under another name: it is about to be replaced.
+pub fn keep_admitted_manifest(paths: &Paths, uid: &str) -> io::Result<()> {
+    files::private_directory(&paths.history(uid))?;
+    match std::fs::hard_link(paths.pod_manifest(uid), paths.admitted_manifest(uid)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        // It is not the first change.
+        _ => Ok(()),
+    }
+}
+
+fn read_manifest(path: PathBuf) -> Result<Option<Pod>, KeptError> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -231,6 +252,7 @@ pub fn revise(paths: &Paths, claim: &Claim, manifest: &Pod) -> Result<(), KeptEr
     if let Some(spec) = &mut kept.pod.spec {
         spec.node_name = spec.node_name.take().or(node);
     }
+    keep_admitted_manifest(paths, &claim.uid).map_err(file_error("keep", &paths.pod_manifest(&claim.uid)))?;
     for (path, bytes) in
         [(paths.pod_manifest(&claim.uid), serde_json::to_vec(manifest)), (path.clone(), serde_json::to_vec(&kept))]
     {

@@ -18,6 +18,7 @@ mod effects;
 mod exec;
 pub mod exec_session;
 mod files;
+pub mod history;
 mod journal;
 pub mod kept;
 pub mod launch;

@@ -16,6 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::files::{self, Durability};
+use super::history;
 use super::journal::{self, Journal, Tail};
 use super::kept::{self, Claim};
 use super::launch::Orders;
@@ -39,9 +40,7 @@ use crate::pod::prober::Prober;
 
 /// The segment never grows beyond this or [`SNAPSHOT_FACTOR`] snapshots, whichever is more.
 const SEGMENT_MINIMUM: u64 = 64 * 1024;
-const SNAPSHOT_FACTOR: u64 = 8;
-/// Old segments of one pod in kept state.
-const HISTORY: u64 = 16 * 1024 * 1024;
+pub(super) const SNAPSHOT_FACTOR: u64 = 8;
 
 /// The tag of the control socket among what the keeper holds.
 pub const CONTROL_TAG: &str = "control";
@@ -147,7 +146,7 @@ pub fn has_ended(orders: &Orders) -> bool {
         return false;
     }
     for segment in segments(&paths.pod_run(uid)).unwrap_or_default() {
-        if let Err(error) = put_into_history(orders, segment) {
+        if let Err(error) = history::put(&orders.paths, &orders.uid, segment) {
             tracing::warn!("could not keep the journal: {error}");
         }
     }
@@ -227,7 +226,7 @@ fn fold_segment(
             // Killed between the snapshot and the segment after it.
             let Some(snapshot) = snapshot else { return Ok(None) };
             if snapshot.header.boot_id != boot_id {
-                return begin_anew(orders, number + 1, snapshot.state, true, true).map(Some);
+                return begin_anew(orders, snapshot.state, true, true).map(Some);
             }
             let (state, journal) = (snapshot.state, Journal::create(&path, &state::header())?);
             let (rebooted, undecided) = (false, true);
@@ -248,8 +247,9 @@ fn fold_segment(
             continue;
         };
         let Some(state) = &mut state else {
-            let Record::Admitted { at, effects, digest } = &record else { break };
-            let (mut admitted, again) = State::admit(manifest(orders)?, orders.choices.settings.clone(), *at);
+            let Record::Admitted { at, settings, effects, digest } = &record else { break };
+            let settings = settings.as_deref().unwrap_or(&orders.choices.settings).clone();
+            let (mut admitted, again) = State::admit(manifest(orders)?, settings, *at);
             if let Record::Admitted { digest: decided, .. } = again
                 && decided != *digest
             {
@@ -295,15 +295,21 @@ fn fold_segment(
         let journal = Journal::reopen(&path, segment.good)?;
         return Ok(Some(Found { state, journal, segment: number, snapshot_length, rebooted, undecided }));
     }
-    begin_anew(orders, number + 1, state, rebooted, !same || disagreed || unread > 0).map(Some)
+    begin_anew(orders, state, rebooted, !same || disagreed || unread > 0).map(Some)
 }
 
-/// From here on a new segment of this version over a snapshot of what was found; after a reboot with the settings of now.
-fn begin_anew(orders: &Orders, segment: u64, mut state: State, rebooted: bool, undecided: bool) -> io::Result<Found> {
+/// From here on a new segment of this version over a snapshot of what was found; after a reboot with the settings of now. Its
+/// number follows all that there ever was.
+fn begin_anew(orders: &Orders, mut state: State, rebooted: bool, undecided: bool) -> io::Result<Found> {
     if rebooted {
         state.machine.take_settings(orders.choices.settings.clone());
     }
+    let (paths, uid) = (&orders.paths, orders.uid.as_str());
+    let newest = segments(&paths.pod_run(uid))?.first().copied().max(history::newest(&paths.history(uid))?);
+    let segment = newest.unwrap_or(0) + 1;
     let (journal, snapshot_length) = begin_segment(orders, segment, &state)?;
+    // No fold leads here from the segment before.
+    history::keep_snapshot(paths, uid, segment)?;
     Ok(Found { state, journal, segment, snapshot_length, rebooted, undecided })
 }
 
@@ -314,7 +320,7 @@ fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
     if let Some(snapshot) = kept.and_then(|kept| kept.resume) {
         // Kept in this boot, but its run directory was removed: its processes cannot be told from others'. As after a reboot.
         tracing::info!(rebooted = snapshot.header.boot_id != boot_id, "going on from kept state");
-        return begin_anew(orders, 1, snapshot.state, true, false);
+        return begin_anew(orders, snapshot.state, true, false);
     }
     let mut journal = Journal::create(&orders.paths.journal(&orders.uid, 0), &state::header())?;
     let (state, record) = State::admit(manifest(orders)?, orders.choices.settings.clone(), clock::now());
@@ -323,7 +329,7 @@ fn begin(orders: &Orders, boot_id: &str) -> io::Result<Found> {
 }
 
 fn manifest(orders: &Orders) -> io::Result<Pod> {
-    kept::manifest(&orders.paths, &orders.uid)
+    kept::admitted_manifest(&orders.paths, &orders.uid)
         .map_err(io::Error::other)?
         .ok_or_else(|| io::Error::other(format!("{} is gone", orders.paths.pod_manifest(&orders.uid).display())))
 }
@@ -336,39 +342,9 @@ fn begin_segment(orders: &Orders, number: u64, state: &State) -> io::Result<(Jou
     files::replace(&paths.snapshot(uid, number), &bytes, Durability::Process)?;
     let journal = Journal::create(&paths.journal(uid, number), &state::header())?;
     for older in segments(&paths.pod_run(uid))?.into_iter().filter(|older| *older < number) {
-        put_into_history(orders, older)?;
+        history::put(paths, uid, older)?;
     }
     Ok((journal, bytes.len() as u64))
-}
-
-/// Moves an old segment to kept state, which holds [`HISTORY`] bytes of them. Its snapshot goes.
-fn put_into_history(orders: &Orders, number: u64) -> io::Result<()> {
-    let (paths, uid) = (&orders.paths, orders.uid.as_str());
-    let history = paths.history(uid);
-    files::private_directory(&history)?;
-    let journal = paths.journal(uid, number);
-    // The run directory is on another file system as a rule: copied, then removed; done twice it is the same.
-    match std::fs::copy(&journal, history.join(format!("journal.{number:08}"))) {
-        Ok(_) => files::remove_file(&journal)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    files::remove_file(&paths.snapshot(uid, number))?;
-    let mut kept: Vec<(std::path::PathBuf, u64)> = Vec::new();
-    for entry in std::fs::read_dir(&history)? {
-        let entry = entry?;
-        kept.push((entry.path(), entry.metadata()?.len()));
-    }
-    kept.sort();
-    let mut total: u64 = kept.iter().map(|(_, length)| length).sum();
-    for (path, length) in kept {
-        if total <= HISTORY {
-            break;
-        }
-        files::remove_file(&path)?;
-        total -= length;
-    }
-    Ok(())
 }
 
 impl Supervisor {
@@ -399,7 +375,7 @@ impl Supervisor {
         if let Err(error) = kept {
             tracing::warn!("could not keep the supervisor's log: {error}");
         }
-        if let Err(error) = put_into_history(&self.world.orders, self.segment) {
+        if let Err(error) = history::put(paths, uid, self.segment) {
             tracing::warn!("could not keep the journal: {error}");
         }
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::clock;
 use super::control::{Answer, ObjectKind, Request};
 use super::files::{self, Durability};
+use super::kept;
 use super::run::Supervisor;
 use crate::linux::container;
 use crate::pod::input::Fact;
@@ -76,8 +77,8 @@ impl Supervisor {
             Err(error) => return refused(format!("the pod cannot be written as JSON: {error}")),
         };
         let path = self.world.paths().pod_manifest(self.world.uid());
-        let written = serde_json::to_vec(&pod)
-            .map_err(std::io::Error::from)
+        let written = kept::keep_admitted_manifest(self.world.paths(), self.world.uid())
+            .and_then(|()| serde_json::to_vec(&pod).map_err(std::io::Error::from))
             .and_then(|bytes| files::replace(&path, &bytes, Durability::Power));
         if let Err(error) = written {
             return refused(format!("could not write {}: {error}", path.display()));

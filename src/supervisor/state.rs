@@ -9,11 +9,11 @@ use super::journal::Header;
 use crate::image::Image;
 use crate::pod::effect::{Action, Effect, EffectId};
 use crate::pod::input::{Fact, Input};
-use crate::pod::machine::{self, Machine, Settings};
+use crate::pod::machine::{self, Machine, Settings, hash_json};
 use crate::pod::time::Moment;
 
 /// Of records and snapshots.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub enum Record {
     Admitted {
         /// When.
         at: Moment,
+        /// With which numbers: a journal is replayed when the orders of its pod are long gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Box<Settings>>,
         /// What followed.
         effects: Vec<Asked>,
         /// Of the machine afterwards.
@@ -40,7 +43,7 @@ pub enum Record {
         image: Option<Box<Image>>,
         /// What followed.
         effects: Vec<Asked>,
-        /// Of the machine afterwards.
+        /// Of the input and of the machine afterwards.
         digest: u64,
     },
     /// A report of the keeper's that means nothing to the machine (an exec's end, an orphan's).
@@ -166,9 +169,10 @@ pub struct Disagreement;
 impl State {
     /// The pod is admitted.
     pub fn admit(pod: Pod, settings: Settings, at: Moment) -> (State, Record) {
+        let own = Some(Box::new(settings.clone()));
         let (machine, decision) = Machine::admit(pod, settings, at);
         let effects: Vec<Asked> = decision.effects.iter().map(Asked::from).collect();
-        let record = Record::Admitted { at, effects: effects.clone(), digest: machine.digest() };
+        let record = Record::Admitted { at, settings: own, effects: effects.clone(), digest: machine.digest() };
         let mut state = State {
             machine,
             pending: Vec::new(),
@@ -188,7 +192,7 @@ impl State {
     pub fn tell(&mut self, input: Input, report: Option<ReportName>, image: Option<Box<Image>>) -> Record {
         let decision = self.machine.step(&input);
         let effects: Vec<Asked> = decision.effects.iter().map(Asked::from).collect();
-        let digest = self.machine.digest();
+        let digest = digest(&input, &self.machine);
         self.learn(&input.fact, report.as_ref(), image.as_deref());
         self.ask(&effects);
         Record::Told { input, report, image, effects, digest }
@@ -205,7 +209,7 @@ impl State {
         self.learn(&input.fact, report.as_ref(), image.as_deref());
         // What was asked for is what the record says, even when the machine would not ask for it any more.
         self.ask(effects);
-        if self.machine.digest() == *digest { Ok(()) } else { Err(Disagreement) }
+        if self::digest(input, &self.machine) == *digest { Ok(()) } else { Err(Disagreement) }
     }
 
     /// Goes over a record that another version journalled: what was decided is taken as a fact. Answers the ids of effects
@@ -338,6 +342,12 @@ impl State {
         self.pending.retain(|asked| !answered(&asked.action));
         id
     }
+}
+
+/// What a record says of an input and of the machine that has taken it. The input is in it, since a fact may leave no trace in
+/// the machine (a success behind a success), and a journal is to vouch for what it tells.
+pub fn digest(input: &Input, machine: &Machine) -> u64 {
+    hash_json(input).rotate_left(1) ^ machine.digest()
 }
 
 fn is_start(action: &Action, container: &str, attempt: u32) -> bool {
