@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `pod` and `plan` are pure: no clock, no file, no socket. Whoever changes a rule of Kubernetes opens `pod`; a way of
-//! Linux, `plan` and `linux`; what a user sees, `cli`.
+//! Linux, `plan` and `linux`; what a user sees, `cli`. `recorded` reads a real run's journal again.
 
 pub mod cli;
 pub mod config;
@@ -28,6 +28,7 @@ pub mod network;
 pub mod paths;
 pub mod plan;
 pub mod pod;
+pub mod recorded;
 pub mod simulation;
 pub mod supervisor;
 pub mod volume;

@@ -134,6 +134,7 @@ impl Question {
                 "POD" if matches!(verb.as_str(), "exec" | "attach") => |typed, _| typed.pod(),
                 "POD" if verb == "port-forward" => |typed, _| typed.pod_or_port(),
                 "POD" => |typed, _| typed.names(Kind::Pod),
+                "POD|FILE" => return arg.add(ArgValueCompleter::new(pods_or_paths(&self.before))),
                 "TYPE[/NAME]" | "TYPE/NAME" => Typed::objects,
                 "CONTAINER" => |typed, _| typed.containers(),
                 "NAMESPACE" => |typed, _| typed.namespaces(),
@@ -178,6 +179,16 @@ fn offer_words(arg: Arg, words: &[&str]) -> Arg {
     arg.add(ArgValueCompleter::new(move |current: &OsStr| beginning(&words, current)))
 }
 
+/// Pods first; what lies in the directory is completed, too.
+fn pods_or_paths(line: &ArgMatches) -> impl Fn(&OsStr) -> Vec<CompletionCandidate> + Send + Sync + 'static {
+    let typed = Typed::new(line);
+    move |current| {
+        let mut all = beginning(&typed.names(Kind::Pod), current);
+        all.extend(PathCompleter::any().complete(current));
+        all
+    }
+}
+
 fn images() -> Vec<String> {
     let store = Store::open(&Paths::from_environment().images());
     store.list().unwrap_or_default().into_iter().map(|record| record.name).collect()
@@ -205,6 +216,7 @@ impl Typed {
             words: several("resources")
                 .chain(several("words"))
                 .chain(several("pods"))
+                .chain(several("pod"))
                 .chain(several("names"))
                 .chain(several("paths"))
                 .collect(),

@@ -1,4 +1,5 @@
-//! `podlet describe`: one object in detail with its events, in kubectl's layout.
+//! `podlet describe`: one object in detail with its events, in kubectl's layout. Below that, of a pod with a dead container, stands
+//! why it is dead.
 
 use clap::Args;
 
@@ -7,7 +8,7 @@ use super::everywhere::Everywhere;
 use super::print::describe;
 use super::resource::{self, Wanted};
 use super::select::{self, Selector};
-use super::{Caller, Failure};
+use super::{Caller, Failure, why};
 use crate::supervisor::is_asleep;
 
 /// The words of `describe`.
@@ -92,7 +93,9 @@ fn text(object: &Object, events: bool, caller: &Caller<'_>) -> String {
                 let annotations = pod.metadata.annotations.get_or_insert_default();
                 annotations.insert("podlet.dev/supervisor".to_owned(), "asleep until something happens".to_owned());
             }
-            describe::pod(&pod, events.then_some(&seen.events), caller.now())
+            let mut text = describe::pod(&pod, events.then_some(&seen.events), caller.now());
+            text.extend(why::of_the_dead(seen, caller));
+            text
         }
         Typed::ConfigMap(map) => describe::config_map(map, events),
         Typed::Secret(secret) => describe::secret(secret),

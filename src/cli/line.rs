@@ -10,8 +10,9 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 use super::everywhere::Everywhere;
 use super::{
     api_resources, apply, attach, bug_report, completion, config, cp, create, delete, describe, diff, doctor, edit,
-    events, exec, explain, explore, get, image, install, lint, logs, mark, patch, plan, port_forward, replace, restart,
-    run, running, set, simulate, system, test, timeline, top, up, upgrade, version, wait,
+    events, exec, explain, explore, get, image, install, lint, logs, mark, patch, plan, port_forward, record, replace,
+    replay, restart, run, running, set, simulate, system, test, timeline, top, up, upgrade, version, wait, what_if,
+    why,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -106,8 +107,16 @@ pub enum Verb {
     Lint(lint::Words),
     /// Show in virtual time what a pod does when its containers behave so.
     Simulate(simulate::Words),
-    /// Draw what happens in a scenario, a lane a container.
+    /// Say of each container what state it is in, by which rule, and what comes next and when.
+    Why(why::Words),
+    /// Draw what happened to a pod, or happens in a scenario, a lane a container.
     Timeline(timeline::Words),
+    /// Put the journal of a real run through the machine of rules again: it must decide as it did.
+    Replay(replay::Words),
+    /// Make a scenario of a real run, which `podlet test` plays.
+    Record(record::Words),
+    /// Say what a recorded run would have been under a changed manifest.
+    WhatIf(what_if::Words),
     /// Play scenarios: tests of a pod's lifecycle, in virtual time.
     Test(test::Words),
     /// Try random faults on a pod in virtual time, and shrink what breaks a property to a scenario.

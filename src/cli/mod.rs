@@ -37,6 +37,7 @@ mod get;
 mod happenings;
 mod image;
 mod install;
+mod last_words;
 mod line;
 mod lint;
 mod live_line;
@@ -51,12 +52,15 @@ mod patch;
 mod plan;
 mod port_forward;
 pub mod print;
+mod record;
 mod replace;
+mod replay;
 mod resource;
 mod restart;
 mod revision;
 mod run;
 mod running;
+mod runs;
 mod select;
 mod session;
 mod set;
@@ -75,6 +79,8 @@ mod usage;
 mod version;
 mod wait;
 mod watching;
+mod what_if;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -192,6 +198,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Restart(_)
     | Verb::Upgrade(_)
     | Verb::BugReport(_)
+    | Verb::Why(_)
     | Verb::Plan(_) = line.verb
     {
         require(Work::State, caller)?;
@@ -226,6 +233,10 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Lint(words) => lint::run(&words, everywhere, caller),
         Verb::Simulate(words) => simulate::run(&words, everywhere, caller),
         Verb::Timeline(words) => timeline::run(&words, everywhere, caller),
+        Verb::Why(words) => why::run(&words, everywhere, caller),
+        Verb::Replay(words) => replay::run(&words, everywhere, caller),
+        Verb::Record(words) => record::run(&words, everywhere, caller),
+        Verb::WhatIf(words) => what_if::run(&words, everywhere, caller),
         Verb::Test(words) => test::run(&words, everywhere, caller),
         Verb::Explore(words) => explore::run(&words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),

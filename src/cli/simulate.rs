@@ -103,7 +103,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if !words.peers.is_empty() {
         return compare(&case, &outcome, words, caller);
     }
-    timeline::draw(std::slice::from_ref(&outcome), &words.drawing, !words.quiet, caller)
+    timeline::draw(&[outcome.into()], &words.drawing, !words.quiet, caller)
 }
 
 /// A manifest's one pod.

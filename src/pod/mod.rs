@@ -11,6 +11,7 @@
 //! | is a container started again, and when; are all | `restart`, `backoff`; `reset` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
 //! | postStart and preStop | `hook` |
+//! | what holds now, by which rule, and what comes next | `why` |
 //! | what a user sees | `status`, `phase`, `conditions`, `amounts`, `events`, `message` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -41,6 +42,7 @@ pub mod sandbox;
 mod status;
 mod termination;
 pub mod time;
+pub mod why;
 
 #[cfg(test)]
 pub(crate) mod tests;

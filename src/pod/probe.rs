@@ -129,6 +129,11 @@ impl Probes {
         }
     }
 
+    /// How far a probe is.
+    pub(super) fn findings(&self, kind: ProbeKind) -> &Findings {
+        self.of(kind)
+    }
+
     /// The running instance was found to be started.
     pub(super) fn begin_serving(&mut self, now: BootTime) {
         self.started = Some(now);
@@ -136,6 +141,16 @@ impl Probes {
 }
 
 impl Findings {
+    /// What holds of the running instance; none before a threshold was reached.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    /// How it ended last, and how often in a row of how many that decide.
+    pub(super) fn tally(&self, probe: &Probe) -> Option<(Verdict, u32, u32)> {
+        self.last.map(|last| (last, self.times, Thresholds::read(probe).of(last)))
+    }
+
     /// Counts one result. Answers whether what holds is decided by it.
     fn count(&mut self, kind: ProbeKind, verdict: Verdict, thresholds: Thresholds) -> bool {
         let needed = thresholds.of(verdict);

@@ -7,9 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::driver::Driver;
-use super::timeline::{ContainerView, Entry, View};
+use super::timeline::{ContainerView, Entry, Line, View};
 use crate::pod::effect::{Action, Effect, RuleId};
 use crate::pod::input::{Exit, Fact, ProbeOutcome, StartStage};
+use crate::pod::machine::Machine;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +148,17 @@ impl Story {
         let from = self.happenings.len();
         let lines = driver.timeline.get(self.read..).unwrap_or_default();
         self.read = driver.timeline.len();
+        self.take(lines);
+        // Events come with inputs alone.
+        if self.told != Some(driver.inputs()) {
+            self.told = Some(driver.inputs());
+            self.take_events(driver.now(), &driver.machine);
+        }
+        from
+    }
+
+    /// Takes in lines of a timeline.
+    pub fn take(&mut self, lines: &[Line]) {
         for line in lines {
             match &line.entry {
                 Entry::Input(fact) => self.fact(line.at, fact),
@@ -163,12 +175,6 @@ impl Story {
                 Entry::Status(view) => self.status(line.at, view),
             }
         }
-        // Events come with inputs alone.
-        if self.told != Some(driver.inputs()) {
-            self.told = Some(driver.inputs());
-            self.events(driver);
-        }
-        from
     }
 
     /// Puts in what the driver's timeline does not hold.
@@ -312,9 +318,10 @@ impl Story {
         }
     }
 
-    fn events(&mut self, driver: &Driver) {
+    /// Takes in the events that a machine has recorded since the last look.
+    pub fn take_events(&mut self, at: Duration, machine: &Machine) {
         let mut news = Vec::new();
-        for (serial, container, reason, message, count) in driver.machine.recorded_events() {
+        for (serial, container, reason, message, count) in machine.recorded_events() {
             let seen = self.events.entry(serial).or_default();
             // A start is told by its fact.
             for _ in *seen..count {
@@ -326,7 +333,7 @@ impl Story {
             *seen = count;
         }
         for (about, reason, message) in news {
-            self.push(driver.now(), &about, &reason, message, Source::Event);
+            self.push(at, &about, &reason, message, Source::Event);
         }
     }
 }

@@ -89,27 +89,41 @@ pub fn draw(lanes: &Lanes, width: usize, ascii: bool, colour: bool) -> String {
             let _ = writeln!(text, "{:<longest$}  {}", "", marks.trim_end());
         }
     }
-    let g = glyphs;
-    let _ = writeln!(
-        text,
-        "{:<longest$}  {} ready  {} running  {} back-off  {} stopping  {} waiting  {} start  {} exit  {}{} probe  {} hook; a column is {}",
-        "",
-        g.ready,
-        g.running,
-        g.back_off,
-        g.stopping,
-        g.waiting,
-        g.start,
-        g.exit,
-        g.passed,
-        g.failed,
-        g.hook,
-        go_duration(column(lanes.duration, columns, 1)),
-    );
+    for line in legend(glyphs, column(lanes.duration, columns, 1), columns) {
+        let _ = writeln!(text, "{:<longest$}  {line}", "");
+    }
     for lane in &lanes.lanes {
         let _ = writeln!(text, "{}", now(lane, lanes.duration));
     }
     text
+}
+
+/// What the signs mean, in lines of so many columns.
+fn legend(glyphs: &Glyphs, column: Duration, columns: usize) -> Vec<String> {
+    let g = glyphs;
+    let pieces = [
+        format!("{} ready", g.ready),
+        format!("{} running", g.running),
+        format!("{} back-off", g.back_off),
+        format!("{} stopping", g.stopping),
+        format!("{} waiting", g.waiting),
+        format!("{} start", g.start),
+        format!("{} exit", g.exit),
+        format!("{}{} probe", g.passed, g.failed),
+        format!("{} hook", g.hook),
+        format!("a column is {}", go_duration(column)),
+    ];
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 2 + piece.chars().count() <= columns => {
+                line.push_str("  ");
+                line.push_str(&piece);
+            }
+            _ => lines.push(piece),
+        }
+    }
+    lines
 }
 
 /// When a column begins.

@@ -24,6 +24,7 @@ mod sandboxes;
 mod status;
 mod stops;
 mod upgrade;
+mod why;
 
 /// A defaulted pod with these containers.
 pub(crate) fn pod(policy: &str, containers: Value) -> Pod {

@@ -1,0 +1,306 @@
+//! How the containers of a recorded run behaved, and what happened to the pod: the world around the machine, as far as the
+//! journal tells of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::replay::{self, Care, Outcome, Step};
+use crate::pod::effect::Action;
+use crate::pod::hook::HookKind;
+use crate::pod::input::{Exit, Fact, ImageFailure, ProbeOutcome, StartStage, TerminationMessage};
+use crate::pod::machine::Settings;
+use crate::pod::probe::ProbeKind;
+use crate::pod::time::BootTime;
+use crate::supervisor::history::History;
+
+/// What a run tells of the world.
+#[derive(Debug, Default)]
+pub struct Behaviour {
+    /// The pod as it was admitted.
+    pub pod: Pod,
+    /// With these numbers.
+    pub settings: Settings,
+    /// Its addresses.
+    pub ips: Vec<String>,
+    /// Each container's instances, and the starts that came to none, one after another.
+    pub instances: BTreeMap<String, Vec<Instance>>,
+    /// What was done to the pod.
+    pub deeds: Vec<(Duration, Deed)>,
+    /// What happened and has no place here.
+    pub left_out: Vec<String>,
+    /// The last thing happened then.
+    pub last: Duration,
+    /// How it was gone over, and the machine at its end.
+    pub outcome: Outcome,
+}
+
+/// One start and what came of it. Times are since the pod's admission.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// The start was decided.
+    pub asked: Duration,
+    /// How long its image was pulled.
+    pub pulled: Option<Duration>,
+    /// What became of the start.
+    pub start: Start,
+    /// How it ended, and how long after its start.
+    pub end: Option<End>,
+    /// It was told to stop, so long after its start, by this signal.
+    pub signalled: Option<(Duration, String)>,
+    /// It had to be killed.
+    pub killed: bool,
+    /// What its probes found when it was so old, as far as that changed anything.
+    pub probes: BTreeMap<ProbeKind, Vec<(Duration, ProbeOutcome)>>,
+    /// How long its hooks took, and how they failed.
+    pub hooks: BTreeMap<HookKind, HookRun>,
+    started_boot: BootTime,
+}
+
+/// What became of a start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// It is under way.
+    UnderWay,
+    /// Its program ran.
+    Started(Duration),
+    /// Its image could not be had.
+    NoImage(ImageFailure, String),
+    /// It could not be started.
+    Failed(StartStage, String),
+}
+
+/// How an instance ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// So long after its start.
+    pub after: Duration,
+    /// So.
+    pub exit: Exit,
+    /// The memory controller killed something in it.
+    pub oom_killed: bool,
+    /// What it left behind.
+    pub message: TerminationMessage,
+}
+
+/// One run of a hook.
+#[derive(Clone, Debug, Default)]
+pub struct HookRun {
+    begun: Duration,
+    /// So long; none when its end was not heard of.
+    pub took: Option<Duration>,
+    /// What went wrong.
+    pub failure: Option<String>,
+}
+
+/// What was done to the pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// The user deleted it.
+    Delete(Option<i64>, bool),
+    /// It was stopped.
+    Stop(Option<i64>),
+    /// The machine was started anew.
+    Reboot,
+    /// Its pause process died.
+    LoseSandbox,
+    /// A container could not be found any more.
+    Lose(String),
+    /// The next sandbox could not be made.
+    SandboxError(String),
+    /// The volumes could not be set up.
+    VolumeError(String),
+    /// A re-apply changed these images, by container.
+    Apply(Vec<(String, String)>),
+}
+
+impl Instance {
+    fn asked(at: Duration) -> Instance {
+        Instance {
+            asked: at,
+            pulled: None,
+            start: Start::UnderWay,
+            end: None,
+            signalled: None,
+            killed: false,
+            probes: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            started_boot: BootTime::default(),
+        }
+    }
+
+    /// When its program ran.
+    pub fn started(&self) -> Option<Duration> {
+        if let Start::Started(at) = self.start { Some(at) } else { None }
+    }
+
+    /// How long it is known to have run, up to the run's end.
+    pub fn known_for(&self, last: Duration) -> Duration {
+        match &self.end {
+            Some(end) => end.after,
+            None => self.started().map_or(Duration::ZERO, |started| last.saturating_sub(started)),
+        }
+    }
+}
+
+impl Behaviour {
+    /// Of a run.
+    pub fn of(history: &History) -> Behaviour {
+        let mut behaviour = Behaviour::default();
+        let mut watch = Watch::default();
+        behaviour.outcome = replay::go_over(history, Care::Tell, &mut |step| watch.see(step, &mut behaviour));
+        behaviour
+    }
+}
+
+/// What has to be remembered from one step to the next.
+#[derive(Default)]
+struct Watch {
+    admitted: bool,
+    sandbox_stops: bool,
+    images: BTreeMap<String, String>,
+}
+
+impl Watch {
+    fn see(&mut self, step: &Step<'_>, into: &mut Behaviour) {
+        if !std::mem::replace(&mut self.admitted, true) {
+            into.pod = step.machine.pod();
+            into.settings = step.machine.settings().clone();
+            self.images = images(&into.pod);
+        }
+        into.last = step.at;
+        if let Some(input) = step.input {
+            self.fact(step, &input.fact, input.at.boot, into);
+        }
+        for (_, action) in step.effects {
+            self.action(step.at, action, into);
+        }
+    }
+
+    fn action(&mut self, at: Duration, action: &Action, into: &mut Behaviour) {
+        match action {
+            Action::EnsureImage { container, .. } => {
+                into.instances.entry(container.clone()).or_default().push(Instance::asked(at));
+            }
+            Action::SignalContainer { container, signal, .. } => {
+                if let Some((instance, started)) = running(into, container) {
+                    instance.signalled.get_or_insert((at.saturating_sub(started), signal.clone()));
+                }
+            }
+            Action::KillContainer { container, .. } => {
+                if let Some((instance, _)) = running(into, container) {
+                    instance.killed = true;
+                }
+            }
+            Action::RunHook { container, hook, .. } => {
+                if let Some((instance, _)) = running(into, container) {
+                    instance.hooks.insert(*hook, HookRun { begun: at, ..HookRun::default() });
+                }
+            }
+            Action::StopSandbox { .. } => self.sandbox_stops = true,
+            _ => {}
+        }
+    }
+
+    fn fact(&mut self, step: &Step<'_>, fact: &Fact, boot: BootTime, into: &mut Behaviour) {
+        let at = step.at;
+        let mut deed = |deed| into.deeds.push((at, deed));
+        match fact {
+            Fact::SandboxStarted { ips, .. } => {
+                into.ips.clone_from(ips);
+                self.sandbox_stops = false;
+            }
+            Fact::SandboxFailed { message, .. } => deed(Deed::SandboxError(message.clone())),
+            Fact::MountFailed { attempt: Some(_), messages } => deed(Deed::VolumeError(messages.join("; "))),
+            Fact::SandboxExited { .. } if !self.sandbox_stops => deed(Deed::LoseSandbox),
+            Fact::DeleteRequested { grace_seconds, force } => deed(Deed::Delete(*grace_seconds, *force)),
+            Fact::StopRequested { most_seconds } => deed(Deed::Stop(*most_seconds)),
+            Fact::Rebooted => deed(Deed::Reboot),
+            Fact::ContainerLost { container, .. } => {
+                deed(Deed::Lose(container.clone()));
+                if let Some((instance, started)) = running(into, container) {
+                    instance.end = Some(End {
+                        after: at.saturating_sub(started),
+                        exit: Exit::Signal(9),
+                        oom_killed: false,
+                        message: TerminationMessage::default(),
+                    });
+                }
+            }
+            Fact::SpecChanged { .. } => {
+                let now = images(&step.machine.pod());
+                let changed = now.iter().filter(|(name, image)| self.images.get(*name) != Some(image));
+                let changed: Vec<(String, String)> =
+                    changed.map(|(name, image)| (name.clone(), image.clone())).collect();
+                if !changed.is_empty() {
+                    deed(Deed::Apply(changed));
+                }
+                self.images = now;
+            }
+            Fact::RestartRequested { container } => {
+                let whom = container.as_deref().unwrap_or("all containers");
+                into.left_out.push(format!("a restart of {whom} that was asked for: a scenario has no such fault"));
+            }
+            Fact::ImageReady { container, pulled, .. } => {
+                if let (Some(instance), Some(pulled)) = (latest(into, container), pulled) {
+                    instance.pulled = Some(Duration::from_millis(pulled.with_waiting_milliseconds));
+                }
+            }
+            Fact::ImageFailed { container, reason, message, .. } => {
+                if let Some(instance) = latest(into, container) {
+                    instance.start = Start::NoImage(*reason, message.clone());
+                }
+            }
+            Fact::StartFailed { container, stage, message, .. } => {
+                if let Some(instance) = latest(into, container) {
+                    instance.start = Start::Failed(*stage, message.clone());
+                }
+            }
+            Fact::ContainerStarted { container, .. } => {
+                if let Some(instance) = latest(into, container) {
+                    instance.start = Start::Started(at);
+                    instance.started_boot = boot;
+                }
+            }
+            Fact::ContainerExited { container, exit, oom_killed, message, .. } => {
+                if let Some((instance, _)) = running(into, container) {
+                    // By the kernel's time, however late it was heard.
+                    let after = boot.since(instance.started_boot);
+                    let (exit, oom_killed, message) = (*exit, *oom_killed, message.clone());
+                    instance.end = Some(End { after, exit, oom_killed, message });
+                }
+            }
+            Fact::ProbeResult { container, probe, begun, outcome, .. } => {
+                if let Some((instance, _)) = running(into, container) {
+                    let age = begun.since(instance.started_boot);
+                    instance.probes.entry(*probe).or_default().push((age, outcome.clone()));
+                }
+            }
+            Fact::HookEnded { container, hook, failure, .. } => {
+                if let Some(run) = running(into, container).and_then(|(instance, _)| instance.hooks.get_mut(hook)) {
+                    run.took = Some(at.saturating_sub(run.begun));
+                    run.failure.clone_from(failure);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn latest<'b>(into: &'b mut Behaviour, container: &str) -> Option<&'b mut Instance> {
+    into.instances.get_mut(container)?.last_mut()
+}
+
+/// The instance that runs, and since when.
+fn running<'b>(into: &'b mut Behaviour, container: &str) -> Option<(&'b mut Instance, Duration)> {
+    let instance = latest(into, container).filter(|instance| instance.end.is_none())?;
+    let started = instance.started()?;
+    Some((instance, started))
+}
+
+fn images(pod: &Pod) -> BTreeMap<String, String> {
+    let spec = pod.spec.iter();
+    let all = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    all.map(|container| (container.name.clone(), container.image.clone().unwrap_or_default())).collect()
+}
