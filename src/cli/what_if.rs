@@ -123,7 +123,7 @@ fn changed(pod: &Value, words: &Words, caller: &mut Caller<'_>) -> Result<Value,
                 diagnostics.iter().for_each(|diagnostic| caller.notice(&render(diagnostic, colour)));
                 Failure::Told
             })?;
-            root = trees.iter().fold(root, scenario::merge);
+            root = trees.iter().fold(root, manifest::patch::strategic);
         }
     }
     for text in &words.set {

@@ -204,7 +204,7 @@ impl Machine {
             }
             let Some((last, times, needed)) = findings.tally(probe) else { continue };
             let tell = last == Verdict::Failed || unproven.contains(&kind);
-            if tell && !(kind != ProbeKind::Startup && !is_started(&self.pod, container)) {
+            if tell && (kind == ProbeKind::Startup || is_started(&self.pod, container)) {
                 let how = if last == Verdict::Failed { "failed" } else { "succeeded" };
                 let threshold = if last == Verdict::Failed { "failureThreshold" } else { "successThreshold" };
                 let so_often = if times == 0 { "often enough".to_owned() } else { self::times(times) };

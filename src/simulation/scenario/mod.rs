@@ -59,7 +59,7 @@ pub(crate) use case::{assertion, case_of, ground};
 pub use expression::VARIABLES;
 pub use form::SCHEMA;
 pub use judge::Verdict;
-pub use overlay::{merge, set};
+pub use overlay::set;
 pub use properties::Property;
 pub use run::{Judged, Outcome, Reached};
 pub use words::Span;
