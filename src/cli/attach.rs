@@ -15,11 +15,11 @@ use super::logs::{choose, follow};
 use super::session::{End, Filter, Peer, Raw, Session, To, Told};
 use super::watching::{Sight, Watch};
 use super::{Caller, Failure, ask, duration, outlook, resource};
+use crate::manifest::containers::find_container;
 use crate::supervisor::attach_session::{self, AttachSession, Step};
 use crate::supervisor::client::ClientError;
 use crate::supervisor::control::Resume;
 use crate::supervisor::cri::Stream;
-use crate::supervisor::find_container;
 use keys::DetachKeys;
 
 /// How often a log is looked at again for what has been counted as written.
@@ -99,7 +99,7 @@ pub fn session(
     caller: &mut Caller<'_>,
 ) -> Result<u8, Failure> {
     let keys = DetachKeys::parse(&words.detach_keys).map_err(Failure::Error)?;
-    let spec = find_container(pod, container).cloned().unwrap_or_default();
+    let spec = find_container(pod, container).unwrap_or_default().into_owned();
     let has_terminal = spec.tty == Some(true);
     let typed = is_typed(has_terminal, container, words, caller);
     if !words.quiet {

@@ -131,7 +131,7 @@ impl Question {
                 "FILE" | "SOURCE" => return arg.value_hint(ValueHint::AnyPath),
                 "PLACE" => return self.offer_places(arg),
                 "POD" if verb == "logs" => |typed, _| typed.pod_or_container(),
-                "POD" if matches!(verb.as_str(), "exec" | "attach") => |typed, _| typed.pod(),
+                "POD" if matches!(verb.as_str(), "exec" | "attach" | "debug") => |typed, _| typed.pod(),
                 "POD" if verb == "port-forward" => |typed, _| typed.pod_or_port(),
                 "POD" => |typed, _| typed.names(Kind::Pod),
                 "POD|FILE" => return arg.add(ArgValueCompleter::new(pods_or_paths(&self.before))),
@@ -271,11 +271,12 @@ impl Typed {
     }
 
     fn containers(&self) -> Vec<String> {
-        let spec = self.spec();
-        let all = spec
-            .into_iter()
-            .flat_map(|spec| spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten()));
-        all.map(|container| container.name).collect()
+        let all = self.spec().into_iter().flat_map(|spec| {
+            let init = spec.init_containers.into_iter().flatten();
+            let ephemeral = spec.ephemeral_containers.into_iter().flatten().map(|container| container.name);
+            spec.containers.into_iter().chain(init).map(|container| container.name).chain(ephemeral)
+        });
+        all.collect()
     }
 
     /// A kind, or a name of the kind that stands before, in the same word or in the one before.

@@ -9,6 +9,7 @@ use std::process::Command;
 use clap::Args;
 use serde_json::Value;
 
+use super::apply::change::{Change, compare};
 use super::everywhere::Everywhere;
 use super::output::Output;
 use super::print::{self, wire};
@@ -17,7 +18,8 @@ use super::revision::{self, Refused};
 use super::select::Selector;
 use super::targets::{self, Target};
 use super::{Caller, Failure, ask, files};
-use crate::manifest::{self, Object, Options, Rejected, Source};
+use crate::manifest::field::FieldError;
+use crate::manifest::{self, Object, Options, Rejected, Source, update};
 
 /// The words of `edit`.
 #[derive(Args, Debug)]
@@ -26,6 +28,7 @@ Examples:
   podlet edit pod web                      in $KUBE_EDITOR, $EDITOR or vi
   KUBE_EDITOR='code --wait' podlet edit configmap conf
   podlet edit pod web -o json
+  podlet edit pod web --subresource=resize
 
 What may not change on a live pod is refused, and the file opened again with the reason.")]
 pub struct Words {
@@ -38,6 +41,9 @@ pub struct Words {
     /// In which form they are edited: yaml or json.
     #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
+    /// Only this: `resize` lets cpu and memory be changed, and nothing else. (They may be changed without it, too.)
+    #[arg(long, value_name = "resize")]
+    pub subresource: Option<String>,
 }
 
 const HEADER: &str = "\
@@ -53,6 +59,13 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         "yaml" => false,
         "json" => true,
         other => return Err(Failure::no_printer(other, &["json", "yaml"])),
+    };
+    let only_resources = match words.subresource.as_deref() {
+        None => false,
+        Some("resize") => true,
+        Some(other) => {
+            return Err(Failure::Error(format!("invalid subresource value: {other:?}. Must be one of [resize]")));
+        }
     };
     let targets = targets(words, everywhere, caller)?;
     let mut originals = Vec::new();
@@ -73,7 +86,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         print::yaml(&whole, &mut text)?
     }
     let original = String::from_utf8_lossy(&text).into_owned();
-    let mut edit = Edit { json, targets, originals, reasons: Vec::new(), file: None };
+    let mut edit = Edit { json, targets, originals, reasons: Vec::new(), file: None, only_resources };
     edit.run(&original, caller)
 }
 
@@ -111,6 +124,8 @@ struct Edit {
     reasons: Vec<Reason>,
     /// What was saved last.
     file: Option<PathBuf>,
+    /// `--subresource=resize`.
+    only_resources: bool,
 }
 
 impl Edit {
@@ -197,7 +212,10 @@ impl Edit {
                 changed.print_change(original, "skipped", caller)?;
                 continue;
             }
-            match revision::put(&object, caller) {
+            let mutable = !self.only_resources || is_resize(&object, revision::read(&caller.paths, &target)?.as_ref());
+            let put =
+                if mutable { revision::put(&object, caller) } else { Err(Refused::Invalid(vec![not_a_resize()])) };
+            match put {
                 Ok(()) => changed.print_change(original, "edited", caller)?,
                 Err(Refused::Invalid(errors)) => {
                     caller.notice(&format!("error: {} {:?} is invalid", target.kind.plural(), target.name));
@@ -252,6 +270,10 @@ fn could_not_put(failure: &Failure, target: &Target, file: Option<&Path>) -> Fai
 pub fn own(object: &mut Object) {
     if let Object::Pod(pod) = object {
         pod.status = None;
+        // They are added by `debug` alone.
+        if let Some(spec) = &mut pod.spec {
+            spec.ephemeral_containers = None;
+        }
     }
     let metadata = object.metadata_mut();
     if let Some(annotations) = &mut metadata.annotations {
@@ -259,6 +281,17 @@ pub fn own(object: &mut Object) {
     }
     metadata.annotations.take_if(|annotations| annotations.is_empty());
     metadata.labels.take_if(|labels| labels.is_empty());
+}
+
+/// Whether nothing but cpu and memory differs.
+fn is_resize(new: &Object, old: Option<&Object>) -> bool {
+    let (Object::Pod(new), Some(Object::Pod(old))) = (new, old) else { return false };
+    compare(&update::with_resources_of(old, new), new) == Change::None
+}
+
+/// The API server's words for that.
+fn not_a_resize() -> FieldError {
+    FieldError::forbidden(&"spec", "only cpu and memory resources are mutable")
 }
 
 fn without_comments(text: &str) -> String {

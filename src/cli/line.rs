@@ -9,10 +9,10 @@ use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
-    api_resources, apply, attach, bug_report, completion, config, cp, create, delete, describe, diff, doctor, edit,
-    events, exec, explain, explore, get, image, install, lint, logs, mark, patch, plan, port_forward, record, replace,
-    replay, restart, run, running, set, simulate, system, test, timeline, top, up, upgrade, version, wait, what_if,
-    why,
+    api_resources, apply, attach, bug_report, completion, config, cp, create, debug, delete, describe, diff, doctor,
+    edit, events, exec, explain, explore, get, image, install, lint, logs, mark, patch, plan, port_forward, record,
+    replace, replay, restart, run, running, set, simulate, system, test, timeline, top, up, upgrade, version, wait,
+    what_if, why,
 };
 
 /// Runs a Kubernetes Pod on one Linux machine, and shows how.
@@ -61,6 +61,8 @@ pub enum Verb {
     Cp(cp::Words),
     /// Lead ports of this machine into a pod.
     PortForward(port_forward::Words),
+    /// Look at a pod with a container of your own beside its containers, or in place of one that crashes.
+    Debug(debug::Words),
     /// End pods and remove objects.
     Delete(delete::Words),
     /// Set pods going again after a reboot or a stop.
@@ -98,7 +100,7 @@ pub enum Verb {
     Label(mark::Label),
     /// Change annotations.
     Annotate(mark::Annotate),
-    /// Change images, and say what else can be changed how.
+    /// Change images, cpu and memory, and say what else can be changed how.
     #[command(subcommand)]
     Set(set::Words),
     /// Show what would be done, system call by system call.

@@ -17,6 +17,7 @@ mod completion;
 mod config;
 mod cp;
 mod create;
+mod debug;
 mod delete;
 mod describe;
 mod diff;
@@ -181,6 +182,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     | Verb::Logs(_)
     | Verb::Exec(_)
     | Verb::Attach(_)
+    | Verb::Debug(_)
     | Verb::Delete(_)
     | Verb::Events(_)
     | Verb::Wait(_)
@@ -212,6 +214,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Logs(words) => logs::run(&words, everywhere, caller),
         Verb::Exec(words) => exec::run(&words, everywhere, caller),
         Verb::Attach(words) => attach::run(&words, everywhere, caller),
+        Verb::Debug(words) => debug::run(&words, everywhere, caller),
         Verb::Delete(words) => delete::run(&words, everywhere, caller),
         Verb::Events(words) => events::run(&words, everywhere, caller),
         Verb::Wait(words) => wait::run(&words, everywhere, caller),

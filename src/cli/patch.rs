@@ -87,7 +87,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         "strategic" | "" => Way::Strategic,
         _ => return Err(Failure::Error(format!("--type must be one of [json merge strategic], not {:?}", words.kind))),
     };
-    if let Some(part) = words.subresource.as_deref().filter(|part| !part.is_empty()) {
+    if let Some(part) = words.subresource.as_deref().filter(|part| !matches!(*part, "" | "resize")) {
         return Err(Failure::Error(format!("podlet patches objects whole and has no subresource {part:?} to patch")));
     }
     let patch = parse(&text)?;

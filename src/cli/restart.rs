@@ -9,6 +9,7 @@ use super::logs::choose;
 use super::outlook::phase;
 use super::running::title;
 use super::{Caller, Failure, ask};
+use crate::manifest::containers;
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{Claim, Standing};
 
@@ -61,6 +62,9 @@ fn restart(claim: &Claim, container: Option<&str>, caller: &Caller<'_>) -> Resul
     }
     if let Some(container) = container {
         choose::check_container(&seen.pod, container).map_err(text)?;
+        if containers::ephemeral(&seen.pod).any(|one| one.name == container) {
+            return Err(format!("{container} is an ephemeral container, which is never started again"));
+        }
         let init = seen.pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
         let done = |state: &k8s_openapi::api::core::v1::ContainerState| {
             state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0)

@@ -160,16 +160,21 @@ pub fn foreseen(live: &Value, new: &Object) -> Value {
         }
     }
     if let (Some(object), Some(new)) = (foreseen.as_object_mut(), new.as_object()) {
-        let node = object.get("spec").and_then(|spec| spec.get("nodeName")).cloned();
+        // Set by podlet where the manifest leaves it open, or added by `debug`.
+        let own = ["nodeName", "ephemeralContainers"]
+            .map(|field| (field, object.get("spec").and_then(|spec| spec.get(field)).cloned()));
         for field in ["spec", "data", "stringData", "binaryData", "immutable", "type"] {
             object.remove(field);
             if let Some(value) = new.get(field) {
                 object.insert(field.to_owned(), value.clone());
             }
         }
-        // Set by podlet where the manifest leaves it open.
-        if let (Some(node), Some(spec)) = (node, object.get_mut("spec").and_then(Value::as_object_mut)) {
-            spec.entry("nodeName").or_insert(node);
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            for (field, value) in own {
+                if let Some(value) = value {
+                    spec.entry(field).or_insert(value);
+                }
+            }
         }
         object.insert("metadata".to_owned(), metadata);
     }

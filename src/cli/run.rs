@@ -441,7 +441,7 @@ impl Run<'_> {
 }
 
 /// Whether it ended between the look at it and the attachment: the container, or its pod with the supervisor.
-fn is_over_already(text: &str) -> bool {
+pub fn is_over_already(text: &str) -> bool {
     let hung_up = ClientError::HungUp.to_string();
     text.contains("container not found")
         || text.contains(&hung_up)
@@ -463,7 +463,7 @@ fn waiting_for(pod: &Pod) -> String {
 }
 
 /// All that the newest instance has written.
-fn print_log(pod: &Pod, container: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
+pub fn print_log(pod: &Pod, container: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
     let directory = logs::follow::directory(&caller.paths, pod, container);
     let attempt = choose::attempt(pod, container, false).unwrap_or(0);
     Reader::new(&directory, attempt).read(&mut |record| {

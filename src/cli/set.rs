@@ -1,5 +1,5 @@
-//! `podlet set`: fields of pods that are there, changed from the command line. An image may change while a pod runs;
-//! environment and resources may not, and are answered with the API server's refusal.
+//! `podlet set`: fields of pods that are there, changed from the command line. Images, cpu and memory may change while a pod
+//! runs; the environment may not, and is answered with the API server's refusal.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub enum Words {
     Image(Image),
     /// Change the environment; pods that are there refuse it, and are told how.
     Env(Env),
-    /// Change resources; pods that are there refuse it, and are told how.
+    /// Change cpu and memory, in place or by a restart, as resizePolicy says.
     Resources(Resources),
 }
 
@@ -86,7 +86,7 @@ pub struct Env {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet set resources pod/web --limits=cpu=500m,memory=64Mi --dry-run=client -o yaml | podlet replace --force -f -")]
+  podlet set resources pod/web -c app --limits=cpu=500m,memory=64Mi")]
 pub struct Resources {
     /// pod NAME or pod/NAME ….
     #[arg(value_name = "TYPE[/NAME]")]

@@ -29,7 +29,6 @@ const HABITS: &[(&str, &str)] = &[
         "podlet get pods, podlet describe pod POD, podlet logs POD -c CONTAINER (containers belong to pods here)",
     ),
     ("cordon", "podlet stop --all (podlet has no nodes)"),
-    ("debug", "podlet exec -it POD -- sh (debug comes later)"),
     ("drain", "podlet stop --all (podlet has no nodes)"),
     ("export", "podlet cp POD:/ DIRECTORY"),
     ("expose", "hostNetwork: true in the pod's spec (podlet has no Services)"),

@@ -319,6 +319,64 @@ impl Cgroup {
         Ok(())
     }
 
+    /// The memory limit in force, in bytes; none where there is none or nothing can limit it.
+    pub fn memory_limit(&self) -> Option<u64> {
+        // A cgroup of v1 without a limit has the largest number of whole pages.
+        const UNLIMITED: u64 = 1 << 62;
+        self.read_number("memory", "memory.limit_in_bytes", "memory.max").filter(|bytes| *bytes < UNLIMITED)
+    }
+
+    /// The memory that is charged to it now, in bytes.
+    pub fn memory_usage(&self) -> Option<u64> {
+        self.read_number("memory", "memory.usage_in_bytes", "memory.current")
+    }
+
+    /// The CPU quota in force, in microseconds a period; none without one.
+    pub fn cpu_quota(&self) -> Option<u64> {
+        self.read_number("cpu", "cpu.cfs_quota_us", "cpu.max")
+    }
+
+    /// The first number of a file of a controller, by its names in v1 and v2; none for `max` and `-1`.
+    fn read_number(&self, controller: &str, legacy: &str, unified: &str) -> Option<u64> {
+        let path = match (self.directory(controller), self.directory("unified")) {
+            (Some(directory), _) => directory.join(legacy),
+            (None, Some(directory)) => directory.join(unified),
+            (None, None) => return None,
+        };
+        fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Changes the memory limit of a cgroup in which processes run. On v1 the limit with swap may never be the smaller one, so
+    /// which is written first depends on the direction; a limit below what cannot be reclaimed is refused there (EBUSY).
+    pub fn change_memory(&self, bytes: u64) -> io::Result<()> {
+        if let Some(directory) = self.directory("memory") {
+            let value = bytes.to_string();
+            let limit = || put(&directory.join("memory.limit_in_bytes"), &value);
+            let with_swap = || match put(&directory.join("memory.memsw.limit_in_bytes"), &value) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+            if self.memory_limit().is_some_and(|now| now < bytes) {
+                with_swap()?;
+                return limit();
+            }
+            limit()?;
+            return with_swap();
+        }
+        match self.directory("unified").filter(|_| Layout::of_machine().unified_limits) {
+            Some(directory) => {
+                put_if_there(&directory.join("memory.max"), &bytes.to_string())?;
+                put_if_there(&directory.join("memory.swap.max"), "0")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Changes what it may have of the processors.
+    pub fn change_cpu(&self, limits: &Limits) -> io::Result<()> {
+        self.limit(&Limits { memory: None, processes: None, ..*limits })
+    }
+
     /// On cgroup v2, what of requests and limits has no effect in it, a line each; it must have been made.
     pub fn without_effect(&self) -> Vec<String> {
         let Some(directory) = self.directory("unified").filter(|_| Layout::of_machine().unified_limits) else {

@@ -174,6 +174,11 @@ fn configure_in_one(lower: &[&Path], upper: &Path, work: &Path) -> io::Result<Ow
     finish(&context, &text(name(&upper))?, &text(name(&work))?)
 }
 
+/// The upper layer in an instance's directory, as a layer for another one.
+pub fn layer_left(directory: &Path) -> Option<PathBuf> {
+    [directory.join("upper"), directory.join("memory/upper")].into_iter().find(|upper| upper.is_dir())
+}
+
 /// Removes what an instance's directory holds, mounts first. Gone already is no error.
 pub fn remove(directory: &Path) -> io::Result<()> {
     let memory = directory.join("memory");

@@ -82,7 +82,8 @@ pub fn fate(root: &Node) -> Fate {
             return Fate::Passed { why: "it is a test of Helm's, which helm test runs" };
         }
         let mut root = root.clone();
-        let notices = take_out_tokens(&mut root);
+        let mut notices = take_out_tokens(&mut root);
+        notices.extend(take_out_ephemeral(&mut root));
         return if notices.is_empty() { Fate::Own } else { Fate::Pod { root, prefix: "", notices } };
     }
     match passed(version, kind) {
@@ -251,6 +252,18 @@ fn take_out_tokens(pod: &mut Node) -> Vec<String> {
         format!("volume {token:?}, a service account's token, is left out: there is no API server to show it to")
     };
     tokens.iter().map(left_out).collect()
+}
+
+/// Takes out of a pod that was shown what `debug` has added to it: it belongs to that pod alone, whose it stays.
+fn take_out_ephemeral(pod: &mut Node) -> Vec<String> {
+    if pod.get("metadata").and_then(|metadata| metadata.get("uid")).is_none() {
+        return Vec::new();
+    }
+    let Some(Node { value: Value::Map(entries), .. }) = get_mut(pod, "spec") else { return Vec::new() };
+    let before = entries.len();
+    entries.retain(|entry| &*entry.key != "ephemeralContainers");
+    let text = "spec.ephemeralContainers is left out: what debug has added to a pod stays with that pod alone";
+    if entries.len() < before { vec![text.to_owned()] } else { Vec::new() }
 }
 
 /// As the admission of service accounts makes it.

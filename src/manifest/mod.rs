@@ -10,6 +10,7 @@
 
 pub(crate) mod base64;
 mod budget;
+pub mod containers;
 mod decode;
 pub mod default;
 mod diagnostic;

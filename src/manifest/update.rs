@@ -13,11 +13,13 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 use std::collections::{BTreeMap, HashSet};
 
+use super::containers;
 use super::field::{FieldError, FieldPath, Shown};
 use super::go;
-use super::resources::worth;
+use super::resources::{qos_class, worth};
 use super::unified_diff::unified_diff;
 use super::validate::{self, Errors, MIRROR};
+use crate::pod::resize::is_resized;
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
@@ -73,6 +75,124 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
     if by_worth(&masked) != by_worth(old_spec) {
         let [before, after] = [old_spec, &masked].map(|spec| go::pretty(&go::pod_spec(spec)));
         errors.forbidden(&path, format!("{UPDATABLE}\n{}", unified_diff(&before, &after)));
+    }
+    errors.into_list()
+}
+
+/// The errors of changing cpu and memory of `old` to what `new` has (`ValidatePodResize`); what else differs is not looked at.
+/// Nothing when these are the same.
+pub fn resize(new: &Pod, old: &Pod) -> Option<Vec<FieldError>> {
+    let (spec, old_spec) = (new.spec.as_ref()?, old.spec.as_ref()?);
+    if !is_resized(old, new) {
+        return None;
+    }
+    let mut errors = Errors::default();
+    if old.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(MIRROR)) {
+        errors.forbidden(&FieldPath::new(""), "static pods cannot be resized");
+        return Some(errors.into_list());
+    }
+    let path = FieldPath::new("spec");
+    let class = qos_class(old_spec);
+    if class != qos_class(spec) {
+        errors.invalid(&path, class, "Pod QOS Class may not change as a result of resizing");
+    }
+    let of_pod = path.child("resources");
+    match (&old_spec.resources, &spec.resources) {
+        (Some(_), None) => errors.forbidden(&of_pod, "pod-level resources cannot be removed"),
+        (Some(before), Some(after)) => {
+            removed(&mut errors, &of_pod, before, after, "pod-level resource requests", "pod-level resource limits");
+        }
+        (None, _) => {}
+    }
+    let none = Vec::new();
+    let lists = [
+        ("initContainers", old_spec.init_containers.as_ref().unwrap_or(&none), spec.init_containers.as_ref()),
+        ("containers", &old_spec.containers, Some(&spec.containers)),
+    ];
+    for (list, before, after) in lists {
+        let list = path.child(list);
+        for (i, (before, after)) in before.iter().zip(after.into_iter().flatten()).enumerate() {
+            let entry = list.index(i);
+            let (of_before, of_after) =
+                (before.resources.clone().unwrap_or_default(), after.resources.clone().unwrap_or_default());
+            let resources = entry.child("resources");
+            removed(&mut errors, &resources, &of_before, &of_after, "resource requests", "resource limits");
+        }
+    }
+    Some(errors.into_list())
+}
+
+/// What was named before must be named now.
+fn removed(
+    errors: &mut Errors,
+    path: &FieldPath,
+    before: &ResourceRequirements,
+    after: &ResourceRequirements,
+    requests: &str,
+    limits: &str,
+) {
+    let lacks = |before: &Option<BTreeMap<String, Written>>, after: &Option<BTreeMap<String, Written>>| {
+        let after = after.as_ref();
+        before.iter().flatten().any(|(name, _)| !after.is_some_and(|after| after.contains_key(name)))
+    };
+    if lacks(&before.requests, &after.requests) {
+        errors.forbidden(&path.child("requests"), format!("{requests} cannot be removed"));
+    }
+    if lacks(&before.limits, &after.limits) {
+        errors.forbidden(&path.child("limits"), format!("{limits} cannot be removed"));
+    }
+}
+
+/// `old` with the cpu and memory of `new`, container by container.
+pub fn with_resources_of(old: &Pod, new: &Pod) -> Pod {
+    fn take(old: &mut Option<ResourceRequirements>, new: Option<&ResourceRequirements>) {
+        for name in ["cpu", "memory"] {
+            let pick = |list: fn(&ResourceRequirements) -> &Option<BTreeMap<String, Written>>| {
+                new.and_then(|new| list(new).as_ref()?.get(name).cloned())
+            };
+            let (request, limit) = (pick(|r| &r.requests), pick(|r| &r.limits));
+            let old = old.get_or_insert_default();
+            for (list, amount) in [(&mut old.requests, request), (&mut old.limits, limit)] {
+                match amount {
+                    Some(amount) => drop(list.get_or_insert_default().insert(name.to_owned(), amount)),
+                    None => drop(list.as_mut().and_then(|list| list.remove(name))),
+                }
+                list.take_if(|list| list.is_empty());
+            }
+        }
+    }
+    let mut old = old.clone();
+    let (Some(spec), Some(of_new)) = (&mut old.spec, &new.spec) else { return old };
+    if spec.resources.is_some() || of_new.resources.is_some() {
+        take(&mut spec.resources, of_new.resources.as_ref());
+    }
+    let init = spec.init_containers.iter_mut().flatten().zip(of_new.init_containers.iter().flatten());
+    for (container, new) in init.chain(spec.containers.iter_mut().zip(&of_new.containers)) {
+        take(&mut container.resources, new.resources.as_ref());
+    }
+    old
+}
+
+/// The errors of adding ephemeral containers to `old` (`ValidatePodEphemeralContainersUpdate`); what else differs is not looked
+/// at. `new` has its defaults.
+pub fn ephemeral_containers(new: &Pod, old: &Pod) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    let default = PodSpec::default();
+    validate::metadata_and_spec(&mut errors, new, new.spec.as_ref().unwrap_or(&default));
+    let spec = FieldPath::new("spec");
+    let path = spec.child("ephemeralContainers");
+    for before in containers::ephemeral(old) {
+        match containers::ephemeral(new).find(|container| container.name == before.name) {
+            None => {
+                let text = format!("existing ephemeral containers {:?} may not be removed\n", before.name);
+                errors.forbidden(&path, text);
+            }
+            Some(after) if after != before => {
+                let text = format!("existing ephemeral containers {:?} may not be changed", before.name);
+                errors.forbidden(&path, text);
+            }
+            Some(_) => {}
+        }
     }
     errors.into_list()
 }

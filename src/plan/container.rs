@@ -88,7 +88,23 @@ pub enum PidNamespace {
     Sandbox,
     /// The machine's (`hostPID`).
     Host,
+    /// That of another container, which is to be looked at (`targetContainerName`).
+    Target,
 }
+
+impl PidNamespace {
+    /// The descriptor of whose namespace it is, where it is entered.
+    fn of(self) -> Option<Descriptor> {
+        match self {
+            PidNamespace::Sandbox => Some(Descriptor::new("sandbox")),
+            PidNamespace::Target => Some(Descriptor::new(TARGET)),
+            PidNamespace::Own | PidNamespace::Host => None,
+        }
+    }
+}
+
+/// The first process of the container that another one looks at, among what is handed over.
+const TARGET: &str = "target";
 
 /// The devices that every container has: name, major, minor; all 0666.
 const DEVICES: [(&str, u32, u32); 6] =
@@ -117,23 +133,26 @@ pub fn plan(inputs: Inputs) -> Plan {
         descriptors.push(Held { name: TERMINALS.into(), about: "devpts of the container's own, detached".into() });
     }
     descriptors.push(Held { name: "sandbox".into(), about: "pidfd of the pod's pause process".into() });
+    if inputs.pid == PidNamespace::Target {
+        descriptors.push(Held { name: TARGET.into(), about: "pidfd of the target's first process".into() });
+    }
     steps.push(Step::SetOomScore { score: inputs.oom_score });
     steps.push(Step::SetUndumpable);
     steps.push(Step::NewSessionKeyring);
     steps.push(Step::SetUmask { mask: 0 });
     let sandbox = Descriptor::new("sandbox");
     if !inputs.join.is_empty() {
-        steps.push(Step::EnterNamespaces { of: sandbox.clone(), namespaces: inputs.join.clone() });
+        steps.push(Step::EnterNamespaces { of: sandbox, namespaces: inputs.join.clone() });
     }
     if inputs.cgroup_view == CgroupView::Unified {
         steps.push(Step::NewCgroupNamespace);
     }
-    if inputs.pid == PidNamespace::Sandbox {
-        // /proc shows the PID namespace of whoever mounts it, and this process enters the pod's only at the very end: so
-        // the mount is copied from pause, whose own mount namespace holds nothing else.
+    if let Some(of) = inputs.pid.of() {
+        // /proc shows the PID namespace of whoever mounts it, and this process enters the other only at the very end: so the
+        // mount is copied, from pause, whose own mount namespace holds nothing else, or from the container that is looked at.
         let own = Descriptor::new("own mount namespace");
         steps.push(Step::OpenMountNamespace { bind: own.clone() });
-        steps.push(Step::EnterNamespaces { of: sandbox.clone(), namespaces: vec![Namespace::Mount] });
+        steps.push(Step::EnterNamespaces { of, namespaces: vec![Namespace::Mount] });
         steps.push(Step::OpenTree {
             source: "/proc".into(),
             recursive: false,
@@ -166,8 +185,8 @@ pub fn plan(inputs: Inputs) -> Plan {
         .map_or_else(Vec::new, |above| paths::prefixes_below(&inputs.working_directory, above));
     steps.push(Step::ChangeDirectory { path: inputs.working_directory.clone(), missing });
     let mut program = inputs.program;
-    if inputs.pid == PidNamespace::Sandbox {
-        steps.push(Step::EnterNamespaces { of: sandbox, namespaces: vec![Namespace::Pid] });
+    if let Some(of) = inputs.pid.of() {
+        steps.push(Step::EnterNamespaces { of, namespaces: vec![Namespace::Pid] });
         program.second = true;
     }
     steps.extend(credentials::steps(&inputs.credentials, program));
@@ -216,7 +235,7 @@ fn kernel_file_systems(inputs: &Inputs, steps: &mut Vec<Step>) {
     };
     if !replaced(inputs, "/proc") {
         steps.push(match inputs.pid {
-            PidNamespace::Sandbox => Step::Attach {
+            PidNamespace::Sandbox | PidNamespace::Target => Step::Attach {
                 tree: Descriptor::new("proc of the pod"),
                 target: "/proc".into(),
                 missing: Vec::new(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::container::{Container, Kind as ContainerKind};
 use super::machine::{Course, Machine};
 use super::phase::Phase;
+use super::resize::Resize;
 use super::sandbox::SandboxState;
 use super::status::rfc3339;
 use super::time::WallTime;
@@ -124,7 +125,7 @@ impl Machine {
             .state
             .containers
             .iter()
-            .filter(|container| container.kind != ContainerKind::Init && !self.is_ready(container))
+            .filter(|one| matches!(one.kind, ContainerKind::Regular | ContainerKind::Sidecar) && !self.is_ready(one))
             .map(|container| container.name.as_str())
             .collect();
         if unready.is_empty() {
@@ -173,7 +174,7 @@ impl Machine {
         let incomplete = |container: &&Container| match container.kind {
             ContainerKind::Init => !container.has_completed(),
             ContainerKind::Sidecar => !self.is_started(container),
-            ContainerKind::Regular => false,
+            ContainerKind::Regular | ContainerKind::Ephemeral => false,
         };
         let names: Vec<&str> =
             self.state.containers.iter().filter(incomplete).map(|container| container.name.as_str()).collect();
@@ -188,6 +189,7 @@ impl Machine {
     pub(super) fn is_ready(&self, container: &Container) -> bool {
         match container.kind {
             ContainerKind::Init => container.exited().is_some_and(|ended| ended.exit_code == 0),
+            ContainerKind::Ephemeral => false,
             ContainerKind::Regular | ContainerKind::Sidecar => {
                 self.is_started(container) && self.has_passed_readiness(container)
             }
@@ -214,6 +216,7 @@ impl Machine {
                 .filter(|_| condition.kind != Kind::AllContainersRestarting),
             ..PodCondition::default()
         };
-        self.state.published.conditions.iter().map(shown).collect()
+        let resize = self.state.resize.iter().map(Resize::condition);
+        resize.chain(self.state.published.conditions.iter().map(shown)).collect()
     }
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
@@ -45,6 +46,12 @@ pub struct Container {
     /// How far the postStart hook of the running instance is, while it is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_hook: Option<StartHook>,
+    /// What the running instance's cgroup was told, while its spec has other resources than that (lifecycle 9.7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized_from: Option<ResourceRequirements>,
+    /// Of an ephemeral container: the one that it stands in for, and which is not started until it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
 }
 
 /// What a container is for its pod (lifecycle 5).
@@ -57,6 +64,8 @@ pub enum Kind {
     Init,
     /// Of `spec.initContainers`, with `restartPolicy: Always`: it stays beside the regular ones, and ends after them.
     Sidecar,
+    /// Of `spec.ephemeralContainers`: added to look at a pod that runs, and nothing of the pod depends on it (9.6).
+    Ephemeral,
 }
 
 impl Kind {
@@ -68,6 +77,11 @@ impl Kind {
     /// Whether it stands in `spec.containers`.
     pub fn is_regular(&self) -> bool {
         *self == Kind::Regular
+    }
+
+    /// Whether it stands in `spec.initContainers`.
+    pub fn is_init(self) -> bool {
+        matches!(self, Kind::Init | Kind::Sidecar)
     }
 }
 
@@ -246,6 +260,9 @@ pub enum WaitingReason {
     RestartingAllContainers,
 }
 
+/// `state.waiting.reason` of a container that an ephemeral one stands in for: podlet's own word.
+pub const HELD: &str = "Held";
+
 impl WaitingReason {
     /// Kubernetes' word.
     pub fn word(self) -> &'static str {
@@ -332,6 +349,8 @@ impl Container {
             restart_requested: false,
             probes: Probes::default(),
             start_hook: None,
+            resized_from: None,
+            holds: None,
         }
     }
 

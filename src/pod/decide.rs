@@ -1,6 +1,7 @@
 //! What follows from a state: sandboxes and starts. (Stops and the end are in `termination`.) Each function looks at the
 //! state as it is and asks for what is missing; asking marks the state, so that looking again asks for nothing twice.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::backoff::{Backoff, CrashVerdict, crash_backoff, go_duration};
@@ -14,6 +15,7 @@ use super::restart::{RestartPolicy, effective_policy, restart_decision};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 use super::time::BootTime;
+use crate::manifest::containers::find_container;
 
 /// A waiting reason that is shown once before anything else is decided, and a start that is tried again at `until`.
 pub(super) fn waiting(reason: WaitingReason, message: &str, until: BootTime) -> Waiting {
@@ -30,6 +32,7 @@ impl Turn<'_> {
         self.look_at_sandbox();
         self.run_start_hooks();
         self.stop_containers();
+        self.go_on_resizing();
         self.go_on_ending();
         self.make_sandbox();
         self.start_containers();
@@ -49,7 +52,7 @@ impl Turn<'_> {
             return;
         }
         let stays = |(index, container): (usize, &Container)| {
-            let own = self.container_spec(index).map_or(policy, |spec| effective_policy(spec, policy));
+            let own = self.container_spec(index).map_or(policy, |spec| effective_policy(&spec, policy));
             let exited_well = container.exited().is_some_and(|ended| ended.exit_code == 0);
             container.kind.is_regular() && own == RestartPolicy::OnFailure && exited_well
         };
@@ -79,6 +82,7 @@ impl Turn<'_> {
                     container.waiting = None;
                     container.anew = container.exited().map(|_| Anew { exited: None });
                 }
+                Kind::Ephemeral => {}
             }
         }
         if has_init {
@@ -98,7 +102,7 @@ impl Turn<'_> {
             sandbox.mounts_failed = 0;
             self.state.course = Course::Serving;
             // Also what was on its way when the old one was lost, and ended since.
-            for container in self.state.containers.iter_mut().filter(|container| !container.kind.is_regular()) {
+            for container in self.state.containers.iter_mut().filter(|container| container.kind.is_init()) {
                 container.anew = container.exited().map(|_| Anew { exited: None });
             }
             if let Some(until) = short_lived.filter(|until| *until > now) {
@@ -130,7 +134,11 @@ impl Turn<'_> {
                 return;
             }
             if self.state.round.is_empty() {
-                self.state.round = (0..self.state.containers.len()).filter(|index| self.is_due(*index)).collect();
+                let mut round: Vec<usize> =
+                    (0..self.state.containers.len()).filter(|index| self.is_due(*index)).collect();
+                // Whoever looks need not wait for the rest (lifecycle 0.5).
+                round.sort_by_key(|index| !self.state.is_ephemeral(*index));
+                self.state.round = round;
             }
             if self.state.round.is_empty() {
                 return;
@@ -232,7 +240,8 @@ impl Turn<'_> {
 
     /// What a back-off belongs to; the pod and the container are given by where it is kept.
     fn backoff_key(&self, index: usize) -> u64 {
-        hash_json(&self.container_spec(index).map(|spec| (&spec.image, &spec.resources)))
+        let spec = self.container_spec(index);
+        hash_json(&spec.as_ref().map(|spec| (&spec.image, &spec.resources)))
     }
 
     fn refuse_crashed(&mut self, index: usize, backoff: Duration, until: BootTime) {
@@ -263,8 +272,8 @@ impl Turn<'_> {
         }
         let Some(container) = self.state.containers.iter().find(|container| container.name == name) else { return };
         let Some(ended) = container.exited().filter(|_| container.anew.is_none()) else { return };
-        let Some(spec) = super::machine::container_spec(self.pod, name) else { return };
-        let verdict = restart_decision(container.kind, spec, self.pod_policy(), ended.exit_code, ended.reason.word());
+        let Some(spec) = find_container(self.pod, name) else { return };
+        let verdict = restart_decision(container.kind, &spec, self.pod_policy(), ended.exit_code, ended.reason.word());
         let restart = if verdict.restart { "yes" } else { "no" };
         let because =
             because! {"exitCode": ended.exit_code, "restartPolicy": verdict.policy.word(), "restart": restart};
@@ -295,6 +304,7 @@ impl Turn<'_> {
             // When a probe is run is the prober's, not the machine's.
             EffectName::Probe { .. } => false,
             EffectName::Hook { container, attempt, hook } => self.mark_hook(container, *attempt, *hook),
+            EffectName::Resize { generation, tries } => self.mark_resize(*generation, *tries),
             EffectName::TearDown => {
                 self.state.course = self.state.course.max(Course::TearingDown);
                 true
@@ -330,6 +340,7 @@ impl Turn<'_> {
             return false;
         }
         container.step = Step::Starting { attempt, spec_image: spec_image.clone(), image: image.clone() };
+        container.resized_from = None;
         true
     }
 
@@ -391,6 +402,7 @@ fn first_start_rule(kind: Kind) -> &'static Rule {
         Kind::Regular => rules::R_4_1_A,
         Kind::Init => rules::R_5_1_A,
         Kind::Sidecar => rules::R_5_2_A,
+        Kind::Ephemeral => rules::R_9_6_A,
     }
 }
 
@@ -416,9 +428,10 @@ pub(super) fn wants_start(pod: &k8s_openapi::api::core::v1::Pod, container: &Con
         Some(record) => match &record.state {
             RecordState::Running { .. } => false,
             RecordState::Exited(ended) => {
-                let spec = super::machine::container_spec(pod, &container.name);
+                let spec = find_container(pod, &container.name);
                 let (code, reason) = (ended.exit_code, ended.reason.word());
-                let restarts = |spec| restart_decision(container.kind, spec, pod_policy(pod), code, reason).restart;
+                let restarts =
+                    |spec: Cow<'_, _>| restart_decision(container.kind, &spec, pod_policy(pod), code, reason).restart;
                 container.anew.is_some() || spec.is_some_and(restarts)
             }
         },
@@ -448,6 +461,7 @@ impl Machine {
             SandboxState::Wanted { not_before } if serving => Some(not_before),
             _ => None,
         };
+        let resize = state.resize_wake(&self.pod);
         let each = |(index, container): (usize, &Container)| {
             [unseen(container), kill(container), hook(container), start((index, container))]
         };
@@ -458,6 +472,7 @@ impl Machine {
             .flat_map(each)
             .flatten()
             .chain(sandbox)
+            .chain(resize)
             .chain(state.deadline(&self.pod))
             .min()
     }

@@ -11,7 +11,7 @@ use super::probe::ProbeKind;
 use super::time::BootTime;
 
 /// A name that says what the effect is: `sandbox/0`, `image/web/4`, `start/web/4`, `signal/web/4/SIGTERM`, `kill/web/4`,
-/// `probe/web/4/liveness/17`, `hook/web/4/preStop`, `stop-sandbox/0`, `teardown`, `remove`; a second try of something that failed has its number, `start/web/4#2`. Never a
+/// `probe/web/4/liveness/17`, `hook/web/4/preStop`, `stop-sandbox/0`, `resize/2`, `teardown`, `remove`; a second try of something that failed has its number, `start/web/4#2`. Never a
 /// running number: another version of the machine names the same thing alike. [`EffectName`] reads and writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -96,6 +96,12 @@ pub enum Action {
         attempt: u32,
         /// Which hook.
         hook: HookKind,
+    },
+    /// Bring cpu and memory of the pod's cgroups and of those of its running containers to what the spec says. Answer:
+    /// `Resized`.
+    ResizePod {
+        /// Of which generation the spec is.
+        generation: i64,
     },
     /// Everything has ended: remove cgroups, mounts, volumes' mounts, run state but the kept one. Answer: `TornDown`.
     TearDown,
@@ -194,6 +200,13 @@ pub enum EffectName {
         /// Which hook.
         hook: HookKind,
     },
+    /// `resize/<generation>`
+    Resize {
+        /// Of which spec.
+        generation: i64,
+        /// Which try, from 1.
+        tries: u32,
+    },
     /// `teardown`
     TearDown,
     /// `remove`
@@ -218,6 +231,7 @@ impl fmt::Display for EffectName {
                 write!(f, "probe/{container}/{attempt}/{}/{number}", probe.word())
             }
             EffectName::Hook { container, attempt, hook } => write!(f, "hook/{container}/{attempt}/{}", hook.word()),
+            EffectName::Resize { generation, tries } => write!(f, "resize/{generation}{}", again(tries)),
             EffectName::TearDown => f.write_str("teardown"),
             EffectName::Remove => f.write_str("remove"),
         }
@@ -246,6 +260,7 @@ impl EffectName {
             (["start", container, attempt], _) => {
                 EffectName::Start { container: named(container), attempt: attempt.parse().ok()?, tries }
             }
+            (["resize", generation], _) => EffectName::Resize { generation: generation.parse().ok()?, tries },
             (["stop-sandbox", attempt], 1) => EffectName::StopSandbox { attempt: attempt.parse().ok()? },
             (["signal", container, attempt, signal], 1) => EffectName::Signal {
                 container: named(container),
@@ -292,6 +307,8 @@ mod tests {
             "kill/web/4",
             "probe/web/4/liveness/17",
             "hook/web/4/preStop",
+            "resize/7",
+            "resize/7#3",
             "teardown",
             "remove",
         ] {

@@ -13,6 +13,7 @@ use super::machine::{Settings, Turn};
 use super::numbers::Numbers;
 use super::status::rfc3339;
 use super::time::{BootTime, Moment, WallTime};
+use crate::manifest::containers;
 
 /// `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,7 +273,13 @@ fn both_combined(one: &str, other: &str) -> bool {
 /// In which list of the spec a container stands.
 fn list_of(pod: &Pod, name: &str) -> &'static str {
     let mut init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    if init.any(|container| container.name == name) { "initContainers" } else { "containers" }
+    if init.any(|container| container.name == name) {
+        "initContainers"
+    } else if containers::ephemeral(pod).any(|container| container.name == name) {
+        "ephemeralContainers"
+    } else {
+        "containers"
+    }
 }
 
 impl Entry {

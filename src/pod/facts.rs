@@ -83,6 +83,8 @@ impl Turn<'_> {
             Fact::StopRequested { most_seconds } => self.stop_requested(*most_seconds),
             Fact::RestartRequested { container } => self.restart_requested(container.as_deref()),
             Fact::SpecChanged { pod } => self.spec_changed(pod),
+            Fact::Resized { generation, failure } => self.resized(*generation, failure.as_deref()),
+            Fact::EphemeralContainerAdded { container, holds } => self.ephemeral_added(container, holds.as_deref()),
             Fact::Rebooted => self.rebooted(input.at),
             Fact::TornDown => self.torn_down(),
         }
@@ -326,7 +328,8 @@ impl Turn<'_> {
             (false, _) => EndReason::Error,
         };
         let policy = self.index(name).and_then(|index| self.container_spec(index));
-        let policy = MessagePolicy::read(policy.and_then(|spec| spec.termination_message_policy.as_deref()));
+        let policy = policy.and_then(|spec| spec.termination_message_policy.clone());
+        let policy = MessagePolicy::read(policy.as_deref());
         let message = termination_message(policy, exit_code, found, &self.numbers());
         self.ended(name, attempt, exit_code, reason, message, at);
     }
@@ -375,6 +378,8 @@ impl Turn<'_> {
 
     /// Nothing runs, the sandbox is gone, and all times of before mean nothing on the new clock.
     fn rebooted(&mut self, at: Moment) {
+        // Its cgroups are made anew, as the spec says.
+        self.state.resize = None;
         self.state.images.clear();
         self.state.round.clear();
         let beginning = Moment { boot: BootTime(0), wall: at.wall };

@@ -106,7 +106,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn hook_handler(&self, index: usize, kind: HookKind) -> Option<LifecycleHandler> {
-        self.container_spec(index).and_then(|spec| kind.of(spec)).cloned()
+        self.container_spec(index).and_then(|spec| kind.of(&spec).cloned())
     }
 
     /// Begins the postStart hooks of what has just been started, and ends those that only slept.

@@ -12,7 +12,7 @@ use super::probe::is_started;
 impl State {
     /// Whether the pod has init containers or sidecars.
     pub fn has_init(&self) -> bool {
-        self.containers.iter().any(|container| !container.kind.is_regular())
+        self.containers.iter().any(|container| container.kind.is_init())
     }
 
     /// The regular containers.
@@ -25,6 +25,14 @@ impl State {
     /// begins when it is done, a regular one when the last is.
     pub fn may_start(&self, pod: &Pod, index: usize) -> bool {
         let Some(container) = self.containers.get(index) else { return false };
+        if self.is_held(container) {
+            return false;
+        }
+        if container.kind == Kind::Ephemeral {
+            // It looks at what another has left: not before that has ended.
+            let held = container.holds.as_deref().and_then(|name| self.containers.iter().find(|one| one.name == name));
+            return held.is_none_or(|held| !held.may_have_process());
+        }
         if container.kind.is_regular() {
             return self.is_initialized(pod);
         }
@@ -40,8 +48,23 @@ impl State {
 
     /// Whether the regular containers may start, or one of them runs.
     pub fn is_initialized(&self, pod: &Pod) -> bool {
-        let last = self.containers.iter().rfind(|container| !container.kind.is_regular());
+        let last = self.containers.iter().rfind(|container| container.kind.is_init());
         last.is_none_or(|last| is_done(pod, last)) || self.regular().any(Container::running)
+    }
+
+    /// The ephemeral container that stands in for this one, if it has not ended (9.6).
+    pub fn holder_of(&self, container: &Container) -> Option<&Container> {
+        self.containers.iter().find(|one| one.holds.as_ref() == Some(&container.name) && one.exited().is_none())
+    }
+
+    /// Whether it may not be started, since an ephemeral container stands in for it.
+    pub fn is_held(&self, container: &Container) -> bool {
+        self.holder_of(container).is_some()
+    }
+
+    /// Whether the container at this place is an ephemeral one.
+    pub fn is_ephemeral(&self, index: usize) -> bool {
+        self.containers.get(index).is_some_and(|container| container.kind == Kind::Ephemeral)
     }
 
     /// Whether a regular container has come to be in the sandbox that there is.
@@ -54,14 +77,16 @@ impl State {
     /// The last one of the init containers and sidecars that has a record which counts.
     fn furthest(&self) -> Option<(usize, &Container)> {
         let counts = |(_, container): &(usize, &Container)| {
-            !container.kind.is_regular() && container.record.is_some() && container.anew.is_none()
+            container.kind.is_init() && container.record.is_some() && container.anew.is_none()
         };
         self.containers.iter().enumerate().rfind(counts)
     }
 
     /// The init container that has failed and is not run again, and how it ended: the pod fails with it.
     pub fn failed_init(&self, pod: &Pod) -> Option<(&Container, &Ended)> {
-        let failed = |container: &&Container| container.kind == Kind::Init && !wants_start(pod, container);
+        let failed = |container: &&Container| {
+            container.kind == Kind::Init && !wants_start(pod, container) && !self.is_held(container)
+        };
         let ended =
             |container| Container::exited(container).filter(|ended| !ended.is_success()).map(|e| (container, e));
         self.containers.iter().filter(failed).find_map(ended)
@@ -72,6 +97,6 @@ impl State {
 fn is_done(pod: &Pod, container: &Container) -> bool {
     match container.kind {
         Kind::Init => container.has_completed(),
-        Kind::Sidecar | Kind::Regular => is_started(pod, container),
+        Kind::Sidecar | Kind::Regular | Kind::Ephemeral => is_started(pod, container),
     }
 }

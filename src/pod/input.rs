@@ -211,6 +211,22 @@ pub enum Fact {
         /// The whole pod.
         pod: Box<serde_json::Value>,
     },
+    /// The cgroups are what the spec of that generation says, or are not.
+    Resized {
+        /// Of which spec.
+        generation: i64,
+        /// Why not, in the kubelet's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+    },
+    /// `podlet debug`: a container is added to look at the pod that runs.
+    EphemeralContainerAdded {
+        /// `v1.EphemeralContainer`, defaulted and validated.
+        container: Box<serde_json::Value>,
+        /// The container in whose place it comes, and which is not started until it has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holds: Option<String>,
+    },
     /// The machine was started anew since the last input: `CLOCK_BOOTTIME` began again and no process is left.
     Rebooted,
     /// The pod's cgroups, mounts and namespaces are gone after [`Effect::TearDown`](super::effect::Action::TearDown).

@@ -2,6 +2,7 @@
 //! supervisor runs it for real, `simulation` in virtual time. Here is the frame; how a fact changes the state is in `facts`,
 //! what follows from a state in `decide` and `termination`, what a user sees in `status`, `conditions`, `phase`, `events`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
@@ -16,15 +17,17 @@ use super::effect::{Action, Decision, Effect, EffectId, EffectName, Note};
 use super::events::EventLog;
 use super::input::Input;
 use super::numbers::Numbers;
+use super::resize::Resize;
 use super::restart::RestartPolicy;
 use super::rules::Rule;
 use super::sandbox::Sandbox;
 use super::time::{BootTime, Moment, WallTime};
+use crate::manifest::containers::{self, find_container};
 
 /// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
 /// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
 /// Raise it with each change of a rule, of an id or of the state's form.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +90,7 @@ pub(super) struct State {
     pub started: WallTime,
     pub course: Course,
     pub sandbox: Sandbox,
-    /// In list order: the init containers, then the regular ones.
+    /// In list order: the init containers, then the regular ones, then the ephemeral ones.
     pub containers: Vec<Container>,
     /// The containers (by index) that are still to be looked at in this round of starts: a container that crashes while a
     /// later one is being started waits until the round is over, as it would for a kubelet's next sync.
@@ -99,6 +102,9 @@ pub(super) struct State {
     /// `activeDeadlineSeconds` counts.
     #[serde(default)]
     pub active: Option<Active>,
+    /// The change of its cpu or memory that is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
     /// Why the pod has failed, when not by its containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -216,6 +222,7 @@ impl Machine {
         let init = init.map(|container| Container::new(&container.name, Kind::of_init(container)));
         let regular = pod.spec.iter().flat_map(|spec| &spec.containers);
         let regular = regular.map(|container| Container::new(&container.name, Kind::Regular));
+        let ephemeral = containers::ephemeral(&pod).map(|container| Container::new(&container.name, Kind::Ephemeral));
         let events = EventLog::new(&settings.numbers);
         let state = State {
             settings,
@@ -224,11 +231,12 @@ impl Machine {
             started: at.wall,
             course: Course::Serving,
             sandbox: Sandbox::none(),
-            containers: init.chain(regular).collect(),
+            containers: init.chain(regular).chain(ephemeral).collect(),
             round: Vec::new(),
             images: BTreeMap::new(),
             deletion: None,
             active: Some(Active { before: Duration::ZERO, since: at.boot }),
+            resize: None,
             failure: None,
             halt: None,
             events,
@@ -321,6 +329,37 @@ impl Machine {
         self.state.containers.iter().map(|container| (container.name.clone(), number(container))).collect()
     }
 
+    /// Whether everything is being stopped, or is.
+    pub fn is_ending(&self) -> bool {
+        self.state.course >= Course::Ending
+    }
+
+    /// The instance that has ended last of the container in whose place this ephemeral one comes.
+    pub fn left_by_held(&self, name: &str) -> Option<(&str, u32)> {
+        let find = |name: &str| self.state.containers.iter().find(|container| container.name == name);
+        let held = find(find(name)?.holds.as_deref()?)?;
+        let record = held
+            .record
+            .as_ref()
+            .filter(|record| held.exited().is_some() && Some(&record.spec_image) == self.image(name).as_ref())?;
+        Some((&held.name, record.attempt))
+    }
+
+    fn image(&self, name: &str) -> Option<String> {
+        find_container(&self.pod, name)?.image.clone()
+    }
+
+    /// Whether what this ended instance has left is what an ephemeral container would find that takes its place: it is the
+    /// last one, and another would follow.
+    pub fn may_be_looked_at(&self, name: &str, attempt: u32) -> bool {
+        let Some(container) = self.state.containers.iter().find(|container| container.name == name) else {
+            return false;
+        };
+        let last = container.record.as_ref().is_some_and(|record| record.attempt == attempt);
+        let follows = self.state.is_held(container) || super::decide::wants_start(&self.pod, container);
+        last && container.exited().is_some() && follows && !self.is_ending()
+    }
+
     /// Whether the pod was stopped, or is being stopped, only to be set going again (R-9.4-b). One whose restart policy starts
     /// nothing any more is over like any other.
     pub fn is_stopped(&self) -> bool {
@@ -357,8 +396,8 @@ impl Turn<'_> {
         self.pod.spec.as_ref()
     }
 
-    pub(super) fn container_spec(&self, index: usize) -> Option<&k8s_openapi::api::core::v1::Container> {
-        container_spec(self.pod, &self.state.containers.get(index)?.name)
+    pub(super) fn container_spec(&self, index: usize) -> Option<Cow<'_, k8s_openapi::api::core::v1::Container>> {
+        find_container(self.pod, &self.state.containers.get(index)?.name)
     }
 
     pub(super) fn pod_policy(&self) -> RestartPolicy {
@@ -397,28 +436,19 @@ fn action(name: EffectName) -> Action {
         EffectName::Kill { container, attempt } => Action::KillContainer { container, attempt },
         EffectName::Probe { container, attempt, probe, .. } => Action::RunProbe { container, attempt, probe },
         EffectName::Hook { container, attempt, hook } => Action::RunHook { container, attempt, hook },
+        EffectName::Resize { generation, .. } => Action::ResizePod { generation },
         EffectName::TearDown => Action::TearDown,
         EffectName::Remove => Action::Remove,
     }
-}
-
-/// The specs of all containers: the init containers, then the regular ones.
-pub(super) fn container_specs(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::Container> {
-    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-    init.chain(pod.spec.iter().flat_map(|spec| &spec.containers))
-}
-
-pub(super) fn container_spec<'a>(pod: &'a Pod, name: &str) -> Option<&'a k8s_openapi::api::core::v1::Container> {
-    container_specs(pod).find(|container| container.name == name)
 }
 
 pub(super) fn pod_policy(pod: &Pod) -> RestartPolicy {
     RestartPolicy::read(pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()))
 }
 
-/// The names of a pod's containers, for telling whether a changed spec still has the same ones.
+/// The names of a pod's lasting containers, for telling whether a changed spec still has the same ones.
 pub(super) fn container_names(pod: &Pod) -> BTreeSet<&str> {
-    container_specs(pod).map(|container| container.name.as_str()).collect()
+    containers::lasting(pod).map(|container| container.name.as_str()).collect()
 }
 
 /// FNV-1a, 64 bits, over a value's JSON: stable over versions of Rust and of this program, unlike `DefaultHasher`.

@@ -9,6 +9,7 @@
 //! | how a fact changes that; how what a user asks for | `facts`; `requests` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when; are all | `restart`, `backoff`; `reset` |
+//! | cpu and memory are changed while it runs | `resize` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
 //! | postStart and preStop | `hook` |
 //! | what holds now, by which rule, and what comes next | `why` |
@@ -36,6 +37,7 @@ pub mod probe;
 pub mod prober;
 mod requests;
 mod reset;
+pub mod resize;
 pub mod restart;
 pub mod rules;
 pub mod sandbox;

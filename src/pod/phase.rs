@@ -68,6 +68,7 @@ impl Machine {
                 Kind::Init => self.count_init(container, &mut counts),
                 Kind::Sidecar => self.count_sidecar(container, &mut counts),
                 Kind::Regular => self.count(container, &mut counts),
+                Kind::Ephemeral => {}
             }
         }
         let ended = if counts.stopped == counts.succeeded { Phase::Succeeded } else { Phase::Failed };

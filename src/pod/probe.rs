@@ -10,10 +10,11 @@ use super::because;
 use super::container::{Container, RecordState};
 use super::events::EventType::Warning;
 use super::input::{Fact, ProbeOutcome};
-use super::machine::{Course, Machine, State, Turn, container_spec, pod_policy};
+use super::machine::{Course, Machine, State, Turn, pod_policy};
 use super::restart::{RestartPolicy, effective_policy};
 use super::rules;
 use super::time::BootTime;
+use crate::manifest::containers::find_container;
 
 /// What a probe is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -226,8 +227,8 @@ impl Machine {
     pub fn probes(&self) -> Vec<Schedule> {
         let mut schedules = Vec::new();
         for container in &self.state.containers {
-            let Some(spec) = container_spec(&self.pod, &container.name) else { continue };
-            schedules.extend(ProbeKind::ALL.into_iter().filter_map(|kind| self.schedule(container, spec, kind)));
+            let Some(spec) = find_container(&self.pod, &container.name) else { continue };
+            schedules.extend(ProbeKind::ALL.into_iter().filter_map(|kind| self.schedule(container, &spec, kind)));
         }
         schedules
     }
@@ -264,23 +265,26 @@ impl Machine {
         if container.running_attempt() != Some(*attempt) || !may_probe(&self.pod, &self.state, container, *kind) {
             return false;
         }
-        let probe = container_spec(&self.pod, name).and_then(|spec| kind.of(spec));
+        let spec = find_container(&self.pod, name);
+        let probe = spec.as_ref().and_then(|spec| kind.of(spec));
         let settled = |probe: &Probe| container.probes.of(*kind).is_settled(Thresholds::read(probe));
         probe.is_some_and(|probe| *outcome != ProbeOutcome::Success || !settled(probe))
     }
 
     /// Whether the readiness probe, if there is one, has succeeded.
     pub(super) fn has_passed_readiness(&self, container: &Container) -> bool {
-        let probe = container_spec(&self.pod, &container.name).and_then(|spec| spec.readiness_probe.as_ref());
-        probe.is_none() || container.probes.readiness.verdict == Some(Verdict::Passed)
+        let spec = find_container(&self.pod, &container.name);
+        spec.is_none_or(|spec| spec.readiness_probe.is_none())
+            || container.probes.readiness.verdict == Some(Verdict::Passed)
     }
 }
 
 /// Whether a container is started: it runs, its postStart hook is over, its startup probe has succeeded. What waits for a
 /// sidecar waits for this.
 pub(super) fn is_started(pod: &Pod, container: &Container) -> bool {
-    let probe = container_spec(pod, &container.name).and_then(|spec| spec.startup_probe.as_ref());
-    let passed = probe.is_none() || container.probes.startup.verdict == Some(Verdict::Passed);
+    let spec = find_container(pod, &container.name);
+    let passed = spec.is_none_or(|spec| spec.startup_probe.is_none())
+        || container.probes.startup.verdict == Some(Verdict::Passed);
     container.running() && container.start_hook.is_none() && passed
 }
 
@@ -309,7 +313,7 @@ pub(super) fn failed_probe(container: &Container) -> Option<ProbeKind> {
 /// codes are not asked (lifecycle 4.3).
 pub(super) fn restarts_after_probe(pod: &Pod, name: &str) -> bool {
     let policy = pod_policy(pod);
-    let own = container_spec(pod, name).map_or(policy, |spec| effective_policy(spec, policy));
+    let own = find_container(pod, name).map_or(policy, |spec| effective_policy(&spec, policy));
     own != RestartPolicy::Never
 }
 
@@ -324,7 +328,7 @@ impl Turn<'_> {
         outcome: &ProbeOutcome,
     ) {
         let Some(index) = self.state.containers.iter().position(|container| container.name == name) else { return };
-        let Some(thresholds) = self.container_spec(index).and_then(|spec| Some(Thresholds::read(kind.of(spec)?)))
+        let Some(thresholds) = self.container_spec(index).and_then(|spec| Some(Thresholds::read(kind.of(&spec)?)))
         else {
             return;
         };

@@ -1,11 +1,15 @@
 //! What a user asks for changes the state: a deletion, a stop, another spec. As in `facts`, nothing is decided here.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 
-use super::container::{Kind, RecordState};
+use super::because;
+use super::container::{Container, Kind, RecordState};
 use super::events::EventType::Normal;
 use super::facts::plus_seconds;
-use super::machine::{Course, Deletion, Halt, Turn, container_names, container_specs, hash_json};
+use super::machine::{Course, Deletion, Halt, Turn, container_names, hash_json};
+use super::resize::is_resized;
+use super::rules;
+use crate::manifest::containers::{find_container, lasting};
 
 impl Turn<'_> {
     /// The user deletes the pod.
@@ -59,7 +63,7 @@ impl Turn<'_> {
             return;
         };
         let Some(container) = self.state.containers.iter_mut().find(|container| container.name == name) else { return };
-        if container.kind == Kind::Init && container.has_completed() {
+        if container.kind == Kind::Ephemeral || container.kind == Kind::Init && container.has_completed() {
             return;
         }
         match container.record.as_ref().map(|record| &record.state) {
@@ -72,6 +76,24 @@ impl Turn<'_> {
         self.event(Some(name), Normal, reason, format!("A restart of container {name} was requested"));
     }
 
+    /// A container is added to look at the pod, if that is not on its way out and the name is free.
+    pub(super) fn ephemeral_added(&mut self, added: &serde_json::Value, holds: Option<&str>) {
+        let Ok(added) = serde_json::from_value::<EphemeralContainer>(added.clone()) else { return };
+        if self.state.course >= Course::Ending || find_container(self.pod, &added.name).is_some() {
+            return;
+        }
+        let mut container = Container::new(&added.name, Kind::Ephemeral);
+        container.holds = holds.map(str::to_owned);
+        self.state.containers.push(container);
+        if let Some(held) = holds {
+            self.note(held, rules::R_9_6_C, because! {"by": added.name});
+        }
+        if let Some(spec) = &mut self.pod.spec {
+            spec.ephemeral_containers.get_or_insert_default().push(added);
+        }
+        self.raise_generation();
+    }
+
     /// Takes the spec, labels and annotations of a changed manifest; what only a server sets stays. A spec with other
     /// containers cannot come here (validation refuses it) and would be left alone.
     pub(super) fn spec_changed(&mut self, changed: &serde_json::Value) {
@@ -80,9 +102,11 @@ impl Turn<'_> {
             return;
         }
         let node_name = self.spec().and_then(|spec| spec.node_name.clone());
+        let ephemeral = self.spec().and_then(|spec| spec.ephemeral_containers.clone());
         let mut spec = changed.spec;
         if let Some(spec) = &mut spec {
             spec.node_name = node_name;
+            spec.ephemeral_containers = ephemeral;
         }
         self.pod.metadata.labels = changed.metadata.labels;
         self.pod.metadata.annotations = changed.metadata.annotations;
@@ -91,12 +115,16 @@ impl Turn<'_> {
             return;
         }
         let images = |pod: &Pod| -> Vec<(String, Option<String>)> {
-            container_specs(pod).map(|c| (c.name.clone(), c.image.clone())).collect()
+            lasting(pod).map(|c| (c.name.clone(), c.image.clone())).collect()
         };
         let before = images(self.pod);
+        let old = self.pod.clone();
         self.pod.spec = spec;
         let after = images(self.pod);
         self.raise_generation();
+        if is_resized(&old, self.pod) {
+            self.begin_resize(&old);
+        }
         for container in &mut self.state.containers {
             let image = |list: &[(String, Option<String>)]| {
                 list.iter().find(|(name, _)| *name == container.name).and_then(|(_, image)| image.clone())

@@ -4,18 +4,19 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::because;
-use super::container::{Container, EndReason, Ended, RecordState, Waiting, WaitingReason};
-use super::machine::{Course, Turn, container_spec, container_specs};
+use super::container::{Container, EndReason, Ended, Kind, RecordState, Waiting, WaitingReason};
+use super::machine::{Course, Turn};
 use super::restart::restarts_all;
 use super::rules;
 use super::sandbox::SandboxState;
+use crate::manifest::containers::{find_container, lasting};
 
 /// What a container shows whose record was removed.
 const REMOVED: &str = "The container is removed because RestartAllContainers in place";
 
 /// Whether a pod has a rule by which all its containers may be restarted.
 pub(super) fn has_rule(pod: &Pod) -> bool {
-    let rules = container_specs(pod).flat_map(|container| container.restart_policy_rules.iter().flatten());
+    let rules = lasting(pod).flat_map(|container| container.restart_policy_rules.iter().flatten());
     rules.into_iter().any(|rule| rule.action == "RestartAllContainers")
 }
 
@@ -23,8 +24,8 @@ pub(super) fn has_rule(pod: &Pod) -> bool {
 fn asks_for_all(pod: &Pod, container: &Container) -> bool {
     let removed = EndReason::RestartingAllContainers;
     let ended = container.exited().filter(|ended| container.anew.is_none() && ended.reason != removed);
-    let spec = container_spec(pod, &container.name);
-    spec.zip(ended).is_some_and(|(spec, ended)| restarts_all(spec, ended.exit_code))
+    let spec = find_container(pod, &container.name);
+    spec.zip(ended).is_some_and(|(spec, ended)| restarts_all(&spec, ended.exit_code))
 }
 
 impl Turn<'_> {
@@ -51,11 +52,12 @@ impl Turn<'_> {
         for container in &mut self.state.containers {
             container.abandon_image();
         }
-        if self.state.containers.iter().any(Container::may_have_process) {
+        let concerned = |container: &Container| container.kind != Kind::Ephemeral;
+        if self.state.containers.iter().any(|container| concerned(container) && container.may_have_process()) {
             return;
         }
         let (removed, pod, now) = (self.state.course == Course::Resetting, &*self.pod, self.state.clock.boot);
-        for container in &mut self.state.containers {
+        for container in self.state.containers.iter_mut().filter(|container| concerned(container)) {
             let asked = removed && asks_for_all(pod, container);
             let Some(RecordState::Exited(ended)) = container.record.as_mut().map(|record| &mut record.state) else {
                 container.waiting = None;

@@ -88,6 +88,7 @@ pub fn restart_decision(
         Kind::Init if exit_code == 0 && reason != EndReason::OOMKilled.word() => {
             Verdict { restart: false, rule: rules::R_5_1_B, policy: effective_policy(container, pod_policy) }
         }
+        Kind::Ephemeral => Verdict { restart: false, rule: rules::R_9_6_B, policy: RestartPolicy::Never },
         Kind::Init | Kind::Regular => container_restart_decision(container, pod_policy, exit_code),
     }
 }

@@ -167,6 +167,18 @@ rules! {
         "After a reboot nothing runs: containers are ended as Unknown with exit code 255, the sandbox is gone, and all back-off begins anew.";
     R_9_4_B = "R-9.4-b", "pkg/kubelet/nodeshutdown/nodeshutdown_manager.go; podlet",
         "When the machine is shut down, or the pod is stopped, its containers are told to stop with the grace period of the spec, or what the machine's leaves of it; the pod is set going again afterwards, as after a reboot (a kubelet brings back only static pods).";
+    R_9_6_A = "R-9.6-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "An ephemeral container is started at once, before init containers have come to their end; phase, readiness and restarts of the pod do not depend on it.";
+    R_9_6_B = "R-9.6-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
+        "An ephemeral container that has ended is not started again.";
+    R_9_6_C = "R-9.6-c", "podlet",
+        "A container that an ephemeral one stands in for (podlet debug --hold) is not started until that has ended; then its policy and back-off decide as ever (a kubelet has no such thing).";
+    R_9_7_A = "R-9.7-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doPodResizeAction; podlet",
+        "Other amounts of cpu and memory of a pod that runs are written into its cgroups, memory before cpu, the pod's before its containers' where it grows and after them where it shrinks (a kubelet first looks whether the machine has so much).";
+    R_9_7_B = "R-9.7-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodResizeAction",
+        "A running container whose resizePolicy for a changed resource is RestartContainer is stopped, with the grace period of the spec, and started with the new amounts, whatever its policy and without back-off.";
+    R_9_7_C = "R-9.7-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go validateMemoryResizeAction",
+        "A memory limit at or below what is in use is not set, nor anything else of the resize; it is tried again after a fixed 10 s (a kubelet: at each of its looks).";
 }
 
 #[cfg(test)]

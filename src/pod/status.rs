@@ -5,17 +5,19 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1::{
     Container as ContainerSpec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP, PodStatus, VolumeMountStatus,
+    ContainerStatus, ContainerUser, HostIP, LinuxContainerUser, Pod, PodIP, PodStatus, ResourceRequirements,
+    VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::amounts;
-use super::container::{Container, EndReason, Ended, Kind, Record, RecordState};
+use super::container::{Container, EndReason, Ended, HELD, Kind, Record, RecordState};
 use super::facts::NOT_LOCATED;
-use super::machine::{Course, Machine, container_spec};
+use super::machine::{Course, Machine};
 use super::message::share;
 use super::time::WallTime;
+use crate::manifest::containers::find_container;
 use crate::manifest::resources::qos_class;
 
 /// A time of day as Kubernetes writes it: whole seconds, UTC.
@@ -27,7 +29,7 @@ pub(super) fn rfc3339(wall: WallTime) -> Option<Time> {
 enum Shown<'a> {
     Waiting {
         reason: &'a str,
-        message: &'a str,
+        message: Cow<'a, str>,
     },
     Running {
         started: WallTime,
@@ -61,13 +63,17 @@ impl Machine {
     }
 
     fn status(&self) -> PodStatus {
-        let of_kind = |regular: bool| {
-            let containers = self.state.containers.iter().filter(move |c| c.kind.is_regular() == regular);
+        let of_kind = |wanted: fn(Kind) -> bool| {
+            let containers = self.state.containers.iter().filter(|container| wanted(container.kind));
             containers.map(|container| self.container_status(container)).collect::<Vec<_>>()
         };
+        let mut containers = of_kind(|kind| kind.is_regular());
+        let mut ephemeral = of_kind(|kind| kind == Kind::Ephemeral);
         // Those of init containers stay in the spec's order.
-        let (mut containers, init) = (of_kind(true), of_kind(false));
-        containers.sort_by(|one, other| one.name.cmp(&other.name));
+        let init = of_kind(Kind::is_init);
+        for list in [&mut containers, &mut ephemeral] {
+            list.sort_by(|one, other| one.name.cmp(&other.name));
+        }
         let host_ip = self.state.settings.host_ip.clone();
         let spec = self.pod.spec.as_ref();
         let ips = self.addresses();
@@ -80,6 +86,7 @@ impl Machine {
             message: failure.map(|failure| failure.message().to_owned()),
             container_statuses: Some(containers),
             init_container_statuses: (!init.is_empty()).then_some(init),
+            ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
             start_time: rfc3339(self.state.started),
             qos_class: spec.map(|spec| qos_class(spec).to_owned()),
             allocated_resources: spec.and_then(amounts::allocated),
@@ -96,17 +103,30 @@ impl Machine {
     /// Whether a container that has ended shows why it does not run instead of how it ended: one that is to be started
     /// again, once a start was refused or failed; never in a deleted pod (lifecycle 3.2, 8.3).
     pub(super) fn is_shown_waiting(&self, container: &Container) -> bool {
+        if self.holder_of(container).is_some() {
+            return container.exited().is_some();
+        }
         let refused = container.exited().is_some() && container.waiting.is_some();
         refused && self.state.deletion.is_none() && super::decide::wants_start(&self.pod, container)
+    }
+
+    /// The ephemeral container that keeps this one from being started, as long as the pod goes on.
+    fn holder_of(&self, container: &Container) -> Option<&Container> {
+        self.state.holder_of(container).filter(|_| self.state.course < Course::Ending)
     }
 
     /// `state` and `lastState`.
     fn states<'a>(&self, container: &'a Container) -> (Shown<'a>, Option<&'a Ended>) {
         // Of a deleted pod's container it is not asked any more why it was not started (3.2).
         let waiting = || match container.waiting.as_ref().filter(|_| self.state.deletion.is_none()) {
-            Some(why) => Shown::Waiting { reason: why.reason.word(), message: &why.message },
-            None if self.state.has_init() => Shown::Waiting { reason: "PodInitializing", message: "" },
-            None => Shown::Waiting { reason: "ContainerCreating", message: "" },
+            _ if let Some(holder) = self.holder_of(container) => Shown::Waiting {
+                reason: HELD,
+                message: format!("held by the ephemeral container {}; it may start when that has ended", holder.name)
+                    .into(),
+            },
+            Some(why) => Shown::Waiting { reason: why.reason.word(), message: (&*why.message).into() },
+            None if self.state.has_init() => Shown::Waiting { reason: "PodInitializing", message: "".into() },
+            None => Shown::Waiting { reason: "ContainerCreating", message: "".into() },
         };
         let last = container.last.as_ref();
         let (state, last) = match container.record.as_ref().map(|record| &record.state) {
@@ -135,34 +155,38 @@ impl Machine {
             return false;
         }
         let containers = &self.state.containers;
+        if container.kind == Kind::Ephemeral {
+            return false;
+        }
         if container.kind.is_regular() {
             let done = |last: &Container| match last.kind {
                 Kind::Init => last.exited().is_some_and(|ended| ended.exit_code == 0),
-                Kind::Sidecar | Kind::Regular => super::probe::is_started(&self.pod, last),
+                _ => super::probe::is_started(&self.pod, last),
             };
-            let last = containers.iter().rfind(|container| !container.kind.is_regular());
+            let last = containers.iter().rfind(|container| container.kind.is_init());
             return last.is_none_or(done) || self.state.regular().any(|other| other.record.is_some());
         }
-        let last = containers.iter().rposition(|one| !one.kind.is_regular() && one.record.is_some()).unwrap_or(0);
+        let last = containers.iter().rposition(|one| one.kind.is_init() && one.record.is_some()).unwrap_or(0);
         containers.iter().take(last + 1).any(|one| one.name == container.name)
     }
 
     fn container_status(&self, container: &Container) -> ContainerStatus {
         let (state, last) = self.states(container);
-        let spec = container_spec(&self.pod, &container.name);
-        let spec_image = spec.and_then(|spec| spec.image.clone()).unwrap_or_default();
+        let spec = find_container(&self.pod, &container.name);
+        let spec_image = spec.as_ref().and_then(|spec| spec.image.clone()).unwrap_or_default();
         let status = ContainerStatus {
             name: container.name.clone(),
             image: spec_image,
             restart_count: i32::try_from(container.shown_restart_count()).unwrap_or(i32::MAX),
             ready: self.is_ready(container),
-            started: Some(self.is_started(container)),
+            // A kubelet says nothing of it where there is nothing to wait for.
+            started: (container.kind != Kind::Ephemeral).then(|| self.is_started(container)),
             state: Some(self.shown_state(&state)),
             last_state: Some(last.map_or_else(ContainerState::default, |ended| self.terminated(ended))),
             ..ContainerStatus::default()
         };
         match (shown_record(container), spec) {
-            (Some(record), Some(spec)) => with_record(status, &record, spec),
+            (Some(record), Some(spec)) => with_record(status, &record, &spec, container.resized_from.as_ref()),
             _ => status,
         }
     }
@@ -172,7 +196,7 @@ impl Machine {
             Shown::Waiting { reason, message } => ContainerState {
                 waiting: Some(ContainerStateWaiting {
                     reason: Some((*reason).to_owned()),
-                    message: (!message.is_empty()).then(|| (*message).to_owned()),
+                    message: (!message.is_empty()).then(|| message.to_string()),
                 }),
                 ..ContainerState::default()
             },
@@ -231,9 +255,15 @@ fn container_id(id: &str) -> Option<String> {
 }
 
 /// What only a container with a record shows.
-fn with_record(status: ContainerStatus, record: &Record, spec: &ContainerSpec) -> ContainerStatus {
-    let mut resources = spec.resources.clone().unwrap_or_default();
-    let allocated = resources.requests.clone().filter(|requests| !requests.is_empty());
+fn with_record(
+    status: ContainerStatus,
+    record: &Record,
+    spec: &ContainerSpec,
+    before: Option<&ResourceRequirements>,
+) -> ContainerStatus {
+    let allotted = spec.resources.clone().unwrap_or_default();
+    let allocated = allotted.requests.clone().filter(|requests| !requests.is_empty());
+    let mut resources = before.cloned().unwrap_or(allotted);
     if matches!(record.state, RecordState::Running { .. }) {
         amounts::as_runtime_reports(&mut resources);
     }

@@ -31,6 +31,8 @@ enum Cause {
     Reset,
     /// The user wants it restarted.
     Requested,
+    /// It has other resources, and is to be started with them.
+    Resize,
     /// The whole pod stops, by this rule.
     Pod(&'static Rule),
 }
@@ -48,11 +50,11 @@ impl State {
 pub(super) fn has_no_work_left(pod: &Pod, state: &State) -> bool {
     state.failure.is_some()
         || state.failed_init(pod).is_some()
-        || state.regular().all(|container| is_over(pod, container))
+        || state.regular().all(|container| is_over(pod, state, container))
 }
 
-fn is_over(pod: &Pod, container: &Container) -> bool {
-    container.exited().is_some() && !wants_start(pod, container)
+fn is_over(pod: &Pod, state: &State, container: &Container) -> bool {
+    container.exited().is_some() && !wants_start(pod, container) && !state.is_held(container)
 }
 
 impl Turn<'_> {
@@ -71,8 +73,8 @@ impl Turn<'_> {
         let failed =
             |container: &Container| failed_probe(container).filter(|_| !restarts_after_probe(pod, &container.name));
         let came_to_it = self.state.is_initialized(pod) || self.state.has_begun();
-        if !came_to_it || !self.state.regular().all(|container| is_over(pod, container) || failed(container).is_some())
-        {
+        let over = |container| is_over(pod, self.state, container) || failed(container).is_some();
+        if !came_to_it || !self.state.regular().all(over) {
             return;
         }
         let last = self.state.regular().find_map(|container| Some((container.name.clone(), failed(container)?)));
@@ -120,6 +122,12 @@ impl Turn<'_> {
 
     /// Why a running container must end, if it must.
     fn stop_cause(&self, index: usize) -> Option<Cause> {
+        // Who looks at a pod is not disturbed by what its containers must hear (9.6).
+        if self.state.is_ephemeral(index)
+            && matches!(self.state.course, Course::Serving | Course::Resetting | Course::Restarting)
+        {
+            return None;
+        }
         Some(match self.state.course {
             Course::Serving => {
                 let container = self.state.containers.get(index)?;
@@ -128,6 +136,7 @@ impl Turn<'_> {
                     _ if container.restart_requested => Cause::Requested,
                     (Some(probe), _) => Cause::Probe(probe),
                     (None, Some(StartHook::Failed { .. })) => Cause::StartHook,
+                    (None, _) if self.state.resize_requires_restart(self.pod, index) => Cause::Resize,
                     (None, _) => return None,
                 }
             }
@@ -141,7 +150,8 @@ impl Turn<'_> {
     }
 
     fn definition_changed(&self, index: usize) -> bool {
-        let container = self.state.containers.get(index).filter(|container| container.kind != Kind::Init);
+        let changeable = |container: &&Container| matches!(container.kind, Kind::Regular | Kind::Sidecar);
+        let container = self.state.containers.get(index).filter(changeable);
         let record = container.and_then(|container| container.record.as_ref());
         record.is_some_and(|record| record.spec_image != self.spec_image(index))
     }
@@ -158,6 +168,7 @@ impl Turn<'_> {
             Cause::StartHook => rules::R_7_B,
             Cause::Reset => rules::R_4_6_A,
             Cause::Requested => rules::R_4_6_C,
+            Cause::Resize => rules::R_9_7_B,
             Cause::Pod(rule) => rule,
         };
         if self.begin_stop_hook(index, attempt, rule) || self.begin_waiting(index) {
@@ -178,7 +189,7 @@ impl Turn<'_> {
         let since_the_one_before = Anew { exited: container.last.as_ref().map(|ended| ended.finished.boot) };
         let replaced = course == Course::Replacing;
         container.anew = match (cause, container.kind) {
-            (Cause::DefinitionChanged, _) => Some(since_the_one_before),
+            (Cause::DefinitionChanged | Cause::Resize, _) => Some(since_the_one_before),
             (Cause::Requested, _) => Some(Anew { exited: None }),
             (Cause::Probe(_), _) if restarts_after_probe(pod, &container.name) => Some(since_the_one_before),
             (Cause::Pod(_), Kind::Regular) if replaced && !has_init => Some(since_the_one_before),
@@ -195,7 +206,8 @@ impl Turn<'_> {
             return Vec::new();
         }
         let later = self.state.containers.iter().skip(index + 1);
-        let before = later.filter(|container| container.kind != Kind::Init && container.may_have_process());
+        let counts = |container: &&Container| matches!(container.kind, Kind::Regular | Kind::Sidecar);
+        let before = later.filter(counts).filter(|container| container.may_have_process());
         before.map(|container| container.name.clone()).collect()
     }
 
@@ -265,7 +277,7 @@ impl Turn<'_> {
     pub(super) fn stop_grace(&self, index: usize) -> Duration {
         let most = self.state.halt.and_then(|halt| halt.most_seconds).unwrap_or(i64::MAX);
         let of_probe = || match self.stop_cause(index)? {
-            Cause::Probe(kind) => kind.of(self.container_spec(index)?)?.termination_grace_period_seconds,
+            Cause::Probe(kind) => kind.of(&*self.container_spec(index)?)?.termination_grace_period_seconds,
             Cause::Reset => Some(0),
             _ => None,
         };
@@ -289,7 +301,7 @@ impl Turn<'_> {
         // A kubelet words what it does to sidecars otherwise, and leaves out what follows: they always come back.
         let (who, then) = match container.kind {
             Kind::Sidecar => ("Init container", ""),
-            Kind::Init | Kind::Regular => ("Container", ", will be restarted"),
+            Kind::Init | Kind::Regular | Kind::Ephemeral => ("Container", ", will be restarted"),
         };
         match self.stop_cause(index) {
             Some(Cause::DefinitionChanged) => format!("{who} {name} definition changed{then}"),
@@ -299,6 +311,7 @@ impl Turn<'_> {
             }
             Some(Cause::StartHook) => "FailedPostStartHook".to_owned(),
             Some(Cause::Reset) => "killing".to_owned(),
+            Some(Cause::Resize) => format!("Container {name} resize requires restart"),
             Some(Cause::Requested) => format!("Container {name} restart requested, will be restarted"),
             Some(Cause::Pod(_)) | None => format!("Stopping container {name}"),
         }

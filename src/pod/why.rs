@@ -5,13 +5,14 @@ use super::backoff::{CrashVerdict, crash_backoff, go_duration};
 use super::container::{Container, Ended, Kind, Step, Stop, Waiting, WaitingReason};
 use super::decide::wants_start;
 use super::hook::StartHook;
-use super::machine::{Course, Machine, container_spec, hash_json, pod_policy};
+use super::machine::{Course, Machine, hash_json, pod_policy};
 use super::probe::{ProbeKind, Verdict, is_started};
 use super::restart::restart_decision;
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 use super::termination::has_no_work_left;
 use super::time::BootTime;
+use crate::manifest::containers::find_container;
 
 /// What holds of one thing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -187,7 +188,7 @@ impl Machine {
     }
 
     fn of_running(&self, container: &Container, standing: &mut Standing) {
-        let spec = container_spec(&self.pod, &container.name);
+        let spec = find_container(&self.pod, &container.name);
         if let Some(hook) = &container.start_hook {
             standing.state = "started, its postStart hook runs".to_owned();
             standing.rule = Some(rules::R_7_A);
@@ -197,7 +198,7 @@ impl Machine {
         }
         let mut unproven = Vec::new();
         for kind in ProbeKind::ALL {
-            let Some(probe) = spec.and_then(|spec| kind.of(spec)) else { continue };
+            let Some(probe) = spec.as_ref().and_then(|spec| kind.of(spec)) else { continue };
             let findings = container.probes.findings(kind);
             if findings.verdict() != Some(Verdict::Passed) && kind != ProbeKind::Liveness {
                 unproven.push(kind);
@@ -229,7 +230,7 @@ impl Machine {
             ));
         }
         for kind in [ProbeKind::Startup, ProbeKind::Liveness] {
-            let Some(probe) = spec.and_then(|spec| kind.of(spec)) else { continue };
+            let Some(probe) = spec.as_ref().and_then(|spec| kind.of(spec)) else { continue };
             let running = match kind {
                 ProbeKind::Startup => !is_started(&self.pod, container),
                 _ => is_started(&self.pod, container),
@@ -247,11 +248,11 @@ impl Machine {
 
     /// What would follow if it ended now.
     fn if_it_ended(&self, container: &Container, standing: &mut Standing) {
-        let Some(spec) = container_spec(&self.pod, &container.name) else { return };
+        let Some(spec) = find_container(&self.pod, &container.name) else { return };
         if self.state.course != Course::Serving {
             return;
         }
-        let decide = |code: i32| restart_decision(container.kind, spec, pod_policy(&self.pod), code, "Error");
+        let decide = |code: i32| restart_decision(container.kind, &spec, pod_policy(&self.pod), code, "Error");
         let (well, badly) = (decide(0), decide(1));
         let wait = match self.verdict_after_exit(container) {
             CrashVerdict::Wait { backoff, .. } => format!("{} after that", go_duration(backoff)),
@@ -268,8 +269,8 @@ impl Machine {
 
     /// What the crash back-off would say of a start right after an exit now.
     fn verdict_after_exit(&self, container: &Container) -> CrashVerdict {
-        let spec = container_spec(&self.pod, &container.name);
-        let key = hash_json(&spec.map(|spec| (&spec.image, &spec.resources)));
+        let spec = find_container(&self.pod, &container.name);
+        let key = hash_json(&spec.as_ref().map(|spec| (&spec.image, &spec.resources)));
         let now = self.state.clock.boot;
         crash_backoff(container.backoff, key, Some(now), now, self.state.settings.crash_limits())
     }
@@ -387,7 +388,7 @@ impl Machine {
 
     /// Why what has ended stays so.
     fn not_started(&self, container: &Container, standing: &mut Standing) {
-        let spec = container_spec(&self.pod, &container.name);
+        let spec = find_container(&self.pod, &container.name);
         let course = self.state.course;
         if course >= Course::Ending {
             let decided = container.exited().filter(|_| !wants_start(&self.pod, container));
@@ -399,7 +400,7 @@ impl Machine {
         }
         if let (Some(ended), Some(spec)) = (container.exited(), spec) {
             let (code, reason) = (ended.exit_code, ended.reason.word());
-            let verdict = restart_decision(container.kind, spec, pod_policy(&self.pod), code, reason);
+            let verdict = restart_decision(container.kind, &spec, pod_policy(&self.pod), code, reason);
             if !verdict.restart && container.anew.is_none() {
                 standing.rule = Some(verdict.rule);
                 standing.because.push(format!("restartPolicy {}", verdict.policy.word()));
@@ -422,6 +423,12 @@ impl Machine {
             standing.because.push("the pod has no sandbox".to_owned());
             return;
         }
+        if let Some(holder) = self.state.holder_of(container) {
+            standing.rule = Some(rules::R_9_6_C);
+            let what = format!("it may start when the ephemeral container {} has ended", holder.name);
+            standing.next.push(next(what, None, rules::R_9_6_C));
+            return;
+        }
         if self.state.may_start(&self.pod, index) {
             standing.rule = standing.rule.or(Some(rules::R_0_5_A));
             let before =
@@ -438,7 +445,7 @@ impl Machine {
         let open = |other: &&Container| match other.kind {
             Kind::Init => !other.has_completed(),
             Kind::Sidecar => !is_started(&self.pod, other),
-            Kind::Regular => false,
+            Kind::Regular | Kind::Ephemeral => false,
         };
         let Some(other) = self.state.containers.iter().take(index).find(open) else { return };
         let (rule, what) = match other.kind {

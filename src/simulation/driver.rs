@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::answers::{Answered, Forced};
 use super::script::{End, ImageOutcome, OnSignal, Run, Script, Start};
 use super::timeline::{Entry, Line, View};
+use crate::manifest::containers::find_container;
 use crate::pod::effect::{Action, Decision, Effect};
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, Fact, Input, LinuxUser, TerminationMessage};
@@ -317,6 +318,10 @@ impl Driver {
             }
             Action::RunProbe { container, attempt, probe } => self.probe(container, *attempt, *probe),
             Action::RunHook { container, attempt, hook } => self.run_hook(container, *attempt, *hook),
+            Action::ResizePod { generation } => {
+                let failure = (!self.script.resizes.is_empty()).then(|| self.script.resizes.remove(0));
+                self.at(soon, Fact::Resized { generation: *generation, failure });
+            }
             Action::TearDown => self.at(soon, Fact::TornDown),
             Action::Remove => self.removed = true,
         }
@@ -344,9 +349,7 @@ impl Driver {
     }
 
     fn look_for_image(&mut self, container: &str, attempt: u32) {
-        let spec = self.machine.pod().spec.unwrap_or_default();
-        let mut specs = spec.init_containers.into_iter().flatten().chain(spec.containers);
-        let image = specs.find(|spec| spec.name == container).and_then(|spec| spec.image);
+        let image = find_container(&self.machine.pod(), container).and_then(|spec| spec.image.clone());
         let starts = self.starts.entry(container.to_owned()).or_default();
         let looks = self.looks.entry(container.to_owned()).or_default();
         let outcome = match self.script.run(container, *starts).image {

@@ -148,6 +148,7 @@ impl Driver {
                     | Fact::StopRequested { .. }
                     | Fact::RestartRequested { .. }
                     | Fact::SpecChanged { .. }
+                    | Fact::EphemeralContainerAdded { .. }
                     | Fact::Rebooted
             )
         });

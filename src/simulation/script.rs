@@ -11,6 +11,8 @@ use crate::pod::probe::ProbeKind;
 /// The behaviour of everything outside the machine. What it does not mention runs for ever and obeys SIGTERM.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
+    /// What the tries to resize the pod fail with, one after the other; those behind the list succeed.
+    pub resizes: Vec<String>,
     /// What becomes of each sandbox that is asked for: an error message, or it stands. Beyond the list: it stands.
     pub sandboxes: Vec<Result<(), String>>,
     /// What the volumes have against being set up, each time a sandbox is asked for; nothing beyond the list.

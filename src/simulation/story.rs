@@ -269,6 +269,7 @@ impl Story {
             // What it finds is told.
             Action::RunProbe { .. } => return,
             Action::RunHook { container, hook, .. } => (container.clone(), "HookStarted", hook.word().to_owned()),
+            Action::ResizePod { generation } => (String::new(), "Resizing", format!("generation {generation}")),
             Action::TearDown => (String::new(), "TearingDown", String::new()),
             Action::Remove => (String::new(), "Removed", String::new()),
         };

@@ -2,7 +2,7 @@
 //! most [`MAXIMUM_PACKET`] bytes, answers of more than a packet in several [`Answer::Part`]s. The first packet each way is a [`Hello`].
 //! Descriptors travel beside an exec request by SCM_RIGHTS.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{EphemeralContainer, Event, Pod};
 use serde::{Deserialize, Serialize};
 
 /// The version spoken by this program: 2 added [`Request::Upgrade`].
@@ -61,6 +61,14 @@ pub enum Request {
     Apply {
         /// `v1.Pod`.
         pod: Box<Pod>,
+    },
+    /// An ephemeral container is added: `v1.EphemeralContainer`, defaulted and validated. Answer: `Accepted` or `Refused`.
+    Debug {
+        /// The container.
+        container: Box<EphemeralContainer>,
+        /// The container in whose place it comes.
+        #[serde(default)]
+        holds: Option<String>,
     },
     /// A ConfigMap or Secret of the pod's namespace was made, changed or removed. Answer: `Accepted`, once the volumes that
     /// show it show it as it is now.

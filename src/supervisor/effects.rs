@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +22,13 @@ use super::run::{Happening, Over, Starting, Supervisor};
 use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
 use super::streams::{Copying, Place};
-use super::world::find_container;
 use super::{clock, old_logs};
 use crate::image::{Image, ImageError, Reference};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
 use crate::linux::keeper::Spawn;
 use crate::linux::{pidfd, process};
+use crate::manifest::containers::{self, find_container};
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
 
@@ -94,6 +95,7 @@ impl Supervisor {
             }
             Action::KillContainer { container, attempt } => self.kill_container(&container, attempt),
             Action::RunHook { .. } => self.run_hook(&asked).await,
+            Action::ResizePod { generation } => self.resize_pod(generation).await,
             // The prober asks for these, past the machine.
             Action::RunProbe { .. } => {}
             Action::TearDown => self.tear_down(asked).await,
@@ -140,7 +142,7 @@ impl Supervisor {
     async fn ensure_image(&mut self, id: &EffectId, container: &str, attempt: u32) {
         let pod = self.pod();
         let spec = find_container(&pod, container);
-        let name = spec.and_then(|spec| spec.image.clone()).unwrap_or_default();
+        let name = spec.as_ref().and_then(|spec| spec.image.clone()).unwrap_or_default();
         let policy = spec.and_then(|spec| spec.image_pull_policy.clone()).unwrap_or_default();
         let never = policy == "Never";
         // What cannot leave the machine is there or it is not, whatever the policy.
@@ -186,7 +188,9 @@ impl Supervisor {
         let pod = self.pod();
         let create = |message: String| StartFailure { stage: StartStage::Create, message };
         let spec = find_container(&pod, name).ok_or_else(|| create(format!("no container {name} in the pod")))?;
-        let image = self.image_of(name, spec).map_err(&create)?;
+        let spec = &*spec;
+        let mut image = self.image_of(name, spec).map_err(&create)?;
+        image.layers.extend(self.layer_left_by_held(name));
         let sandbox = self.state.sandbox.as_ref().map(|running| running.id.clone());
         let sandbox = sandbox.ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
         let system = |what: &str, error: io::Error| create(format!("could not {what}: {error}"));
@@ -201,6 +205,13 @@ impl Supervisor {
         };
         let pause = self.processes.get(&sandbox.0).ok_or_else(|| create("the pod's sandbox is gone".to_owned()))?;
         prepared.join(pause.as_fd()).map_err(|e| system("have the sandbox's namespaces joined", e))?;
+        if let Some(target) = container::target_of(&pod, name) {
+            let (_, first) = self.running_container(target).map_err(|_| StartFailure {
+                stage: StartStage::Config,
+                message: format!("unable to find target container {target}"),
+            })?;
+            prepared.join_target(first.as_fd()).map_err(|e| system("have the target's namespace joined", e))?;
+        }
         let held = Held::new(outputs).map_err(|e| system("make a log", e))?;
         self.hold_log(name, attempt, &held).map_err(|e| system("have the keeper hold the log", e))?;
         self.open_log(name, attempt, held).map_err(|e| system("copy its output into a log", e))?;
@@ -211,6 +222,12 @@ impl Supervisor {
             self.environments.insert(name.to_owned(), (attempt, environment));
         }
         self.spawn(id, prepared, &[]).await.map_err(|e| system("ask the keeper for a process", e))
+    }
+
+    /// What the container that this one stands in for has written before it ended.
+    fn layer_left_by_held(&self, name: &str) -> Option<PathBuf> {
+        let (held, attempt) = self.state.machine.left_by_held(name)?;
+        container::layer_left(&self.world.context(&self.pod()), held, attempt)
     }
 
     /// The image that was found for this container's latest start; after a re-apply with another image it is looked up anew.
@@ -385,6 +402,13 @@ impl Supervisor {
         });
     }
 
+    async fn resize_pod(&mut self, generation: i64) {
+        let pod = self.pod();
+        let running = containers::lasting(&pod).filter(|spec| self.state.containers.contains_key(&spec.name));
+        let failure = container::resize(&self.world.context(&pod), &running.collect::<Vec<_>>()).err();
+        self.tell(Fact::Resized { generation, failure }, clock::now(), None, None).await;
+    }
+
     async fn tear_down(&mut self, asked: Asked) {
         if self.end_pulls(&asked) {
             return;
@@ -461,7 +485,10 @@ impl Supervisor {
     /// Clears what an ended instance has left: its writable layer and files.
     pub(super) fn clear_remains(&mut self, container: &str, attempt: u32) {
         let pod = self.pod();
-        if let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt) {
+        // What a container has left that is to be started again may still be looked at (`podlet debug --hold`).
+        if !self.state.machine.may_be_looked_at(container, attempt)
+            && let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt)
+        {
             tracing::warn!(container, attempt, "could not clear what an ended instance leaves: {error}");
         }
         // This one's log and the one before it can still be asked for (`logs`, `logs --previous`).

@@ -15,10 +15,10 @@ use std::time::Duration;
 use super::clock;
 use super::control::Answer;
 use super::run::{Happening, Supervisor};
-use super::world::find_container;
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, Prepared, Session};
 use crate::linux::{pidfd, process, session};
+use crate::manifest::containers::find_container;
 use crate::pod::effect::EffectId;
 use crate::pod::input::Exit;
 
@@ -117,7 +117,7 @@ impl Supervisor {
         let environment = self.environments.get(name).filter(|(attempt, _)| *attempt == current);
         let environment = environment.map(|(_, kept)| kept.as_fd());
         let session = Session { command, tty, stdio, environment };
-        container::prepare_exec(&context, spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
+        container::prepare_exec(&context, &spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
     }
 
     pub(super) fn running_container(&self, name: &str) -> Result<(u32, Rc<OwnedFd>), String> {

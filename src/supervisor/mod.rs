@@ -46,4 +46,4 @@ pub use files::stray;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use sleep::is_asleep;
-pub use world::{KeptObjects, find_container};
+pub use world::KeptObjects;

@@ -11,11 +11,11 @@ use super::run::{Starting, Supervisor};
 use super::state::{Process, Record, ReportName};
 use super::status_pipe::Outcome;
 use super::streams::Copying;
-use super::world::find_container;
 use super::{clock, exec, termination};
 use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
 use crate::linux::process;
+use crate::manifest::containers::find_container;
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Exit, Fact, LinuxUser, StartStage, TerminationMessage};
 use crate::pod::time::{BootTime, Moment, WallTime};
@@ -165,6 +165,7 @@ impl Supervisor {
                     Some(prepared) => Some(prepared.user),
                     None => self.user_of(&container),
                 };
+                self.clear_instance_before(&container, attempt);
                 let id = container_id(self.world.uid(), &container, attempt);
                 let fact = Fact::ContainerStarted { container, attempt, id, user };
                 self.tell(fact, clock::now(), None, None).await;
@@ -174,12 +175,17 @@ impl Supervisor {
         self.release_status(id);
     }
 
+    /// What the instance before this one has left was kept as long as it might be looked at.
+    fn clear_instance_before(&mut self, container: &str, attempt: u32) {
+        self.remains.extend(attempt.checked_sub(1).map(|before| (container.to_owned(), before)));
+    }
+
     /// As whom a container runs whose start a predecessor prepared.
     pub(super) fn user_of(&self, name: &str) -> Option<LinuxUser> {
         let pod = self.pod();
         let spec = find_container(&pod, name)?;
-        let image = self.image_of(name, spec).ok()?;
-        container::user_of(&self.world.context(&pod), spec, &image).ok()
+        let image = self.image_of(name, &spec).ok()?;
+        container::user_of(&self.world.context(&pod), &spec, &image).ok()
     }
 
     /// A child of the keeper's has ended.
@@ -246,6 +252,7 @@ impl Supervisor {
                 let record =
                     (failure.stage == StartStage::Run).then(|| container_id(self.world.uid(), &container, attempt));
                 self.remains.push((container.clone(), attempt));
+                self.clear_instance_before(&container, attempt);
                 let StartFailure { stage, message } = failure;
                 let user = match starting.and_then(|starting| starting.prepared) {
                     Some(prepared) => Some(prepared.user),
@@ -274,9 +281,9 @@ impl Supervisor {
         if let Some(Action::StartContainer { container, attempt }) = action {
             let pod = self.pod();
             if let Some(spec) = find_container(&pod, container)
-                && let Ok(image) = self.image_of(container, spec)
+                && let Ok(image) = self.image_of(container, &spec)
             {
-                return container::explain_failure_of(&self.world.context(&pod), spec, *attempt, &image, entry, errno);
+                return container::explain_failure_of(&self.world.context(&pod), &spec, *attempt, &image, entry, errno);
             }
         }
         let message = format!("call {entry} of its start failed: {}", io::Error::from_raw_os_error(errno));

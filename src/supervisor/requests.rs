@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 
 use super::clock;
 use super::control::{Answer, ObjectKind, Request};
@@ -11,6 +11,7 @@ use super::files::{self, Durability};
 use super::kept;
 use super::run::Supervisor;
 use crate::linux::container;
+use crate::manifest::containers::find_container;
 use crate::pod::input::Fact;
 use crate::volume::Which;
 
@@ -40,6 +41,10 @@ impl Supervisor {
             }
             Request::Apply { pod } => {
                 let answer = self.apply(*pod).await;
+                self.connections.answer(connection, &answer);
+            }
+            Request::Debug { container, holds } => {
+                let answer = self.debug(*container, holds).await;
                 self.connections.answer(connection, &answer);
             }
             Request::ObjectChanged { kind, name } => {
@@ -72,19 +77,64 @@ impl Supervisor {
                 "the pod {name} is being deleted; wait until it is gone (podlet wait --for=delete pod/{name}), then apply it"
             ));
         }
+        // They are added by another request, perhaps since the command line has looked.
+        let mut pod = pod;
+        let own = self.pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.clone());
+        if let Some(spec) = &mut pod.spec {
+            spec.ephemeral_containers = own;
+        }
+        pod.metadata.creation_timestamp.clone_from(&self.pod.metadata.creation_timestamp);
         let json = match serde_json::to_value(&pod) {
             Ok(json) => json,
             Err(error) => return refused(format!("the pod cannot be written as JSON: {error}")),
         };
-        let path = self.world.paths().pod_manifest(self.world.uid());
-        let written = kept::keep_admitted_manifest(self.world.paths(), self.world.uid())
-            .and_then(|()| serde_json::to_vec(&pod).map_err(std::io::Error::from))
-            .and_then(|bytes| files::replace(&path, &bytes, Durability::Power));
-        if let Err(error) = written {
-            return refused(format!("could not write {}: {error}", path.display()));
+        if let Err(message) = self.keep_manifest(&pod) {
+            return refused(message);
         }
         self.pod = Arc::new(pod);
         self.tell(Fact::SpecChanged { pod: Box::new(json) }, clock::now(), None, None).await;
+        Answer::Accepted
+    }
+
+    /// The manifest as others read it; the one of before is kept for whoever folds the journal from its beginning.
+    fn keep_manifest(&self, pod: &Pod) -> Result<(), String> {
+        let path = self.world.paths().pod_manifest(self.world.uid());
+        let written = kept::keep_admitted_manifest(self.world.paths(), self.world.uid())
+            .and_then(|()| serde_json::to_vec(pod).map_err(std::io::Error::from))
+            .and_then(|bytes| files::replace(&path, &bytes, Durability::Power));
+        written.map_err(|error| format!("could not write {}: {error}", path.display()))
+    }
+
+    /// An ephemeral container (the command line has validated it as the API server does).
+    async fn debug(&mut self, container: EphemeralContainer, holds: Option<String>) -> Answer {
+        let refused = |message: String| Answer::Refused { message };
+        let shown = self.state.machine.pod();
+        let phase = shown.status.and_then(|status| status.phase).unwrap_or_default();
+        if shown.metadata.deletion_timestamp.is_some() || self.state.machine.is_ending() {
+            return refused(format!("the pod is on its way out ({phase}); nothing is started in it any more"));
+        }
+        if find_container(&self.pod, &container.name).is_some() {
+            return refused(format!("the pod has a container {} already", container.name));
+        }
+        let json = match serde_json::to_value(&container) {
+            Ok(json) => json,
+            Err(error) => return refused(format!("the container cannot be written as JSON: {error}")),
+        };
+        let manifest = match kept::manifest(self.world.paths(), self.world.uid()) {
+            Ok(manifest) => manifest.unwrap_or_else(|| Pod::clone(&self.pod)),
+            Err(error) => return refused(error.to_string()),
+        };
+        let with = |mut pod: Pod| {
+            if let Some(spec) = &mut pod.spec {
+                spec.ephemeral_containers.get_or_insert_default().push(container.clone());
+            }
+            pod
+        };
+        if let Err(message) = self.keep_manifest(&with(manifest)) {
+            return refused(message);
+        }
+        self.pod = Arc::new(with(Pod::clone(&self.pod)));
+        self.tell(Fact::EphemeralContainerAdded { container: Box::new(json), holds }, clock::now(), None, None).await;
         Answer::Accepted
     }
 

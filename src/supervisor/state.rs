@@ -314,6 +314,9 @@ impl State {
             Fact::HookEnded { container, attempt, hook, .. } => {
                 self.answer(|action| matches!(action, Action::RunHook { container: c, attempt: a, hook: h } if (c, a, h) == (container, attempt, hook)));
             }
+            Fact::Resized { generation, .. } => {
+                self.answer(|action| *action == Action::ResizePod { generation: *generation });
+            }
             Fact::Rebooted => {
                 // No process of the other boot is left to be waited for, and its keeper numbered its reports anew.
                 self.pending.clear();

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde::de::DeserializeOwned;
 
 use super::launch::Orders;
@@ -63,13 +63,6 @@ impl World {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         self.paths().pod_logs(&text(&pod.metadata.namespace), &text(&pod.metadata.name), self.uid())
     }
-}
-
-/// A container of any kind by its name.
-pub fn find_container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    let init = spec.init_containers.iter().flatten();
-    init.chain(&spec.containers).find(|container| container.name == name)
 }
 
 /// ConfigMaps and Secrets as `apply` has stored them.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod init;
+mod live;
 mod probes;
 mod restarts;
 mod world;
@@ -20,7 +21,7 @@ pub struct Row {
 
 #[test]
 fn each_scenario_goes_as_it_is_written() {
-    let rows: Vec<&Row> = [init::ROWS, probes::ROWS, restarts::ROWS].into_iter().flatten().collect();
+    let rows: Vec<&Row> = [init::ROWS, live::ROWS, probes::ROWS, restarts::ROWS].into_iter().flatten().collect();
     let mut numbers: Vec<&str> = rows.iter().map(|row| row.number).collect();
     numbers.sort_unstable();
     numbers.dedup();

@@ -69,7 +69,11 @@ impl World {
     pub fn container(&self, name: &str) -> ContainerStatus {
         let status = self.pod().status.unwrap();
         let init = status.init_container_statuses.into_iter().flatten();
-        init.chain(status.container_statuses.into_iter().flatten()).find(|status| status.name == name).unwrap()
+        let ephemeral = status.ephemeral_container_statuses.into_iter().flatten();
+        init.chain(status.container_statuses.into_iter().flatten())
+            .chain(ephemeral)
+            .find(|status| status.name == name)
+            .unwrap()
     }
 
     /// `waiting PodInitializing`, `running`, `terminated Error 1`.

@@ -36,6 +36,8 @@ fn section(name: &str) -> &'static str {
         "9.1" => "The deadline",
         "9.2" => "Sandboxes",
         "9.4" => "Reboots",
+        "9.6" => "Ephemeral containers",
+        "9.7" => "In-place resize",
         other => panic!("section {other} of the rules has no heading in tests/docs/rules.rs"),
     }
 }

@@ -30,14 +30,23 @@ pub fn compare(old: &Pod, new: &Pod) -> Change {
     let mut new = new.clone();
     if let (Some(spec), Some(of_old)) = (&mut new.spec, &old.spec) {
         spec.node_name.clone_from(&of_old.node_name);
+        // What `podlet debug` has added stays, as with kubectl.
+        if spec.ephemeral_containers.is_none() {
+            spec.ephemeral_containers.clone_from(&of_old.ephemeral_containers);
+        }
     }
     if same_metadata && old.spec.clone().unwrap_or_default() == new.spec.clone().unwrap_or_default() {
         return Change::None;
     }
-    match update::pod(&new, old) {
-        errors if errors.is_empty() => Change::InPlace,
-        errors => Change::Refused(errors),
-    }
+    // kubectl asks for a resize by another way (`--subresource=resize`); here the manifest is enough.
+    let errors = match update::resize(&new, old) {
+        None => update::pod(&new, old),
+        Some(mut errors) => {
+            errors.extend(update::pod(&new, &update::with_resources_of(old, &new)));
+            errors
+        }
+    };
+    if errors.is_empty() { Change::InPlace } else { Change::Refused(errors) }
 }
 
 /// The annotation that names the labels and annotations which `label`, `annotate` and `edit` have set: those that a manifest

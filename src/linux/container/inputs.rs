@@ -196,7 +196,7 @@ pub(super) fn container_inputs(
         cgroup_view: cgroup_view(cgroup),
         oom_score: resources::oom_score(context.pod, container, machine.memory),
         join: spec.of_sandbox(),
-        pid: spec.pid(),
+        pid: spec.pid_of(&container.name),
         root_at: context.root_at().display().to_string(),
         root_about: String::new(),
         binds,

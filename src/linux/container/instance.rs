@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -149,7 +150,8 @@ fn finish_instance(
         |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"));
     let mut held = vec![found.root.mount];
     held.extend(stdio.terminals.map(copy).transpose()?);
-    let sandbox_at = (FIRST_DESCRIPTOR..).nth(entrance.tasks.len() + held.len());
+    let mut behind = (FIRST_DESCRIPTOR..).skip(entrance.tasks.len() + held.len());
+    let (sandbox_at, target_at) = (behind.next(), behind.next());
     let mut descriptors = Vec::new();
     for (descriptor, number) in stdio.ends.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
@@ -157,6 +159,7 @@ fn finish_instance(
     let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;
     prepared.environment = environment;
     prepared.sandbox_at = sandbox_at;
+    prepared.target_at = target_at.filter(|_| super::target_of(context.pod, &container.name).is_some());
     if found.root.in_memory {
         prepared.notices.push(format!(
             "the file system of {} cannot hold a container's writable layer; it is in memory, at most {}",
@@ -172,6 +175,11 @@ pub fn instances(context: &PodContext<'_>, container: &str) -> Vec<u32> {
     let of_instance = context.paths.container_state(context.uid(), container, 0);
     let listing = of_instance.parent().and_then(|directory| fs::read_dir(directory).ok());
     listing.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The layer that an ended instance has written, of which another can be made that sees it; none when it is gone.
+pub fn layer_left(context: &PodContext<'_>, container: &str, attempt: u32) -> Option<PathBuf> {
+    rootfs::layer_left(&context.paths.container_state(context.uid(), container, attempt))
 }
 
 /// Takes away what an ended instance leaves: its writable layer, termination-log file, mounts.

@@ -7,6 +7,7 @@
 //! | `sandbox` | the pause process |
 //! | `instance` | one container |
 //! | `session` | a further process in a running container |
+//! | `resize` | cpu and memory of what runs |
 //! | `preview` | plans alone, nothing made |
 //! | `inputs` | what a plan needs to know: user, environment, capabilities, program |
 //! | `mounts` | what is mounted into a container |
@@ -38,16 +39,18 @@ mod instance;
 mod mounts;
 mod pod;
 mod preview;
+mod resize;
 mod sandbox;
 mod session;
 
 pub use super::rootfs::RootFs;
 pub use helper::prepare_helper;
-pub use instance::{instances, prepare_container, prepare_instance, prepare_root, remove_instance};
+pub use instance::{instances, layer_left, prepare_container, prepare_instance, prepare_root, remove_instance};
 pub use pod::{
     PodFailure, notices, prepare_files, prepare_pod, prepare_surroundings, prepare_volumes, renew_files, tear_down,
 };
 pub use preview::{explain_failure_of, preview};
+pub use resize::resize;
 pub use sandbox::prepare_sandbox;
 pub use session::{Session, prepare_exec};
 
@@ -104,6 +107,8 @@ pub struct Prepared {
     pub descriptors: Vec<(OwnedFd, u32)>,
     /// The number at which the table of a container's start expects a pidfd of pause, given by [`Prepared::join`].
     sandbox_at: Option<u32>,
+    /// The same for the first process of the container that it looks at.
+    target_at: Option<u32>,
     /// For [`super::keeper::Spawn`].
     pub clone_flags: u64,
     /// For [`super::keeper::Spawn`].
@@ -119,6 +124,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Gives it the container whose PID namespace it is to join: a pidfd of its first process.
+    pub fn join_target(&mut self, first: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(number) = self.target_at.take() {
+            self.descriptors.push((first.try_clone_to_owned()?, number));
+        }
+        Ok(())
+    }
+
     /// Gives it the sandbox whose namespaces it is to join: a pidfd of pause.
     pub fn join(&mut self, sandbox: BorrowedFd<'_>) -> io::Result<()> {
         if let Some(number) = self.sandbox_at.take() {
@@ -196,7 +209,7 @@ impl PodContext<'_> {
 /// Short questions to a spec that may be absent.
 struct PodSpecView<'a>(Option<&'a PodSpec>);
 
-impl PodSpecView<'_> {
+impl<'a> PodSpecView<'a> {
     fn host_network(&self) -> bool {
         self.0.and_then(|spec| spec.host_network) == Some(true)
     }
@@ -215,6 +228,18 @@ impl PodSpecView<'_> {
         }
     }
 
+    /// The PID namespace of this container; an ephemeral one may look at another's.
+    fn pid_of(&self, container: &str) -> PidNamespace {
+        let target = self.target_of(container);
+        if self.pid() == PidNamespace::Own && target.is_some() { PidNamespace::Target } else { self.pid() }
+    }
+
+    /// `targetContainerName` of the ephemeral container of that name.
+    fn target_of(&self, container: &str) -> Option<&'a str> {
+        let ephemeral = self.0?.ephemeral_containers.iter().flatten().find(|one| one.name == container)?;
+        ephemeral.target_container_name.as_deref().filter(|name| !name.is_empty())
+    }
+
     /// The namespaces that pause keeps for the pod and containers join.
     fn of_sandbox(&self) -> Vec<Namespace> {
         let mut namespaces = Vec::new();
@@ -226,6 +251,13 @@ impl PodSpecView<'_> {
         }
         namespaces
     }
+}
+
+/// The container whose processes this one is to see: an ephemeral one with `targetContainerName`, unless the pod's containers,
+/// or all of the machine, see each other anyway.
+pub fn target_of<'a>(pod: &'a Pod, container: &str) -> Option<&'a str> {
+    let spec = PodSpecView(pod.spec.as_ref());
+    spec.target_of(container).filter(|_| spec.pid() == PidNamespace::Own)
 }
 
 /// As whom a container runs, for a supervisor that takes over in the middle of its start.
@@ -268,6 +300,7 @@ fn assemble(
         table: file.into(),
         descriptors,
         sandbox_at: None,
+        target_at: None,
         clone_flags,
         cgroup: cgroup.unified,
         second,

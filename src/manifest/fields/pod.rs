@@ -19,7 +19,7 @@ pub static POD_SPEC: Struct = Struct {
         row("volumes", List(&Object(&VOLUME)), OmitEmpty, Supported),
         row("initContainers", List(&Object(&CONTAINER)), OmitEmpty, Supported),
         row("containers", List(&Object(&CONTAINER)), Always, Supported),
-        row("ephemeralContainers", List(&Object(&EPHEMERAL_CONTAINER)), OmitEmpty, Later),
+        row("ephemeralContainers", List(&Object(&EPHEMERAL_CONTAINER)), OmitEmpty, Supported),
         row("restartPolicy", Text("v1.RestartPolicy"), OmitEmpty, Supported),
         row("terminationGracePeriodSeconds", Int64, Pointer, Supported),
         row("activeDeadlineSeconds", Int64, Pointer, Supported),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, EphemeralContainer, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, PodSpec};
 
 use super::errors::Errors;
 use super::mounts::{self, Volumes};
 use super::probes::ProbeKind;
 use super::resources::Owner;
 use super::{env, names, ports, probes, resources, security};
+use crate::manifest::containers::of_ephemeral;
 use crate::manifest::field::{FieldPath, Shown};
 
 /// What the checks of a container need to know of its pod.
@@ -107,7 +108,7 @@ pub fn ephemeral_containers(errors: &mut Errors, path: &FieldPath, context: &Con
     let mut seen = others.clone();
     for (i, ephemeral) in spec.ephemeral_containers.iter().flatten().enumerate() {
         let path = path.index(i);
-        let container = as_container(ephemeral);
+        let container = of_ephemeral(ephemeral);
         common(errors, &path, &container, context);
         image_without_blanks(errors, &path, &container);
         if !seen.insert(ephemeral.name.as_str()) {
@@ -255,37 +256,5 @@ pub fn image_without_blanks(errors: &mut Errors, path: &FieldPath, container: &C
         && image.trim().len() != image.len()
     {
         errors.invalid(&path.child("image"), image, "must not have leading or trailing whitespace");
-    }
-}
-
-/// An ephemeral container as the container that it nearly is.
-fn as_container(ephemeral: &EphemeralContainer) -> Container {
-    let e = ephemeral.clone();
-    Container {
-        args: e.args,
-        command: e.command,
-        env: e.env,
-        env_from: e.env_from,
-        image: e.image,
-        image_pull_policy: e.image_pull_policy,
-        lifecycle: e.lifecycle,
-        liveness_probe: e.liveness_probe,
-        name: e.name,
-        ports: e.ports,
-        readiness_probe: e.readiness_probe,
-        resize_policy: e.resize_policy,
-        resources: e.resources,
-        restart_policy: e.restart_policy,
-        restart_policy_rules: e.restart_policy_rules,
-        security_context: e.security_context,
-        startup_probe: e.startup_probe,
-        stdin: e.stdin,
-        stdin_once: e.stdin_once,
-        termination_message_path: e.termination_message_path,
-        termination_message_policy: e.termination_message_policy,
-        tty: e.tty,
-        volume_devices: e.volume_devices,
-        volume_mounts: e.volume_mounts,
-        working_dir: e.working_dir,
     }
 }

@@ -113,6 +113,23 @@ fn lives() -> Vec<Driver> {
         until(Driver::new(with_deadline, settings(), Script::default()), 60),
         tell(initialized(Run::forever().deaf()), delete(5), 60),
         run_one("Always", Script { volumes: vec![vec!["no".to_owned()]], ..Script::default() }, 30),
+        tell(tell(run_one("Always", Script::default(), 5), super::live::debug("d", None), 5), delete(5), 60),
+        tell(run_one("Always", runs(&[Run::exits(1, 0)]), 5), super::live::debug("d", Some("c")), 60),
+        tell(
+            run_one("Always", Script::default().container("d", [Run::exits(0, 0)]), 5),
+            super::live::debug("d", None),
+            5,
+        ),
+        tell(
+            run_one("Always", Script { resizes: vec!["no".to_owned()], ..Script::default() }, 5),
+            super::live::memory("64Mi", "NotRequired"),
+            60,
+        ),
+        tell(
+            tell(run_one("Always", Script::default(), 5), super::live::memory("64Mi", "RestartContainer"), 60),
+            super::live::memory("96Mi", "RestartContainer"),
+            60,
+        ),
         run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),
     ]
 }

@@ -15,6 +15,7 @@ mod hooks;
 mod images;
 mod init;
 mod limits;
+mod live;
 mod mutations;
 mod probes;
 pub(crate) mod property;

@@ -59,6 +59,10 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             13 => Fact::TornDown,
             14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },
             14 if grace % 3 == 0 => Fact::KillStuck { container, message: "process 1 (sh)".to_owned() },
+            14 if grace % 5 == 0 => {
+                let holds = (grace % 2 == 0).then(|| container.clone());
+                super::live::debug(&format!("e{}", code.rem_euclid(3)), holds.as_deref())
+            }
             14 => Fact::ImagePulling { container, attempt, missing_secrets: Vec::new() },
             15 => changed_image(code),
             16 if grace > 80 => Fact::Rebooted,
@@ -96,10 +100,16 @@ fn exited(container: String, attempt: u32, exit: Exit) -> Fact {
     Fact::ContainerExited { container, attempt, exit, oom_killed: false, message: TerminationMessage::default() }
 }
 
+fn sized(code: i32) -> Value {
+    let amounts = json!({"memory": format!("{}Mi", 64 + code.rem_euclid(4)), "cpu": "1"});
+    json!({"limits": amounts, "requests": amounts})
+}
+
 fn changed_image(code: i32) -> Fact {
     let image = format!("localhost/busybox:{}", code.rem_euclid(3));
     let mut containers = containers();
     containers[0]["image"] = json!(image);
+    containers[0]["resources"] = sized(code);
     let pod = pod("Always", containers);
     Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
 }
@@ -188,8 +198,15 @@ impl Watched {
                 self.tell(Fact::Tick, wake.max(self.now));
             }
             Op::Say(Fact::SpecChanged { pod }) => {
-                let image = pod["spec"]["containers"][0]["image"].as_str().unwrap();
-                let pod = self.shape.pod(pod["spec"]["restartPolicy"].as_str().unwrap(), image);
+                let first = &pod["spec"]["containers"][0];
+                let image = first["image"].as_str().unwrap();
+                let mut pod = self.shape.pod(pod["spec"]["restartPolicy"].as_str().unwrap(), image);
+                let regular = &mut pod.spec.as_mut().unwrap().containers;
+                for (container, policy) in regular.iter_mut().zip(["RestartContainer", "NotRequired"]) {
+                    container.resources = serde_json::from_value(first["resources"].clone()).unwrap();
+                    let policy = json!([{"resourceName": "memory", "restartPolicy": policy}]);
+                    container.resize_policy = serde_json::from_value(policy).unwrap();
+                }
                 self.tell(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }, time);
             }
             Op::Say(fact) => self.tell(fact.clone(), time),
@@ -283,7 +300,7 @@ impl Watched {
             {
                 let why = effect.rule.0.as_str();
                 assert!(
-                    ["R-8.4-c", "R-4.3-a", "R-4.3-b", "R-4.3-c", "R-4.6-c", "R-7-b", "R-7-d"].contains(&why),
+                    ["R-8.4-c", "R-4.3-a", "R-4.3-b", "R-4.3-c", "R-4.6-c", "R-7-b", "R-7-d", "R-9.7-b"].contains(&why),
                     "{} before the others ended: {why}",
                     effect.id.0
                 );
@@ -312,6 +329,8 @@ impl Watched {
         match container {
             "i" => assert!(!self.initialized && !self.regular_lives(), "i is run again"),
             "s" => assert!(self.initialized || self.regular_lives(), "s before i is done"),
+            // Ephemeral ones wait for nobody.
+            "e0" | "e1" | "e2" => {}
             _ => assert!(self.initialized && side || self.regular_lives(), "{container} too early"),
         }
     }
@@ -400,6 +419,7 @@ pub(crate) fn answer(action: &Action, how: u8) -> Option<Fact> {
             let failure = (!good).then(|| "no".to_owned());
             Fact::HookEnded { container, attempt, hook, failure, fell_back: None }
         }
+        Action::ResizePod { generation } => Fact::Resized { generation, failure: (!good).then(|| "no".to_owned()) },
         // Not asked for by a machine itself.
         Action::RunProbe { .. } => return None,
         Action::TearDown => Fact::TornDown,

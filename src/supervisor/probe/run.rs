@@ -15,6 +15,7 @@ use super::{grpc, http};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, Session};
 use crate::linux::session::Session as Processes;
+use crate::manifest::containers::find_container;
 use crate::manifest::field::quote;
 use crate::plan::expansion::{Room, expand};
 use crate::plan::{Secrets, Text};
@@ -28,7 +29,6 @@ use crate::supervisor::exec::exit_code;
 use crate::supervisor::reports::End;
 use crate::supervisor::run::{Happening, Supervisor};
 use crate::supervisor::state::{Asked, ReportName};
-use crate::supervisor::world::find_container;
 
 /// Requests of hooks that are under way, by their effects.
 #[derive(Default)]
@@ -73,16 +73,16 @@ impl Supervisor {
 
     async fn begin_probe(&mut self, purpose: Purpose, kind: ProbeKind) {
         let pod = self.pod();
-        let spec = find_container(&pod, purpose.container());
-        let Some((spec, probe)) = spec.and_then(|spec| Some((spec, kind.of(spec)?))) else { return };
+        let Some(spec) = find_container(&pod, purpose.container()) else { return };
+        let Some(probe) = kind.of(&spec) else { return };
         let limit = Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
         if let Some(action) = &probe.exec {
-            let words = static_words(action.command.as_deref().unwrap_or_default(), spec);
+            let words = static_words(action.command.as_deref().unwrap_or_default(), &spec);
             let Purpose::Probe { container, attempt, begun, .. } = &purpose else { return };
             let id = command::probe_spawn(container, *attempt, kind, *begun);
-            return self.run_command(&id, spec, purpose, words, Some(limit)).await;
+            return self.run_command(&id, &spec, purpose, words, Some(limit)).await;
         }
-        match self.request(probe, spec, limit) {
+        match self.request(probe, &spec, limit) {
             Ok(request) => {
                 let happenings = self.happenings.clone();
                 tokio::task::spawn_local(async move {
@@ -153,12 +153,12 @@ impl Supervisor {
     pub(in crate::supervisor) async fn run_hook(&mut self, asked: &Asked) {
         let Action::RunHook { container, attempt, hook } = &asked.action else { return };
         let pod = self.pod();
-        let spec = find_container(&pod, container);
-        let Some((spec, handler)) = spec.and_then(|spec| Some((spec, hook.of(spec)?))) else { return };
+        let Some(spec) = find_container(&pod, container) else { return };
+        let Some(handler) = hook.of(&spec) else { return };
         let purpose = Purpose::Hook { container: container.clone(), attempt: *attempt, hook: *hook };
         if let Some(action) = &handler.exec {
             let words = action.command.clone().unwrap_or_default();
-            return self.run_command(&asked.id.0, spec, purpose, words, None).await;
+            return self.run_command(&asked.id.0, &spec, purpose, words, None).await;
         }
         let Some(action) = &handler.http_get else { return };
         let pod_words = self.pod_words();
@@ -168,7 +168,7 @@ impl Supervisor {
             format!("HTTP lifecycle hook ({path}) for Container {container} in Pod {pod} failed - error: {error}")
         };
         let ready =
-            self.dialer().and_then(|dialer| Ok((http::Get::new(action, spec, &dialer.address, "lifecycle")?, dialer)));
+            self.dialer().and_then(|dialer| Ok((http::Get::new(action, &spec, &dialer.address, "lifecycle")?, dialer)));
         let (container, attempt, hook) = (container.clone(), *attempt, *hook);
         match ready {
             Err(error) => {
@@ -367,7 +367,8 @@ impl Supervisor {
 
     fn hook_of_predecessor(&self, id: &str, container: &str, attempt: u32, hook: HookKind) -> Option<Command> {
         let pod = self.pod();
-        let handler: &LifecycleHandler = hook.of(find_container(&pod, container)?)?;
+        let spec = find_container(&pod, container)?;
+        let handler: &LifecycleHandler = hook.of(&spec)?;
         let words = handler.exec.as_ref()?.command.clone().unwrap_or_default();
         let held = |which| self.keeper.held_as(&command::output_tag(id, which));
         let output = match (held(0), held(1)) {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, EnvVarSource, EphemeralContainer, Pod, Probe,
-    ResourceFieldSelector,
+    Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, EnvVarSource, Pod, Probe, ResourceFieldSelector,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -47,12 +46,6 @@ pub fn containers(page: &mut Page, label: &str, containers: &[Container], status
         env(page, container, pod);
         mounts(page, container);
     }
-}
-
-/// An ephemeral container as the container that it is.
-pub fn from_ephemeral(ephemeral: &EphemeralContainer) -> Container {
-    // The two have the same fields but for targetContainerName.
-    serde_json::to_value(ephemeral).and_then(serde_json::from_value).unwrap_or_default()
 }
 
 fn basics(page: &mut Page, container: &Container, status: Option<&ContainerStatus>) {

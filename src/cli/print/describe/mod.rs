@@ -14,6 +14,7 @@ use page::Page;
 use super::age::{rfc1123, since};
 use super::event_row::{interval, message};
 use super::order::sort_like_go;
+use crate::manifest::containers::of_ephemeral;
 use crate::manifest::resources::qos_class;
 
 /// The pod's description; without the events' part when none are given.
@@ -36,7 +37,7 @@ pub fn pod(pod: &Pod, events: Option<&[Event]>, now: Timestamp) -> String {
     let statuses = status.container_statuses.as_deref().unwrap_or_default();
     container::containers(&mut page, "Containers", &spec.containers, statuses, pod);
     if let Some(ephemeral) = spec.ephemeral_containers.as_deref().filter(|c| !c.is_empty()) {
-        let common: Vec<_> = ephemeral.iter().map(container::from_ephemeral).collect();
+        let common: Vec<_> = ephemeral.iter().map(of_ephemeral).collect();
         let statuses = status.ephemeral_container_statuses.as_deref().unwrap_or_default();
         container::containers(&mut page, "Ephemeral Containers", &common, statuses, pod);
     }
