@@ -86,7 +86,9 @@ fn what_is_wrong_is_told_and_nothing_comes_in() {
     let said = podlet.fail(&["image", "rm", "localhost/none:1"]);
     assert!(said.contains("localhost/none:1 is not in podlet's image store"), "{said}");
     let said = podlet.fail(&["image", "ls", "-o", "xml"]);
-    assert!(said.contains("allowed formats are: json,name,wide,yaml"), "{said}");
+    assert!(said.contains("allowed formats are: json,jsonpath,jsonpath-as-json,name,wide,yaml"), "{said}");
+    let said = podlet.fail(&["image", "inspect", "podlet.local/actor", "-o", "custom-columns=A:.id"]);
+    assert!(said.contains("allowed formats are: json,jsonpath,jsonpath-as-json,yaml"), "{said}");
     assert_eq!(podlet.succeed(&["image", "ls", "-o", "name"]), "");
     podlet.finish();
 }

@@ -40,11 +40,11 @@ fn failure(error: &ImageError) -> Failure {
 
 /// Lists.
 pub fn list(words: &Ls, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = Output::parse(words.output.as_deref(), None)?;
+    let formats = ["json", "jsonpath", "jsonpath-as-json", "name", "wide", "yaml"];
+    let output = read_output(words.output.as_deref().unwrap_or_default(), &formats)?;
     let records = store.list().map_err(|error| failure(&error))?;
     match &output {
         Output::Json | Output::Yaml | Output::JsonPath(..) => show(&json!({ "images": records }), &output, caller)?,
-        Output::Columns(_) => return Err(no_columns()),
         Output::Name => records.iter().try_for_each(|record| caller.print(&format!("{}\n", record.name)))?,
         _ if records.is_empty() => caller.notice("No images in the store."),
         _ => {
@@ -100,10 +100,7 @@ pub fn inspect(words: &Inspect, store: &Store, caller: &mut Caller<'_>) -> Resul
                 .to_owned(),
         ));
     }
-    let output = Output::parse(Some(&words.output), None)?;
-    if matches!(output, Output::Columns(_) | Output::Name | Output::Wide | Output::Table) {
-        return Err(no_columns());
-    }
+    let output = read_output(&words.output, &["json", "jsonpath", "jsonpath-as-json", "yaml"])?;
     let mut shown = Vec::new();
     let mut failed = Vec::new();
     for word in &words.images {
@@ -131,10 +128,13 @@ fn show(value: &Value, output: &Output, caller: &mut Caller<'_>) -> Result<(), F
     Ok(())
 }
 
-fn no_columns() -> Failure {
-    Failure::Error(
-        "images are shown by -o json, yaml or jsonpath=TEMPLATE; the table is that of `podlet image ls`".to_owned(),
-    )
+/// One of these, which are not all that `get` has.
+fn read_output(word: &str, formats: &[&str]) -> Result<Output, Failure> {
+    let format = word.split('=').next().unwrap_or_default().to_lowercase();
+    if !format.is_empty() && !formats.contains(&format.as_str()) {
+        return Err(Failure::no_printer(word, formats));
+    }
+    Output::parse(Some(word), None)
 }
 
 #[cfg(test)]
