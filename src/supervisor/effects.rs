@@ -445,6 +445,11 @@ impl Supervisor {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
         let claim = Claim { namespace, name, uid: self.world.uid().to_owned() };
+        // Who watches hears how it ended before it hears that it is gone.
+        if self.connections.any_watches() {
+            let state = self.shown_state();
+            self.connections.tell_watchers(&state);
+        }
         // The manifest goes before the run directory does: a supervisor that is started in between goes on by this file.
         let removal = self.world.paths().removal(self.world.uid());
         let begun = serde_json::to_vec(&claim).map_err(io::Error::from);
