@@ -142,32 +142,57 @@ struct Watched {
     initialized: bool,
 }
 
-/// Which containers a pod has beside `a` and `b`.
+/// What a pod has beside its containers `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Shape {
-    /// None.
-    Plain,
+struct Shape {
     /// The init container `i`, then the sidecar `s`.
-    WithInit,
+    with_init: bool,
+    /// Own restart policies, and rules: an exit with 1 restarts `a`, one with 2 restarts all but for `b`'s.
+    with_rules: bool,
+    /// `activeDeadlineSeconds`.
+    deadline: Option<i64>,
+    /// A readiness gate, which nobody ever opens.
+    with_gate: bool,
 }
 
 impl Shape {
     fn pod(self, policy: &str, image: &str) -> Pod {
         let mut regular = containers();
         regular[0]["image"] = json!(image);
-        match self {
-            Shape::Plain => pod(policy, regular),
-            Shape::WithInit => {
-                let mut side = containers()[1].clone();
-                (side["name"], side["restartPolicy"], side["image"]) = (json!("s"), json!("Always"), json!(image));
-                super::init::pod_with_init(policy, json!([{"name": "i"}, side]), regular)
-            }
+        if self.with_rules {
+            regular[0]["restartPolicy"] = json!("Never");
+            regular[0]["restartPolicyRules"] = json!([rule("Restart", 1), rule("RestartAllContainers", 2)]);
+            regular[1]["restartPolicy"] = json!("OnFailure");
         }
+        let mut pod = if self.with_init {
+            let (mut side, mut init) = (containers()[1].clone(), json!({"name": "i"}));
+            (side["name"], side["restartPolicy"], side["image"]) = (json!("s"), json!("Always"), json!(image));
+            if self.with_rules {
+                side["restartPolicyRules"] = json!([rule("RestartAllContainers", 2)]);
+                init["restartPolicy"] = json!("Never");
+                init["restartPolicyRules"] = json!([rule("Restart", 1), rule("RestartAllContainers", 2)]);
+            }
+            super::init::pod_with_init(policy, json!([init, side]), regular)
+        } else {
+            pod(policy, regular)
+        };
+        let spec = pod.spec.as_mut().unwrap();
+        spec.active_deadline_seconds = self.deadline;
+        if self.with_gate {
+            let gates = json!([{"conditionType": "example.com/gate"}]);
+            spec.readiness_gates = serde_json::from_value(gates).unwrap();
+        }
+        pod
     }
 }
 
+fn rule(action: &str, code: i32) -> Value {
+    json!({"action": action, "exitCodes": {"operator": "In", "values": [code]}})
+}
+
 fn shapes() -> impl Strategy<Value = Shape> {
-    prop_oneof![Just(Shape::Plain), Just(Shape::WithInit)]
+    (any::<bool>(), any::<bool>(), prop_oneof![2 => Just(None), 1 => (1..120i64).prop_map(Some)], any::<bool>())
+        .prop_map(|(with_init, with_rules, deadline, with_gate)| Shape { with_init, with_rules, deadline, with_gate })
 }
 
 impl Watched {
@@ -282,7 +307,7 @@ impl Watched {
         for note in &decision.notes {
             assert!(rules::find(&note.rule.0).is_some(), "{note:?}");
             // All begins anew.
-            self.initialized &= note.rule.0 != "R-4.6-d";
+            self.initialized &= !["R-4.6-b", "R-4.6-d"].contains(&note.rule.0.as_str());
         }
         for effect in decision.effects {
             assert!(rules::find(&effect.rule.0).is_some(), "{effect:?}");
@@ -300,7 +325,8 @@ impl Watched {
             {
                 let why = effect.rule.0.as_str();
                 assert!(
-                    ["R-8.4-c", "R-4.3-a", "R-4.3-b", "R-4.3-c", "R-4.6-c", "R-7-b", "R-7-d", "R-9.7-b"].contains(&why),
+                    ["R-8.4-c", "R-4.3-a", "R-4.3-b", "R-4.3-c", "R-4.6-a", "R-4.6-c", "R-7-b", "R-7-d", "R-9.7-b"]
+                        .contains(&why),
                     "{} before the others ended: {why}",
                     effect.id.0
                 );
@@ -322,7 +348,7 @@ impl Watched {
     /// An init container runs until it has done its work, and once for each sandbox; the sidecar comes after it, the others
     /// come when the sidecar runs.
     fn check_order(&self, container: &str) {
-        if self.shape == Shape::Plain {
+        if !self.shape.with_init {
             return;
         }
         let side = self.live.iter().any(|(name, _)| name == "s");
@@ -353,6 +379,8 @@ impl Watched {
         if let Some(terminal) = &self.terminal {
             assert_eq!(*terminal, seen.phase, "a terminal phase was left");
         }
+        let ready = seen.conditions.iter().any(|(kind, status)| kind == "Ready" && status == "True");
+        assert!(!ready || !self.shape.with_gate, "Ready although its gate is shut");
         if ["Succeeded", "Failed"].contains(&seen.phase.as_str()) {
             self.terminal = Some(seen.phase);
         }
@@ -430,7 +458,12 @@ pub(crate) fn answer(action: &Action, how: u8) -> Option<Fact> {
 const YEAR: i64 = 365 * 24 * 3600 * 1_000_000_000;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    // More of them: PROPTEST_CASES=20000 cargo test --lib pod::tests::property
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_sequence_of_inputs_breaks_the_machine(
@@ -453,6 +486,9 @@ proptest! {
         shape in shapes(),
         ops in vec((arbitrary_op(), 0u64..20_000_000_000, -10 * YEAR..10 * YEAR), 1..60),
     ) {
+        // After a reboot only the wall clock knows since when a pod has been active.
+        let rebooted = ops.iter().any(|(op, ..)| matches!(op, Op::Say(Fact::Rebooted)));
+        let shape = Shape { deadline: shape.deadline.filter(|_| !rebooted), ..shape };
         let pod = shape.pod(policy, "localhost/busybox:1");
         let mut now = 1_000_000_000_000;
         let (mut steady, decision) = Machine::admit(pod.clone(), settings(), at(now));
