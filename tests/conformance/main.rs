@@ -1,11 +1,28 @@
-//! The scenarios of the lifecycle by their numbers, in virtual time: each row is one scenario, what it says, and what is seen
-//! of it. The same machine runs real pods.
+//! podlet beside a kubelet. The scenarios of the lifecycle by their numbers, in virtual time: each row is one scenario, what it
+//! says, and what is seen of it; the same machine runs real pods. And what a real kubelet was recorded to do
+//! (`tests/data/golden`), in virtual time and with real processes.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod backoff;
+#[path = "../common/mod.rs"]
+mod common;
+mod comparer;
+mod comparer_test;
+mod elsewhere;
+mod ends;
+#[path = "../common/image.rs"]
+mod images;
 mod init;
 mod live;
+mod page;
+mod phases;
 mod probes;
+mod programs;
+mod reached;
+mod real;
+mod recorded;
+mod recording;
 mod restarts;
 mod world;
 
@@ -19,9 +36,15 @@ pub struct Row {
     pub play: fn(),
 }
 
+/// All scenarios.
+pub fn rows() -> Vec<&'static Row> {
+    let tables = [phases::ROWS, backoff::ROWS, restarts::ROWS, init::ROWS, probes::ROWS, ends::ROWS, live::ROWS];
+    tables.into_iter().flatten().collect()
+}
+
 #[test]
 fn each_scenario_goes_as_it_is_written() {
-    let rows: Vec<&Row> = [init::ROWS, live::ROWS, probes::ROWS, restarts::ROWS].into_iter().flatten().collect();
+    let rows = rows();
     let mut numbers: Vec<&str> = rows.iter().map(|row| row.number).collect();
     numbers.sort_unstable();
     numbers.dedup();

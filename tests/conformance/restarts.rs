@@ -1,7 +1,8 @@
 //! Container policies and rules, restarts of all containers, the deadline (T037 to T044, T110, T111); and restarts on request.
 
+use podlet::pod::hook::HookKind::PostStart;
 use podlet::pod::input::Fact;
-use podlet::simulation::{Run, Script};
+use podlet::simulation::{Entry, Run, Script};
 use serde_json::{Value, json};
 
 use super::Row;
@@ -17,6 +18,11 @@ pub const ROWS: &[Row] = &[
     Row { number: "T040", says: "a container's own Always in a Never pod", play: t040 },
     Row { number: "T041", says: "a container's own Never in an Always pod", play: t041 },
     Row { number: "T043", says: "RestartAllContainers begins everything anew in place", play: t043 },
+    Row {
+        number: "T043b",
+        says: "until its postStart hook is over, a container shows that all are restarted",
+        play: t043b,
+    },
     Row { number: "T044", says: "RestartAllContainers runs again what has exited 0 under Never", play: t044 },
     Row { number: "4.6", says: "podlet: whoever asks again and again for all waits for its back-off", play: trigger },
     Row { number: "T110", says: "a deadline ends the pod: Failed once all is stopped", play: t110 },
@@ -135,6 +141,24 @@ fn t043() {
     let conditions = world.pod().status.unwrap().conditions.unwrap();
     let last = conditions.last().unwrap();
     assert_eq!((last.type_.as_str(), last.observed_generation), ("AllContainersRestarting", None));
+}
+
+fn t043b() {
+    let hook = json!({"postStart": {"exec": {"command": ["x"]}}});
+    let spec = json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "containers": [
+        {"name": "a", "lifecycle": hook}, {"name": "b", "restartPolicy": "Never", "restartPolicyRules": all()}]});
+    let script = Script::default()
+        .container("a", [Run::forever().hook(PostStart, Some(3000), None)])
+        .container("b", [Run::exits(88, 5000), Run::forever()]);
+    let mut world = of(spec, script, 9.0);
+    assert_eq!((world.state("a").as_str(), world.restarts("a")), ("waiting RestartingAllContainers", 1));
+    world.until(20.0);
+    assert_eq!((world.state("a").as_str(), world.restarts("a"), world.restarts("b")), ("running", 1, 1));
+    let counts = world.driver.timeline.iter().filter_map(|line| match &line.entry {
+        Entry::Status(view) => Some(view.containers[0].restart_count),
+        _ => None,
+    });
+    assert!(counts.is_sorted());
 }
 
 fn t044() {

@@ -167,6 +167,7 @@ pub(super) fn a_container_that_must_restart_for_it_does_so_without_back_off() {
 
 #[test]
 pub(super) fn a_resize_that_fails_is_told_once_and_tried_again() {
+    // R-9.7-c.
     let refused =
         "cannot decrease memory limits: attempting to set container \"c\" memory limit (1) below current usage (2)";
     let mut driver = limited("NotRequired", Script::default());

@@ -10,7 +10,6 @@ use super::machine::Settings;
 use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 
 mod coverage;
-mod golden;
 mod hooks;
 mod images;
 mod init;

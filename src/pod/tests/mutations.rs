@@ -28,8 +28,6 @@ const HOLDERS: &[(&str, fn())] = holders![
     limits::the_tenth_of_similar_events_is_combined_with_those_that_follow,
     limits::twenty_five_events_of_a_type_may_come_at_once_and_then_one_in_five_minutes,
     limits::the_oldest_of_more_than_256_events_is_dropped,
-    golden::each_recorded_case_is_replayed_as_it_was,
-    golden::recorded_restarts_fall_into_the_window_that_begins_where_podlet_restarts,
     restarts::a_pod_that_never_restarts_ends_as_its_container_did,
     restarts::a_crashing_container_waits_0_10_20_to_300_seconds_from_its_exit,
     restarts::a_run_of_more_than_ten_minutes_clears_the_back_off,
