@@ -126,6 +126,7 @@ fn hold_puts_a_shell_in_the_place_of_what_crashes() {
         waits && ephemeral(pod, "shell")["state"]["running"].is_object()
     });
     let count = container(&podlet.pod("web"), "app")["restartCount"].clone();
+    common::podlet::until("what the shell has read", || podlet.logs("web", "shell") == "left\nkept\nhello\n0\n");
     // It is held over its supervisor's death as well.
     let uid = kills::uid(&podlet.pod("web"));
     kills::kill_at_once(&uid, &[Part::Supervisor]);
