@@ -94,8 +94,11 @@ fn other(phase: &str) -> String {
     next.to_owned()
 }
 
+/// Takes what a change is called, and the change.
+type ChangeSight<'a> = dyn FnMut(&str, &dyn Fn(&mut Sight)) + 'a;
+
 /// Changes everything of one container at one time.
-fn change_state(change: &mut dyn FnMut(&str, &dyn Fn(&mut Sight)), container: usize, sight: &Sight) {
+fn change_state(change: &mut ChangeSight<'_>, container: usize, sight: &Sight) {
     let state = sight.states().nth(container).unwrap().clone();
     let mut each = |what: &str, with: &dyn Fn(&mut State)| {
         change(&format!("{what} of {}", state.name), &|sight| with(sight.states_mut().nth(container).unwrap()));

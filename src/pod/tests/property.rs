@@ -457,10 +457,15 @@ pub(crate) fn answer(action: &Action, how: u8) -> Option<Fact> {
 /// Nanoseconds.
 const YEAR: i64 = 365 * 24 * 3600 * 1_000_000_000;
 
+/// More of them: PROPTEST_CASES=20000 cargo test --lib pod::tests::property
+#[allow(clippy::disallowed_methods, reason = "a setting of the test's, not of the machine's")]
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
+}
+
 proptest! {
-    // More of them: PROPTEST_CASES=20000 cargo test --lib pod::tests::property
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200),
+        cases: cases(),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
