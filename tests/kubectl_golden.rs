@@ -31,6 +31,7 @@ impl World {
                 "version": KEPT_VERSION, "bootId": "", "ended": true, "pod": pod, "events": events,
             });
             write(&paths.name(namespace, name), uid.as_bytes());
+            write(&paths.pod_manifest(uid), &serde_json::to_vec(pod).unwrap());
             write(&paths.pod_kept(uid), &serde_json::to_vec(&kept).unwrap());
         }
         World { root, paths }
