@@ -37,10 +37,15 @@ impl Driver {
         self.now = self.now.max(time);
     }
 
-    /// The number of the instance of a container that runs, if one does: what is being started does not yet.
+    /// The number of the instance of a container that runs, if one does: what is being started does not until the machine was told.
     fn running(&self, name: &str) -> Option<u32> {
-        let runs = |(container, since): (&String, Duration)| container == name && since <= self.now;
-        self.live.iter().find(|((container, _), live)| runs((container, live.since))).map(|((_, attempt), _)| *attempt)
+        let untold = |number: u32| {
+            self.queue.values().any(|fact| {
+                matches!(fact, Fact::ContainerStarted { container, attempt, .. } if container == name && *attempt == number)
+            })
+        };
+        let mut instances = self.live.keys().filter(|(container, _)| container == name).map(|(_, attempt)| *attempt);
+        instances.find(|attempt| !untold(*attempt))
     }
 
     /// Whether an instance of this container runs.
