@@ -1,7 +1,7 @@
 //! Carries out one action after the other.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::noise::Noise;
 use crate::script::Action;
-use crate::{complain, load, say, serve, show, system};
+use crate::{complain, load, say, script, serve, show, system};
 
 /// Whether the action is over.
 pub enum Outcome {
@@ -17,6 +17,17 @@ pub enum Outcome {
     Done,
     /// It has a thread now.
     GoesOn,
+}
+
+/// Does all of them, one after the other.
+pub fn perform_all(actions: Vec<Action>) -> Result<Outcome, String> {
+    let mut outcome = Outcome::Done;
+    for action in actions {
+        if let Outcome::GoesOn = perform(action)? {
+            outcome = Outcome::GoesOn;
+        }
+    }
+    Ok(outcome)
 }
 
 /// Does it.
@@ -85,6 +96,8 @@ pub fn perform(action: Action) -> Result<Outcome, String> {
             fs::write(&file, format!("{text}\n")).map_err(|error| format!("could not write {file}: {error}"))?;
         }
         Action::Read(file) => say(&fs::read(&file).map_err(|error| format!("could not read {file}: {error}"))?),
+        Action::Copy { from, to } => copy(&from, &to)?,
+        Action::Next(file) => return perform_all(next(&file)?),
         Action::Show(topics) => say(show::show(&topics).as_bytes()),
         Action::Clock => {
             let (monotonic, boottime) = system::first_clocks();
@@ -92,6 +105,39 @@ pub fn perform(action: Action) -> Result<Outcome, String> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Puts what one file holds into another, in place: a file that is mounted cannot be replaced. Locked, so that `next` finds the
+/// one content or the other.
+fn copy(from: &str, to: &str) -> Result<(), String> {
+    let text = fs::read(from).map_err(|error| format!("could not read {from}: {error}"))?;
+    let written = || {
+        let mut file = File::options().write(true).create(true).truncate(false).open(to)?;
+        file.lock()?;
+        file.set_len(0)?;
+        file.write_all(&text)
+    };
+    written().map_err(|error| format!("could not write {to}: {error}"))
+}
+
+/// The first line of a file as actions. It is taken out, unless it is the last.
+fn next(path: &str) -> Result<Vec<Action>, String> {
+    let mut text = String::new();
+    let mut take = || {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        file.lock()?;
+        file.read_to_string(&mut text)?;
+        if let Some((_, rest)) = text.split_once('\n').filter(|(_, rest)| !rest.is_empty()) {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(rest.as_bytes())?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    take().map_err(|error| format!("could not take a line out of {path}: {error}"))?;
+    let line = text.lines().next().unwrap_or_default();
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    script::read(&words).map_err(|why| format!("{path}: {why}"))
 }
 
 fn background(work: impl FnOnce() + Send + 'static) -> Result<Outcome, String> {

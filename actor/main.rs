@@ -36,19 +36,15 @@ fn run() {
         complain(&format!("{why}; --help shows the language"));
         exit(2)
     });
-    let mut goes_on = false;
-    for action in actions {
-        match act::perform(action) {
-            Ok(act::Outcome::Done) => {}
-            Ok(act::Outcome::GoesOn) => goes_on = true,
-            Err(why) => {
-                complain(&why);
-                exit(1);
-            }
+    match act::perform_all(actions) {
+        Ok(act::Outcome::Done) => {}
+        Ok(act::Outcome::GoesOn) => loop {
+            std::thread::park();
+        },
+        Err(why) => {
+            complain(&why);
+            exit(1);
         }
-    }
-    while goes_on {
-        std::thread::park();
     }
 }
 

@@ -56,6 +56,12 @@ pub enum Action {
         text: String,
     },
     Read(String),
+    Copy {
+        from: String,
+        to: String,
+    },
+    /// Goes on with the first line of a file, and takes that out unless it is the last.
+    Next(String),
     Show(Vec<String>),
     Clock,
 }
@@ -258,6 +264,8 @@ fn action(words: &[String]) -> Result<Action, String> {
             id: words.option("id").map(str::to_owned),
         },
         "read" => Action::Read(words.next("a file")?.to_owned()),
+        "copy" => Action::Copy { from: words.next("a file")?.to_owned(), to: words.next("where to")?.to_owned() },
+        "next" => Action::Next(words.next("a file")?.to_owned()),
         "show" => {
             let topics: Vec<String> = std::mem::take(&mut words.positional).into_iter().map(str::to_owned).collect();
             if let Some(unknown) = topics.iter().find(|topic| !crate::show::TOPICS.contains(&topic.as_str())) {

@@ -303,3 +303,22 @@ fn it_shows_its_world_and_leaves_zombies() {
     let memory = actor.start("allocate 1Gi/s until=8Mi, print up, sleep forever").line();
     assert_eq!(memory, "up");
 }
+
+#[test]
+fn each_next_goes_on_with_a_line_of_its_own_and_the_last_repeats() {
+    let actor = Actor::new("actor-next");
+    let directory = actor._scratch.path().to_owned();
+    let file = |name: &str| directory.join(name).display().to_string();
+    std::fs::write(file("parts"), "print one , exit 1\nexit 2\nprint last\n").unwrap();
+    let next = |code: i32| {
+        let output = actor.run(&format!("next {}", file("parts")));
+        assert_eq!(output.status.code(), Some(code));
+        text(&output.stdout)
+    };
+    assert_eq!([next(1), next(2), next(0), next(0)], ["one\n", "", "last\n", "last\n"]);
+    std::fs::write(file("more"), "exit 3\n").unwrap();
+    let output = actor.run(&format!("copy {} {} , next {}", file("more"), file("parts"), file("parts")));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    std::fs::write(file("bad"), "fly\n").unwrap();
+    assert_eq!(actor.run(&format!("next {}", file("bad"))).status.code(), Some(1));
+}

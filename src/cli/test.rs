@@ -1,18 +1,21 @@
 //! `podlet test`: plays scenario files in virtual time and says which assertions hold. It needs no privilege, starts no
-//! process and touches nothing of any pod.
+//! process and touches nothing of any pod. With `--real` it does: the same files with real processes, in pods of its own.
 
 pub mod people;
+mod real;
 mod reports;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::everywhere::Everywhere;
 use super::files::render;
-use super::{Caller, Failure};
+use super::{Caller, Failure, duration};
 use crate::manifest::{self, Source};
-use crate::simulation::scenario::{self, Options, Outcome};
+use crate::simulation::scenario::{self, Case, Options, Outcome};
 pub use reports::happening;
 
 /// The words of `test`.
@@ -25,6 +28,8 @@ Examples:
   podlet test scenarios/ -o junit > report.xml
   podlet test scenarios/ --run backoff        only those whose name has this word
   podlet test backoff.yaml --timeline         with all that happened
+  podlet test --real backoff.yaml             with real processes, in real time; all of it may be half a second later
+  podlet test --real backoff.yaml --tolerance 2s --patience 10m
   podlet test --schema > scenario.schema.json for editors: # yaml-language-server: $schema=scenario.schema.json
 
 Exit codes: 0 all passed, 1 one failed, 2 a file is bad, 3 it cannot be run here.")]
@@ -47,6 +52,16 @@ pub struct Words {
     /// Says only what failed.
     #[arg(short, long)]
     quiet: bool,
+    /// With real processes: pods of podlet's own image that do what the actors say, apart from all other pods. What cannot be
+    /// done so is told before anything starts.
+    #[arg(long)]
+    real: bool,
+    /// With --real: nothing may come earlier than in virtual time, and everything so much later.
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration::parse, requires = "real")]
+    tolerance: Duration,
+    /// With --real: no scenario may last longer.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse, requires = "real")]
+    patience: Duration,
     /// Prints the JSON Schema of the format.
     #[arg(long)]
     schema: bool,
@@ -65,6 +80,8 @@ enum Format {
 
 /// A file is bad.
 const BAD_FILE: u8 = 2;
+/// It cannot be run here.
+const NOT_HERE: u8 = 3;
 
 /// Plays scenarios.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
@@ -80,7 +97,8 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         Ok(sources) => sources,
         Err(error) => return bad(&error.to_string(), caller),
     };
-    let options = Options { matrix, namespace: everywhere.namespace.clone() };
+    let real = words.real.then_some(words.patience);
+    let options = Options { matrix, namespace: everywhere.namespace.clone(), real };
     let read = match scenario::read(&sources, &options) {
         Ok(read) => read,
         Err(diagnostics) => {
@@ -96,19 +114,33 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         return bad(&format!("{name} holds no scenario (apiVersion: podlet.dev/v1alpha1, kind: Scenario)"), caller);
     }
     let chosen = |title: &str| words.run.as_ref().is_none_or(|word| title.contains(word.as_str()));
-    let cases: Vec<_> = read.cases.iter().filter(|case| chosen(&case.title())).collect();
+    let cases: Vec<Case> = read.cases.into_iter().filter(|case| chosen(&case.title())).collect();
     if cases.is_empty() {
         let what =
             if words.run.is_some() { "no scenario has that name" } else { "there is no scenario in these files" };
         return bad(what, caller);
     }
+    let interrupts = match words.real {
+        false => None,
+        true => match ready_for_real(&cases, caller)? {
+            None => return Ok(NOT_HERE),
+            interrupts => interrupts,
+        },
+    };
     let mut report = reports::Report::new();
     for case in cases {
-        let outcome = case.run();
+        let outcome = match &interrupts {
+            None => case.run(),
+            Some(interrupts) => match real::run(case, words.tolerance, interrupts, everywhere, caller)? {
+                None => return Ok(real::INTERRUPTED),
+                Some(outcome) => outcome,
+            },
+        };
         if words.output.is_none() {
             let shown = people::Shown { timeline: words.timeline, quiet: words.quiet };
             let text = people::outcome(&outcome, &shown, caller.colour && caller.out_terminal);
             caller.print(&text)?;
+            caller.out.flush()?;
         }
         report.add(outcome, words.timeline);
     }
@@ -120,6 +152,29 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     };
     caller.print(&text)?;
     Ok(u8::from(!report.passed()))
+}
+
+/// Whether all of these can be run with real processes here; else says why not.
+fn ready_for_real(cases: &[Case], caller: &mut Caller<'_>) -> Result<Option<real::Interrupts>, Failure> {
+    let unreal: Vec<_> = cases.iter().flat_map(|case| &case.unreal).collect();
+    if !unreal.is_empty() {
+        let colour = caller.colour && caller.err_terminal;
+        // Each variant of a scenario says the same.
+        let mut told = Vec::new();
+        for text in unreal.into_iter().map(|diagnostic| render(diagnostic, colour)) {
+            if !told.contains(&text) {
+                caller.notice(&text);
+                told.push(text);
+            }
+        }
+        caller.notice("error: this cannot be done with real processes; without --real it is played in virtual time");
+        return Ok(None);
+    }
+    if let Err(failure) = real::possible(caller) {
+        caller.notice(&failure.text().unwrap_or_default());
+        return Ok(None);
+    }
+    real::Interrupts::new().map(Some)
 }
 
 fn bad(text: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {

@@ -14,6 +14,7 @@ const HEAD: &str = "\
 
 What may stand in a file that [`podlet test`](testing.md) plays. A duration is written `250ms`, `10s`, `1m30s`; a number is
 seconds. Words are taken in any case. `podlet test --schema` prints the same as a JSON Schema for editors.
+What of it `podlet test --real` cannot do is told [there](testing.md#with-real-processes).
 ";
 
 /// The objects in the order in which a reader meets them: the definition's name, the heading.

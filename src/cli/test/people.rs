@@ -8,7 +8,7 @@ use super::reports::Report;
 use crate::cli::happenings::{line, lines, told};
 use crate::pod::backoff::go_duration;
 use crate::pod::rules;
-use crate::simulation::scenario::{Judged, Outcome};
+use crate::simulation::scenario::{Judged, Outcome, World};
 use crate::simulation::story::Happening;
 
 /// How much is told.
@@ -35,7 +35,12 @@ pub fn outcome(outcome: &Outcome, shown: &Shown, colour: bool) -> String {
     let count = outcome.judged.len();
     let many = if count == 1 { "" } else { "s" };
     let lasted = go_duration(outcome.duration);
-    let mut text = format!("{paint}{mark}{plain} {} {faint}{count} assertion{many}, {lasted}{plain}\n", outcome.title);
+    let real = match outcome.world {
+        World::Virtual => String::new(),
+        World::Real { tolerance } => format!(" with real processes, up to {} late", go_duration(tolerance)),
+    };
+    let mut text =
+        format!("{paint}{mark}{plain} {} {faint}{count} assertion{many}, {lasted}{real}{plain}\n", outcome.title);
     for judged in outcome.judged.iter().filter(|judged| !judged.verdict.passed) {
         text.push_str(&violated(outcome, judged, (bad, faint, plain)));
     }
@@ -60,16 +65,15 @@ pub fn summary(report: &Report, quiet: bool) -> String {
         return String::new();
     }
     let many = |count: usize| if count == 1 { "" } else { "s" };
-    let virtual_time: Duration = report.outcomes().iter().map(|outcome| outcome.duration).sum();
+    let lasted: Duration = report.outcomes().iter().map(|outcome| outcome.duration).sum();
     let took = report.took().as_secs_f64() * 1000.0;
     let assertions: usize = report.outcomes().iter().map(|outcome| outcome.judged.len()).sum();
     let failed = if failed == 0 { "all passed".to_owned() } else { format!("{failed} failed") };
-    format!(
-        "{all} scenario{}, {assertions} assertion{}: {failed}; {} of virtual time in {took:.0} ms\n",
-        many(all),
-        many(assertions),
-        go_duration(virtual_time),
-    )
+    let time = match report.outcomes().iter().all(|outcome| outcome.world == World::Virtual) {
+        true => format!("{} of virtual time in {took:.0} ms", go_duration(lasted)),
+        false => format!("{} with real processes", go_duration(Duration::from_millis(took as u64))),
+    };
+    format!("{all} scenario{}, {assertions} assertion{}: {failed}; {time}\n", many(all), many(assertions))
 }
 
 fn violated(outcome: &Outcome, judged: &Judged, (bad, faint, plain): (&str, &str, &str)) -> String {

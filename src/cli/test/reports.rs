@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json as object};
 
 use super::verdict;
-use crate::simulation::scenario::{Judged, Outcome};
+use crate::pod::backoff::go_duration;
+use crate::simulation::scenario::{Judged, Outcome, World};
 use crate::simulation::story::Happening;
 
 /// What was played so far.
@@ -81,6 +82,10 @@ fn scenario(outcome: &Outcome, timelines: bool) -> Value {
         "matrix": matrix,
         "seed": outcome.seed,
     });
+    if let (World::Real { tolerance }, Some(fields)) = (outcome.world, shown.as_object_mut()) {
+        fields.insert("real".to_owned(), Value::from(true));
+        fields.insert("toleranceSeconds".to_owned(), Value::from(tolerance.as_secs_f64()));
+    }
     if let Some(fields) = shown.as_object_mut().filter(|_| timelines || !outcome.passed()) {
         fields.insert("timeline".to_owned(), Value::Array(outcome.story.iter().map(happening).collect()));
     }
@@ -123,6 +128,9 @@ pub fn tap(report: &Report) -> String {
     let name = |text: &str| text.replace('\\', "\\\\").replace('#', "\\#").replace('\n', " ");
     for (index, outcome) in report.outcomes.iter().enumerate() {
         let _ = writeln!(text, "# Subtest: {}", name(&outcome.title));
+        if let World::Real { tolerance } = outcome.world {
+            let _ = writeln!(text, "    # with real processes, give {}", go_duration(tolerance));
+        }
         let _ = writeln!(text, "    1..{}", outcome.judged.len());
         for (number, judged) in outcome.judged.iter().enumerate() {
             let ok = if judged.verdict.passed { "ok" } else { "not ok" };
@@ -163,6 +171,13 @@ pub fn junit(report: &Report) -> String {
             failed(outcome),
             outcome.duration.as_secs_f64(),
         );
+        if let World::Real { tolerance } = outcome.world {
+            let _ = writeln!(
+                text,
+                "    <properties><property name=\"real\" value=\"true\"/><property name=\"tolerance\" value=\"{}\"/></properties>",
+                go_duration(tolerance)
+            );
+        }
         for judged in &outcome.judged {
             let line = judged.place.split(':').next().unwrap_or_default();
             let _ = write!(

@@ -122,7 +122,15 @@ pub fn wish(assert: &Assert, end: Duration, path: &str, faults: &mut Faults<'_>)
         let pattern = Pattern::read(&format!("{container}.Started"), &faults.containers).ok()?;
         let times = Some(times.iter().map(|time| time.0).collect());
         let within = within.unwrap_or_default();
-        return Some(Wish::Count { pattern, number: None, times, within, exactly: assert.exactly, stretch });
+        return Some(Wish::Count {
+            pattern,
+            number: None,
+            times,
+            within,
+            late: Duration::ZERO,
+            exactly: assert.exactly,
+            stretch,
+        });
     }
     if let Some(Count { of, is, at }) = &assert.count {
         if is.is_none() && at.is_none() {
@@ -131,7 +139,15 @@ pub fn wish(assert: &Assert, end: Duration, path: &str, faults: &mut Faults<'_>)
         let pattern = pattern(of, &inside("count.of"), faults)?;
         let times = at.as_ref().map(|times| times.iter().map(|time| time.0).collect());
         let within = within.unwrap_or_default();
-        return Some(Wish::Count { pattern, number: is.clone(), times, within, exactly: assert.exactly, stretch });
+        return Some(Wish::Count {
+            pattern,
+            number: is.clone(),
+            times,
+            within,
+            late: Duration::ZERO,
+            exactly: assert.exactly,
+            stretch,
+        });
     }
     if let Some(cause) = &assert.cause {
         let container = faults.container(&cause.container, &inside("cause.container"));

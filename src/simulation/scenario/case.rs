@@ -13,7 +13,7 @@ use super::faults::{self, Deed};
 use super::format::{Assert, Scenario, Spec};
 use super::judge::Assertion;
 use super::pods::{self, Files, Variant};
-use super::{actors, assertions, form};
+use super::{actors, assertions, form, real};
 use crate::manifest::node::{Node, Position, Value};
 use crate::manifest::verdict::Finding;
 use crate::manifest::{Diagnostic, Source, suggest, tree};
@@ -30,6 +30,8 @@ pub struct Options {
     pub matrix: Vec<(String, Vec<Json>)>,
     /// The namespace of pods that name none.
     pub namespace: Option<String>,
+    /// They are to run with real processes, for no longer than this.
+    pub real: Option<Duration>,
 }
 
 /// A scenario with one of its pods, ready to be played.
@@ -49,7 +51,9 @@ pub struct Case {
     pub pod: Box<Pod>,
     /// How long it lasts.
     pub duration: Duration,
-    pub(super) settings: Settings,
+    /// What cannot be done with real processes, where that was asked for.
+    pub unreal: Vec<Diagnostic>,
+    pub(crate) settings: Settings,
     pub(super) script: Script,
     pub(super) deeds: Vec<(Duration, Deed)>,
     pub(super) assertions: Vec<Assertion>,
@@ -169,7 +173,14 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
     let mut cases = Vec::new();
     for variant in variants {
         match case(root, &scenario, variant, source, options) {
-            Ok(case) => cases.push(case),
+            Ok(mut case) => {
+                if let Some(longest) = options.real {
+                    let lasts = (case.duration, longest);
+                    let refused = real::refusals(&scenario.spec, &case.pod, &case.deeds, lasts);
+                    case.unreal = files.diagnostics(located(root, refused));
+                }
+                cases.push(case);
+            }
             // What is wrong with one is mostly wrong with all of them.
             Err(findings) => return Err(files.diagnostics(findings)),
         }
@@ -294,6 +305,7 @@ fn case(
         seed: spec.seed,
         pod,
         duration,
+        unreal: Vec::new(),
         settings,
         script,
         deeds,

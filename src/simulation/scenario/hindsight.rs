@@ -34,12 +34,13 @@ pub fn sequence(
     }
 }
 
-/// Something happens so often, or at these times.
+/// Something happens so often, or at these times: no more than that early or late.
 pub fn counted(
     pattern: &Pattern,
     number: Option<&Number>,
     times: Option<&[Duration]>,
-    (within, exactly): (Duration, bool),
+    (early, late): (Duration, Duration),
+    exactly: bool,
     found: &[Duration],
     end: Duration,
 ) -> Verdict {
@@ -57,7 +58,7 @@ pub fn counted(
     }
     for (index, wanted) in times.into_iter().flatten().enumerate() {
         match found.get(index) {
-            Some(time) if time.abs_diff(*wanted) <= within => {}
+            Some(time) if *wanted <= time.saturating_add(early) && *time <= wanted.saturating_add(late) => {}
             Some(time) => {
                 let found = format!("number {} at {}, not {}: {all}", index + 1, go_duration(*time), Span(*wanted));
                 return wrong((*time).max(*wanted).min(end), found, &about);

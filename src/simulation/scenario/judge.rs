@@ -1,6 +1,7 @@
 //! The judge: every assertion of a scenario, held against each moment and each happening as they come. It never changes
 //! what happens.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::condition::{Demand, Miss};
@@ -30,6 +31,8 @@ pub struct Assertion {
 pub enum Wish {
     /// The condition holds at each of these times.
     At(Vec<Duration>, Demand),
+    /// The condition holds at some moment of each of these stretches: [`Wish::At`] of a run in real time.
+    Within(Vec<Stretch>, Demand),
     /// The condition holds at some moment no later than this.
     By(Duration, Demand),
     /// The condition holds at every moment of a stretch.
@@ -59,6 +62,8 @@ pub enum Wish {
         times: Option<Vec<Duration>>,
         /// Give or take this.
         within: Duration,
+        /// And so much later: what real time is allowed.
+        late: Duration,
         /// There are no others beyond `times`.
         exactly: bool,
         /// Where it is looked for.
@@ -135,6 +140,8 @@ struct Open {
     /// When each occurrence of `after` must have been answered.
     deadlines: Vec<Duration>,
     occurred: bool,
+    /// Of which stretches of [`Wish::Within`] there was a moment, by their numbers.
+    met: BTreeSet<usize>,
 }
 
 /// The judge of one run.
@@ -154,6 +161,7 @@ impl<'s> Judge<'s> {
             looks: 0,
             deadlines: Vec::new(),
             occurred: false,
+            met: BTreeSet::new(),
         };
         Judge { assertions, open: assertions.iter().map(open).collect() }
     }
@@ -164,10 +172,13 @@ impl<'s> Judge<'s> {
         for assertion in self.assertions {
             match &assertion.wish {
                 Wish::At(at, _) => times.extend(at),
+                Wish::Within(stretches, _) => {
+                    times.extend(stretches.iter().flat_map(|stretch| [stretch.from, stretch.to]));
+                }
                 Wish::By(time, _) => times.push(*time),
                 Wish::Eventually { within, from, after: None, .. } => {
                     times.push(*from);
-                    times.extend(within.map(|within| *from + within));
+                    times.extend(within.map(|within| from.saturating_add(within)));
                 }
                 Wish::Always(_, stretch) | Wish::Never(_, stretch) => times.push(stretch.from),
                 _ => {}
@@ -180,6 +191,7 @@ impl<'s> Judge<'s> {
     pub fn watches_time(&self) -> bool {
         self.assertions.iter().any(|assertion| match &assertion.wish {
             Wish::By(_, demand)
+            | Wish::Within(_, demand)
             | Wish::Always(demand, _)
             | Wish::Never(demand, _)
             | Wish::Eventually { demand, .. } => demand.watches_time(),
@@ -210,6 +222,7 @@ impl<'s> Judge<'s> {
             // A stretch begins with what is so then, whether anything happens in it or not.
             let begins = match &assertion.wish {
                 Wish::Always(_, stretch) | Wish::Never(_, stretch) => stretch.from == seen.at,
+                Wish::Within(stretches, _) => stretches.iter().any(|stretch| stretch.holds(seen.at)),
                 Wish::Eventually { from, after: None, .. } => *from == seen.at && !from.is_zero(),
                 _ => false,
             };
@@ -225,10 +238,19 @@ impl<'s> Judge<'s> {
                         open.verdict = Some(failed(seen.at, miss.found, demand));
                     }
                 }
+                Wish::Within(stretches, demand) => {
+                    let over =
+                        |(index, stretch): (usize, &Stretch)| stretch.to <= seen.at && !open.met.contains(&index);
+                    if stretches.iter().enumerate().any(over) {
+                        open.verdict = Some(failed(seen.at, open.last.clone(), demand));
+                    }
+                }
                 Wish::By(time, demand) if *time <= seen.at => {
                     open.verdict = Some(failed(seen.at, format!("never so; at last {}", open.last), demand));
                 }
-                Wish::Eventually { demand, within: Some(within), from, after: None } if *from + *within <= seen.at => {
+                Wish::Eventually { demand, within: Some(within), from, after: None }
+                    if from.saturating_add(*within) <= seen.at =>
+                {
                     open.verdict = Some(failed(seen.at, format!("never so; at last {}", open.last), demand));
                 }
                 _ => {}
@@ -321,6 +343,14 @@ fn too_late(demand: &Demand, seen: &Seen<'_>) -> bool {
 
 fn look(wish: &Wish, open: &mut Open, seen: &Seen<'_>, news: &[Happening]) {
     match wish {
+        Wish::Within(stretches, demand) if stretches.iter().any(|stretch| stretch.holds(seen.at)) => {
+            let now =
+                stretches.iter().enumerate().filter(|(_, stretch)| stretch.holds(seen.at)).map(|(index, _)| index);
+            match guarded(demand, seen) {
+                Ok(()) => open.met.extend(now),
+                Err(miss) => open.last = miss.found,
+            }
+        }
         Wish::By(time, demand) if seen.at <= *time => come_true(demand, open, seen),
         Wish::Always(demand, stretch)
             if stretch.holds(seen.at) && !too_late(demand, seen) && demanded(demand, seen) =>
@@ -345,7 +375,7 @@ fn look(wish: &Wish, open: &mut Open, seen: &Seen<'_>, news: &[Happening]) {
         Wish::Eventually { demand, within, after: Some(pattern), from } => {
             if news.iter().any(|news| news.at >= *from && pattern.fits(news)) {
                 open.occurred = true;
-                open.deadlines.push(seen.at + within.unwrap_or(Duration::MAX - seen.at));
+                open.deadlines.push(seen.at.saturating_add(within.unwrap_or(Duration::MAX)));
             }
             if open.deadlines.is_empty() {
                 return;
@@ -377,6 +407,14 @@ fn at_end(wish: &Wish, open: &Open, end: Duration, story: &[Happening]) -> Verdi
             Some(time) => failed(end, format!("the scenario ends before {}", go_duration(*time)), demand),
             None => passed(end),
         },
+        Wish::Within(stretches, demand) => {
+            match stretches.iter().enumerate().find(|(index, _)| !open.met.contains(index)) {
+                Some((_, stretch)) => {
+                    failed(end, format!("the scenario ends before {}", go_duration(stretch.to)), demand)
+                }
+                None => passed(end),
+            }
+        }
         Wish::By(_, demand) => failed(end, format!("never so; at last {}", open.last), demand),
         Wish::Property(..) => passed(end),
         Wish::Always(demand, stretch) | Wish::Never(demand, stretch) => match (open.clear, demand.holding.is_some()) {
@@ -395,13 +433,13 @@ fn at_end(wish: &Wish, open: &Open, end: Duration, story: &[Happening]) -> Verdi
             Some(_) => failed(end, format!("not so when the scenario ends; {}", open.last), demand),
         },
         Wish::Sequence(patterns, stretch, strictness) => sequence(patterns, *stretch, *strictness, end, story),
-        Wish::Count { pattern, number, times, within, exactly, stretch } => {
+        Wish::Count { pattern, number, times, within, late, exactly, stretch } => {
             let found: Vec<Duration> = story
                 .iter()
                 .filter(|happening| stretch.holds(happening.at) && pattern.fits(happening))
                 .map(|happening| happening.at)
                 .collect();
-            counted(pattern, number.as_ref(), times.as_deref(), (*within, *exactly), &found, end)
+            counted(pattern, number.as_ref(), times.as_deref(), (*within, *within + *late), *exactly, &found, end)
         }
         Wish::Cause { container, instance, is, started_by, stopped_by } => {
             cause(container, *instance, is.as_ref(), (started_by, stopped_by), end, story)

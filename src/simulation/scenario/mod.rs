@@ -32,6 +32,7 @@
 //! | does a condition hold | `condition`, `expression`, `moment` |
 //! | is an assertion met, at each moment and in hindsight; do the properties of every pod hold | `judge`, `hindsight`; `properties` |
 //! | what happens | `run` |
+//! | what of it real processes can do, and how their run is judged | `real` |
 
 mod actors;
 mod assertions;
@@ -48,6 +49,7 @@ mod overlay;
 mod pods;
 mod probes;
 mod properties;
+pub mod real;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -61,7 +63,7 @@ pub use form::SCHEMA;
 pub use judge::Verdict;
 pub use overlay::set;
 pub use properties::Property;
-pub use run::{Judged, Outcome, Reached};
+pub use run::{Judged, Outcome, Reached, World};
 pub use words::Span;
 pub use write::yaml;
 

@@ -39,8 +39,22 @@ pub struct Outcome {
     pub duration: Duration,
     /// How many inputs the machine took.
     pub inputs: usize,
-    /// The driver as it stands at the end, for timelines.
+    /// Where it ran.
+    pub world: World,
+    /// The driver as it stands at the end, for timelines; of a real run, which had none, as it is at the beginning.
     pub driver: Box<Driver>,
+}
+
+/// Where a scenario runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// In virtual time.
+    Virtual,
+    /// On this machine, with real processes.
+    Real {
+        /// So much later everything may be.
+        tolerance: Duration,
+    },
 }
 
 /// An assertion and what became of it.
@@ -365,6 +379,7 @@ impl<'c> Play<'c> {
             notes,
             duration: end,
             inputs,
+            world: World::Virtual,
             driver,
         }
     }

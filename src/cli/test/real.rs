@@ -1,0 +1,295 @@
+//! A scenario with real processes: a pod of podlet's own image in directories of its own, what is done to it at its times, and
+//! afterwards its journal. Nothing of it stays, however it ends.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use crate::cli::ending::{self, Way};
+use crate::cli::everywhere::Everywhere;
+use crate::cli::signals::Told;
+use crate::cli::{Caller, Failure, files, replace, require};
+use crate::linux::cgroup::Cgroup;
+use crate::linux::privilege::Work;
+use crate::linux::{pidfd, process};
+use crate::manifest::{self, Object, Source};
+use crate::paths::Paths;
+use crate::pod::backoff::go_duration;
+use crate::pod::machine::Settings;
+use crate::recorded::trial;
+use crate::simulation::scenario::real::{Stage, Step};
+use crate::simulation::scenario::{Case, Outcome};
+use crate::supervisor::control::Request;
+use crate::supervisor::history::History;
+use crate::supervisor::kept::{self, Claim};
+use crate::supervisor::{clock, launch};
+
+/// How often the journal's files are looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// It is over for the user.
+pub const INTERRUPTED: u8 = 130;
+
+/// What ends a run before its time.
+pub struct Interrupts(Vec<Told>);
+
+impl Interrupts {
+    /// From here on these signals end the run, and not this process.
+    pub fn new() -> Result<Interrupts, Failure> {
+        let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter();
+        let told: io::Result<Vec<Told>> = signals.map(|signal| Told::new(signal as i32)).collect();
+        told.map(Interrupts).map_err(|error| Failure::Error(format!("could not take up signals: {error}")))
+    }
+
+    /// Waits so long; false when a signal came.
+    fn sleep(&self, time: Duration) -> bool {
+        let mut polled: Vec<PollFd<'_>> =
+            self.0.iter().map(|told| PollFd::new(told.as_fd(), PollFlags::POLLIN)).collect();
+        // A time of less than a millisecond is one: nothing is done before its time.
+        let milliseconds = u16::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
+        // Interrupted by the signal itself, it is told at the next look.
+        !matches!(poll(&mut polled, PollTimeout::from(milliseconds)), Ok(1..))
+    }
+}
+
+/// Whether scenarios can be run with real processes here.
+pub fn possible(caller: &mut Caller<'_>) -> Result<(), Failure> {
+    require(Work::Pods, caller)
+}
+
+/// Runs one; none when it was interrupted.
+pub fn run(
+    case: Case,
+    tolerance: Duration,
+    interrupts: &Interrupts,
+    everywhere: &Everywhere,
+    caller: &mut Caller<'_>,
+) -> Result<Option<Outcome>, Failure> {
+    let place = Place::new(&caller.paths.run)?;
+    let usual = std::mem::replace(&mut caller.paths, place.paths());
+    let run = Trial { case, tolerance, place: &place, interrupts }.run(everywhere, caller);
+    let cleared = clear(caller);
+    caller.paths = usual;
+    // What still runs has its files there.
+    cleared?;
+    place.remove()?;
+    run
+}
+
+/// Ends what still runs, at once.
+fn clear(caller: &mut Caller<'_>) -> Result<(), Failure> {
+    let claims = kept::list(&caller.paths, None).map_err(|error| Failure::Error(error.to_string()))?;
+    for claim in &claims {
+        ending::ask(&caller.paths, claim, Way { grace_seconds: Some(0), force: true })?;
+        ending::wait_gone(claim, None, caller)?;
+    }
+    Ok(())
+}
+
+/// The directories of one run.
+struct Place {
+    root: PathBuf,
+    /// The directory above was made for it.
+    alone: bool,
+}
+
+impl Place {
+    /// Beside those of usual pods, which are not touched.
+    fn new(run: &Path) -> Result<Place, Failure> {
+        let place = Place { root: run.join(format!("test-{}", std::process::id())), alone: !run.exists() };
+        let make = |directory: &Path, recursive: bool| {
+            let made = DirBuilder::new().recursive(recursive).mode(0o700).create(directory);
+            made.map_err(|error| failure("make", directory, &error))
+        };
+        make(run, true)?;
+        for directory in [&place.root, &place.stage(), &place.journal()] {
+            // One that is there already is another run's, whose podlet was killed: its pod may still run.
+            make(directory, false)?;
+        }
+        Ok(place)
+    }
+
+    fn paths(&self) -> Paths {
+        let below = |name: &str| self.root.join(name);
+        Paths { run: below("run"), state: below("state"), logs: below("logs") }
+    }
+
+    /// What the containers see.
+    fn stage(&self) -> PathBuf {
+        self.root.join("stage")
+    }
+
+    /// Where the journal stays when its pod is gone.
+    fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    fn put(&self, file: &str, text: &str) -> Result<(), Failure> {
+        let path = self.stage().join(file);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(|error| failure("make", directory, &error))?;
+        }
+        // Whoever reads it meanwhile has the one or the other.
+        let new = path.with_extension("new");
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).map_err(|error| failure("write", &path, &error))
+    }
+
+    /// A second name for each of the journal's files: a pod that is removed takes only the first with it.
+    fn keep_journal(&self, uid: &str) -> Result<(), Failure> {
+        let paths = self.paths();
+        for directory in [paths.pod_run(uid), paths.history(uid)] {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let is_of_journal = name.to_str().is_some_and(|name| {
+                    name.strip_prefix("journal.").is_some_and(|number| number.parse::<u64>().is_ok())
+                        || (name.starts_with("snapshot.") && name.ends_with(".json"))
+                });
+                if !is_of_journal {
+                    continue;
+                }
+                match fs::hard_link(entry.path(), self.journal().join(&name)) {
+                    // It is there already, or was moved just now.
+                    Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
+                    linked => linked.map_err(|error| failure("link", &entry.path(), &error))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), Failure> {
+        fs::remove_dir_all(&self.root).map_err(|error| failure("remove", &self.root, &error))?;
+        if let Some(run) = self.root.parent().filter(|_| self.alone) {
+            // Others may have come to need it.
+            let _ = fs::remove_dir(run);
+        }
+        Ok(())
+    }
+}
+
+fn failure(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::Error(format!("could not {action} {}: {error}", path.display()))
+}
+
+/// A run.
+struct Trial<'t> {
+    case: Case,
+    tolerance: Duration,
+    place: &'t Place,
+    interrupts: &'t Interrupts,
+}
+
+impl Trial<'_> {
+    fn run(self, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Option<Outcome>, Failure> {
+        let stage = Stage::of(&self.case, &self.place.stage());
+        for (file, text) in &stage.files {
+            self.place.put(file, text)?;
+        }
+        let mut choices = replace::usual_choices(everywhere, caller)?;
+        let host_ip = choices.settings.host_ip.take();
+        choices.settings = Settings { host_ip, ..self.case.settings.clone() };
+        choices.sleep_after = None;
+        let claim = self.launch(&stage, &choices, caller)?;
+        let begun = History::read(&caller.paths, &claim.uid).map_err(|error| Failure::Error(error.to_string()))?;
+        let begun = begun.parts.iter().flat_map(|part| &part.entries).map(|entry| entry.at.boot).next();
+        let begun = begun.ok_or_else(|| Failure::error("the journal has no beginning"))?;
+        let now = || clock::now().boot.since(begun);
+        let (mut notes, mut killed) = (Vec::new(), Vec::new());
+        let mut steps = stage.steps.iter().peekable();
+        let end = self.case.duration.saturating_add(self.tolerance);
+        loop {
+            self.place.keep_journal(&claim.uid)?;
+            while let Some((at, step)) = steps.next_if(|(at, _)| *at <= now()) {
+                let when = now();
+                match self.perform(step, &claim, caller)? {
+                    Ok(()) if *step == Step::KillSupervisor => killed.push(when),
+                    Ok(()) => {}
+                    Err(text) => notes.push(format!("at {}: {text}", go_duration(*at))),
+                }
+            }
+            let next = steps.peek().map_or(end, |(at, _)| *at);
+            let there = kept::see(&caller.paths, &claim.uid).map_err(|error| Failure::Error(error.to_string()))?;
+            if now() >= end || (there.is_none() && steps.peek().is_none()) {
+                break;
+            }
+            if !self.interrupts.sleep(next.saturating_sub(now()).min(LOOK)) {
+                return Ok(None);
+            }
+        }
+        self.place.keep_journal(&claim.uid)?;
+        let history = History::open(&self.place.journal()).map_err(|error| Failure::Error(error.to_string()))?;
+        let (sightings, replayed) = trial::sightings(&history, &killed);
+        let differs = replayed.difference.map(|difference| {
+            format!("the journal folded again gives another decision at input {} of it", difference.input)
+        });
+        Ok(Some(self.case.judge(sightings, self.tolerance, notes, differs)))
+    }
+
+    fn launch(&self, stage: &Stage, choices: &launch::Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
+        let mut pod = serde_json::to_value(&stage.pod).unwrap_or_default();
+        if let Some(fields) = pod.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), "v1".into());
+            fields.insert("kind".to_owned(), "Pod".into());
+        }
+        let source = Source { name: self.case.title(), bytes: serde_json::to_vec(&pod).unwrap_or_default() };
+        let options = manifest::Options { namespace: stage.pod.metadata.namespace.clone(), ..Default::default() };
+        let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
+        let Some(Object::Pod(pod)) = loaded.objects.into_iter().next() else {
+            return Err(Failure::error("the scenario's pod is none"));
+        };
+        let launched = launch::launch(&caller.paths, *pod, choices);
+        let launched =
+            launched.map_err(|error| Failure::Server { reason: "InternalError", message: error.to_string() })?;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let metadata = &launched.pod.metadata;
+        let claim = Claim { namespace: text(&metadata.namespace), name: text(&metadata.name), uid: launched.uid };
+        let (from, to) = (caller.paths.pod_manifest(&claim.uid), self.place.journal().join("admitted.json"));
+        fs::copy(&from, &to).map_err(|error| failure("copy", &from, &error))?;
+        Ok(claim)
+    }
+
+    /// Does it; else says why there was nothing to do.
+    fn perform(&self, step: &Step, claim: &Claim, caller: &Caller<'_>) -> Result<Result<(), String>, Failure> {
+        let signal = |found: Option<i32>, number: i32, what: &str| match found {
+            None => Ok(Err(format!("{what}, so nothing was done"))),
+            Some(pid) => {
+                let sent = pidfd::open(pid).and_then(|process| pidfd::signal(process.as_fd(), number));
+                Ok(sent.map_err(|error| format!("{what}: {error}")))
+            }
+        };
+        match step {
+            Step::Signal(container, number) => {
+                let cgroup = Cgroup::of_container(&claim.uid, container);
+                signal(eldest(&cgroup, |_| true), *number, &format!("{container} does not run"))
+            }
+            Step::KillPause => signal(eldest(&Cgroup::of_pause(&claim.uid), |_| true), 9, "there is no sandbox"),
+            Step::KillSupervisor => {
+                let is_podlet = |pid: i32| {
+                    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "podlet")
+                };
+                signal(eldest(&Cgroup::of_keeper(&claim.uid), is_podlet), 9, "no supervisor runs")
+            }
+            Step::Delete(grace_seconds, force) => {
+                let way = Way { grace_seconds: *grace_seconds, force: *force };
+                ending::ask(&caller.paths, claim, way).map(Ok)
+            }
+            Step::Stop(most_seconds) => {
+                let request = Request::Stop { most_seconds: *most_seconds };
+                let asked = ending::put(&caller.paths, claim, &request, |_| false);
+                asked.map(|_| Ok(())).map_err(Failure::Error)
+            }
+            Step::Put(file, text) => self.place.put(file, text).map(Ok),
+        }
+    }
+}
+
+/// Of the processes that live in a cgroup the one that was there first: what probes and hooks are run by came later.
+fn eldest(cgroup: &Cgroup, is_meant: impl Fn(i32) -> bool) -> Option<i32> {
+    let lives = |pid: &i32| !process::is_dead(*pid) && is_meant(*pid);
+    cgroup.processes().into_iter().filter(lives).min_by_key(|pid| (process::started_at(*pid).unwrap_or(u64::MAX), *pid))
+}

@@ -1,0 +1,13 @@
+//! A scenario with real processes: what of it a machine can be made to do ([`refusals`]), the pod and the files that make it do
+//! that ([`Stage`]), and how its run is judged ([`Sighting`]). Nothing is carried out here: `cli` does that, and `recorded` reads
+//! the run.
+
+mod hearing;
+mod refusals;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use hearing::Sighting;
+pub use refusals::refusals;
+pub use stage::{MOUNT, Stage, Step};

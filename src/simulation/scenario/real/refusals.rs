@@ -1,0 +1,197 @@
+//! What a machine cannot be made to do, each with its path in the file and the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::pod::backoff::go_duration;
+use crate::simulation::scenario::actors::{exit_words, signal_of};
+use crate::simulation::scenario::condition::Faults;
+use crate::simulation::scenario::faults::Deed;
+use crate::simulation::scenario::format::{
+    AnswerItem, Answers, Exit, Fault, Instance, Reaction, ReactionWord, SignalName, Spec, Switch, Target,
+};
+use crate::simulation::scenario::signal_name;
+use crate::simulation::scenario::words::Answer;
+
+/// The signals by which the first process of a container can end itself: those that a fault of its own raises.
+const OWN_FAULTS: [i32; 4] = [4, 5, 8, 11];
+/// So many codes can be asked of a process from outside: by SIGUSR1 and SIGUSR2.
+const EXIT_CODES: usize = 2;
+
+/// What of a scenario cannot be done with real processes, by paths. `longest` is what the user has patience for.
+pub fn refusals(
+    spec: &Spec,
+    pod: &Pod,
+    deeds: &[(Duration, Deed)],
+    lasts: (Duration, Duration),
+) -> Vec<(String, String)> {
+    let mut found = Faults { containers: Vec::new(), found: Vec::new() };
+    let (duration, longest) = lasts;
+    if duration > longest {
+        let path = if spec.duration.is_some() { "spec.duration" } else { "spec" };
+        let (lasts, most) = (go_duration(duration), go_duration(longest));
+        let text = format!(
+            "lasts {lasts}, and real time is waited for {most} at most: set spec.duration, or --patience {lasts}"
+        );
+        found.add(path, text);
+    }
+    if !spec.latency.0.is_zero() {
+        found.add("spec.latency", "a real machine answers as fast as it can");
+    }
+    if spec.pod_ips.is_some() {
+        found.add("spec.podIPs", "the addresses of a real pod are not the scenario's to give");
+    }
+    for (name, actor) in &spec.actors {
+        let path = format!("spec.actors.{name}");
+        instance(&actor.each, &path, &mut found);
+        for (index, one) in actor.instances.iter().enumerate() {
+            instance(one, &format!("{path}.instances[{index}]"), &mut found);
+        }
+    }
+    for (index, one) in spec.faults.iter().enumerate() {
+        fault(one, &format!("spec.faults[{index}]"), &mut found);
+    }
+    too_many_codes(deeds, &mut found);
+    for (index, assert) in spec.asserts.iter().enumerate() {
+        if assert.property.is_some() {
+            found.add(&format!("spec.asserts[{index}].property"), "properties are looked for in virtual time");
+        }
+    }
+    let volume_devices = pod.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.volume_devices.is_some());
+    if volume_devices {
+        found.add("spec.pod", "a block device is no part of a test");
+    }
+    found.found
+}
+
+fn instance(one: &Instance, path: &str, found: &mut Faults<'_>) {
+    let inside = |field: &str| format!("{path}.{field}");
+    let signal = match &one.exit {
+        Some(Exit::Full(full)) => full.signal.clone(),
+        Some(Exit::Words(words)) => exit_words(words).ok().and_then(|full| full.signal),
+        Some(Exit::Code(_)) | None => None,
+    };
+    if let Some(signal) = signal {
+        let number = signal_of(&signal, &inside("exit"), found);
+        if !OWN_FAULTS.contains(&number) {
+            let name = signal_name(number).map_or_else(|| number.to_string(), str::to_owned);
+            let text = format!(
+                "the first process of a container cannot end itself by {name}, only by SEGV, ILL, FPE or TRAP; a fault \
+                 `kill` ends it from outside"
+            );
+            found.add(&inside("exit"), text);
+        }
+    }
+    for (field, said, why) in [
+        ("oom", one.oom.is_some(), "the memory controller kills when memory runs out, not at a time"),
+        ("startDelay", one.start_delay.is_some(), "a real start takes as long as it takes"),
+        ("startError", one.start_error.is_some(), "a real program can be started"),
+        ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
+        ("pull", one.pull.is_some(), "podlet's own image is always there, and not pulled"),
+    ] {
+        if said {
+            found.add(&inside(field), why);
+        }
+    }
+    for (name, reaction) in one.on_signal.iter().flatten() {
+        let by_signal = match reaction {
+            Reaction::Word(word) => matches!(word, ReactionWord::Die),
+            Reaction::Ends(ends) => ends.signal.is_some(),
+        };
+        if by_signal {
+            let text = "the first process of a container cannot end itself by a signal: write {exit: CODE}";
+            found.add(&inside(&format!("onSignal.{name}")), text);
+        }
+    }
+    let Some(probes) = &one.probes else { return };
+    for (kind, said) in [("startup", &probes.startup), ("liveness", &probes.liveness), ("readiness", &probes.readiness)]
+    {
+        if let Some(said) = said {
+            answers(said, &inside(&format!("probes.{kind}")), found);
+        }
+    }
+}
+
+fn answers(said: &Answers, path: &str, found: &mut Faults<'_>) {
+    let error = "a real probe can always be begun";
+    match said {
+        Answers::One(Answer::Error) => found.add(path, error),
+        Answers::One(_) => {}
+        Answers::Many(items) => {
+            let mut counted = false;
+            for (index, item) in items.iter().enumerate() {
+                let (answer, lasts) = match item {
+                    AnswerItem::One(answer) => (*answer, None),
+                    AnswerItem::Full(full) => (full.answer, full.duration),
+                };
+                if answer == Answer::Error {
+                    found.add(&format!("{path}[{index}]"), error);
+                }
+                match lasts {
+                    None => counted = true,
+                    Some(_) if counted => {
+                        let text =
+                            "comes after answers that are counted, so it is not known when it begins: count it, too";
+                        found.add(&format!("{path}[{index}].for"), text);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
+    let inside = |field: &str| format!("{path}.{field}");
+    for (field, said, why) in [
+        ("oom", one.oom.is_some(), "the memory controller kills when memory runs out, not at a time"),
+        ("lost", one.lost.is_some(), "what runs can be found"),
+        ("startError", one.start_error.is_some(), "a real program can be started"),
+        ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
+        ("sandboxError", one.sandbox_error.is_some(), "a real sandbox can be made"),
+        ("volumeError", one.volume_error.is_some(), "the volumes of a pod are no part of a real run"),
+        ("reboot", one.reboot.is_some(), "podlet does not start your machine anew"),
+        ("clock", one.clock.is_some(), "podlet does not set your machine's clock"),
+        ("apply", one.apply.is_some(), "all containers have podlet's own image, which does not change"),
+    ] {
+        if said {
+            found.add(&inside(field), why);
+        }
+    }
+    if let Some(Target::Full(kill)) = &one.kill
+        && let Some(signal) = &kill.signal
+        && signal_of(signal, &inside("kill.signal"), found) != 9
+    {
+        let shown = match signal {
+            SignalName::Number(number) => number.to_string(),
+            SignalName::Name(name) => name.clone(),
+        };
+        let text = format!("the first process of a container can be killed by SIGKILL alone, not by {shown}");
+        found.add(&inside("kill.signal"), text);
+    }
+    if let Some(Switch::Full(down)) = &one.supervisor_death
+        && !down.down_for.0.is_zero()
+    {
+        found.add(&inside("supervisorDeath.downFor"), "a real supervisor is started again at once, by its keeper");
+    }
+    if one.probe.as_ref().is_some_and(|probe| {
+        probe.answer == Some(Answer::Error) || probe.flap.iter().flatten().any(|answer| *answer == Answer::Error)
+    }) {
+        found.add(&inside("probe"), "a real probe can always be begun");
+    }
+}
+
+fn too_many_codes(deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
+    let mut codes: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+    for (_, deed) in deeds {
+        if let Deed::End(container, crate::pod::input::Exit::Code(code), _) = deed {
+            codes.entry(container).or_default().insert(*code);
+        }
+    }
+    for (name, _) in codes.iter().filter(|(_, codes)| codes.len() > EXIT_CODES) {
+        let text = format!("{name} is told to end with more than {EXIT_CODES} different codes");
+        found.add("spec.faults", text);
+    }
+}

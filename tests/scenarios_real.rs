@@ -1,0 +1,137 @@
+//! `podlet test --real`: scenario files with real processes, as a user types it. What they say of times is judged with a tolerance
+//! that a busy machine keeps, too.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use common::podlet::{Podlet, text, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// A tolerance for a machine that does other things, too.
+const REAL: [&str; 5] = ["test", "--real", "--tolerance=30s", "-o", "json"];
+
+/// A crash, a restart at once, a back-off, a probe, a supervisor that dies, a kill, a message, a delete.
+const LIFE: &str = "apiVersion: podlet.dev/v1alpha1
+kind: Scenario
+metadata: {name: life}
+spec:
+  duration: 13s
+  kubelet: {initialContainerRestartPeriod: 1s}
+  pod:
+    metadata: {name: web}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: app
+        image: shop/app:1
+        readinessProbe: {httpGet: {port: 80}, periodSeconds: 1, timeoutSeconds: 20}
+      - {name: deaf, image: shop/deaf:1}
+  actors:
+    app: {instances: [{exit: 3@1s, terminationMessage: no database}, {exit: SEGV@1s}, {readyAfter: 1s}]}
+    deaf: {ignoreSignals: [TERM]}
+  faults:
+  - {at: 6s, supervisorDeath: true}
+  - {at: 8s, kill: deaf}
+  - {at: 12s, delete: true}
+  asserts:
+  - {container: app, startsAt: [0s, 1s, 3s], exactly: true}
+  - {cause: {container: app, instance: 1, is: Error}}
+  - {by: 5s, container: app, lastExitCode: 3, lastMessage: {contains: no database}}
+  - {sequence: [app.Exited(code 3), app.Exited(signal 11), app.ProbeFailed, app.Ready]}
+  - {sequence: [SupervisorDied, deaf.Exited(signal 9), DeleteRequested, deaf.Signalled, deaf.Killed, pod.Removed]}
+  - {never: {container: app, restarts: {gt: 2}}}
+  - {eventually: {deleted: true}, from: 12s, within: 2s}
+";
+
+const SHORT: &str = "apiVersion: podlet.dev/v1alpha1
+kind: Scenario
+metadata: {name: short}
+spec:
+  duration: 1s
+  pod: {metadata: {name: web}, spec: {restartPolicy: Never, containers: [{name: app, image: x}]}}
+  actors: {app: {exit: 4}}
+  asserts:
+  - {at: 1s, phase: Failed}
+  - {at: 1s, container: app, exitCode: 5}
+";
+
+fn file(podlet: &Podlet, name: &str, text: &str) -> String {
+    let path = podlet.root.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// Where the directories of a real run would be.
+fn places(podlet: &Podlet) -> Vec<PathBuf> {
+    std::fs::read_dir(podlet.root.join("run")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn a_life_goes_with_real_processes_as_in_virtual_time() {
+    let podlet = Podlet::new();
+    let life = file(&podlet, "life.yaml", LIFE);
+    podlet.succeed(&["test", &life]);
+    let output = podlet.run(&[&REAL[..], &[&life]].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}{}", text(&output.stderr));
+    let scenario = &report["scenarios"][0];
+    assert_eq!((&scenario["real"], &scenario["toleranceSeconds"]), (&Value::from(true), &Value::from(30.0)));
+    assert_eq!(scenario["notes"], serde_json::json!([]));
+    assert_eq!(places(&podlet), Vec::<PathBuf>::new());
+    podlet.finish();
+}
+
+#[test]
+fn a_failure_is_1_and_told_as_in_virtual_time() {
+    let podlet = Podlet::new();
+    let short = file(&podlet, "short.yaml", SHORT);
+    let output = podlet.run(&["test", "--real", "--tolerance=10s", &short]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    for told in [
+        "✗ short 2 assertions, 11s with real processes, up to 10s late".to_owned(),
+        format!("{short}:9:5: spec.asserts[1]"),
+        "app        Exited code 4".to_owned(),
+        "1 scenario, 2 assertions: 1 failed; ".to_owned(),
+    ] {
+        assert!(text(&output.stdout).contains(&told), "{told}\n{}", text(&output.stdout));
+    }
+    podlet.finish();
+}
+
+#[test]
+fn what_cannot_be_done_is_3_and_told_with_its_place_before_anything_starts() {
+    let podlet = Podlet::new();
+    let faults = "  faults:\n  - {at: 1s, clock: 1h}\n  - {at: 1s, reboot: true}\n  asserts:";
+    let unreal = file(&podlet, "unreal.yaml", &SHORT.replace("  asserts:", faults).replace("1s\n", "3m\n"));
+    let short = file(&podlet, "short.yaml", SHORT);
+    let output = podlet.run(&["test", "--real", &short, &unreal]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout), "");
+    for told in [
+        format!("{unreal}:5:13: spec.duration: lasts 3m0s, and real time is waited for 2m0s at most"),
+        format!("{unreal}:9:20: spec.faults[0].clock: podlet does not set your machine's clock"),
+        format!("{unreal}:10:21: spec.faults[1].reboot: podlet does not start your machine anew"),
+    ] {
+        assert!(text(&output.stderr).contains(&told), "{told}\n{}", text(&output.stderr));
+    }
+    podlet.finish();
+}
+
+#[test]
+fn interrupted_it_leaves_nothing() {
+    let podlet = Podlet::new();
+    let long = file(&podlet, "long.yaml", &SHORT.replace("1s\n", "2m\n").replace("{exit: 4}", "{}"));
+    let child =
+        podlet.command(&["test", "--real", &long]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the run's journal", || places(&podlet).iter().any(|place| place.join("journal/admitted.json").exists()));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert_eq!(places(&podlet), Vec::<PathBuf>::new());
+    podlet.finish();
+}
