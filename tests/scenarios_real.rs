@@ -20,7 +20,7 @@ const LIFE: &str = "apiVersion: podlet.dev/v1alpha1
 kind: Scenario
 metadata: {name: life}
 spec:
-  duration: 13s
+  duration: 23s
   kubelet: {initialContainerRestartPeriod: 1s}
   pod:
     metadata: {name: web}
@@ -29,15 +29,17 @@ spec:
       containers:
       - name: app
         image: shop/app:1
-        readinessProbe: {httpGet: {port: 80}, periodSeconds: 1, timeoutSeconds: 20}
+        readinessProbe: {httpGet: {port: 80}, initialDelaySeconds: 3, periodSeconds: 1, timeoutSeconds: 20}
       - {name: deaf, image: shop/deaf:1}
   actors:
-    app: {instances: [{exit: 3@1s, terminationMessage: no database}, {exit: SEGV@1s}, {readyAfter: 1s}]}
+    app:
+      probes: {readiness: [fail, ok]}
+      instances: [{exit: 3@1s, terminationMessage: no database}, {exit: SEGV@1s}, {run: forever}]
     deaf: {ignoreSignals: [TERM]}
   faults:
   - {at: 6s, supervisorDeath: true}
   - {at: 8s, kill: deaf}
-  - {at: 12s, delete: true}
+  - {at: 20s, delete: true}
   asserts:
   - {container: app, startsAt: [0s, 1s, 3s], exactly: true}
   - {cause: {container: app, instance: 1, is: Error}}
@@ -45,7 +47,7 @@ spec:
   - {sequence: [app.Exited(code 3), app.Exited(signal 11), app.ProbeFailed, app.Ready]}
   - {sequence: [SupervisorDied, deaf.Exited(signal 9), DeleteRequested, deaf.Signalled, deaf.Killed, pod.Removed]}
   - {never: {container: app, restarts: {gt: 2}}}
-  - {eventually: {deleted: true}, from: 12s, within: 2s}
+  - {eventually: {deleted: true}, from: 20s, within: 2s}
 ";
 
 const SHORT: &str = "apiVersion: podlet.dev/v1alpha1
@@ -94,7 +96,7 @@ fn a_failure_is_1_and_told_as_in_virtual_time() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     for told in [
         "✗ short 2 assertions, 11s with real processes, up to 10s late".to_owned(),
-        format!("{short}:9:5: spec.asserts[1]"),
+        format!("{short}:10:5: spec.asserts[1]"),
         "app        Exited code 4".to_owned(),
         "1 scenario, 2 assertions: 1 failed; ".to_owned(),
     ] {
@@ -113,9 +115,9 @@ fn what_cannot_be_done_is_3_and_told_with_its_place_before_anything_starts() {
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
     assert_eq!(text(&output.stdout), "");
     for told in [
-        format!("{unreal}:5:13: spec.duration: lasts 3m0s, and real time is waited for 2m0s at most"),
-        format!("{unreal}:9:20: spec.faults[0].clock: podlet does not set your machine's clock"),
-        format!("{unreal}:10:21: spec.faults[1].reboot: podlet does not start your machine anew"),
+        format!("{unreal}:5:3: spec.duration: lasts 3m0s, and real time is waited for 2m0s at most"),
+        format!("{unreal}:9:14: spec.faults[0].clock: podlet does not set your machine's clock"),
+        format!("{unreal}:10:14: spec.faults[1].reboot: podlet does not start your machine anew"),
     ] {
         assert!(text(&output.stderr).contains(&told), "{told}\n{}", text(&output.stderr));
     }

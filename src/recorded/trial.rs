@@ -10,11 +10,20 @@ use crate::simulation::story::Story;
 use crate::simulation::{Entry, Line, View};
 use crate::supervisor::history::History;
 
-/// What there was to see, and how the journal was gone over. The supervisor was killed at these times: no journal tells it.
-pub fn sightings(history: &History, killed: &[Duration]) -> (Vec<Sighting>, Outcome) {
+/// What no journal tells: who did it knows it.
+#[derive(Debug, Default)]
+pub struct Besides {
+    /// The supervisor was killed at these times.
+    pub killed: Vec<Duration>,
+    /// The pod was found to be gone then. One that had ended has no supervisor to hear of a delete.
+    pub gone: Option<Duration>,
+}
+
+/// What there was to see, and how the journal was gone over.
+pub fn sightings(history: &History, besides: &Besides) -> (Vec<Sighting>, Outcome) {
     let mut story = Story::default();
     let (mut sightings, mut shown, mut gone) = (Vec::<Sighting>::new(), None, false);
-    let mut killed = killed.iter().peekable();
+    let mut killed = besides.killed.iter().peekable();
     let outcome = replay::go_over(history, Care::Compare, &mut |step: &Step<'_>| {
         let from = story.happenings.len();
         while let Some(at) = killed.next_if(|at| **at <= step.at) {
@@ -46,6 +55,13 @@ pub fn sightings(history: &History, killed: &[Duration]) -> (Vec<Sighting>, Outc
     killed.for_each(|at| story.tell(*at, "SupervisorDied", String::new()));
     if let Some(last) = sightings.last_mut() {
         last.news.extend(story.happenings.drain(from..));
+    }
+    if let (Some(at), Some(last), false) = (besides.gone, sightings.last(), gone) {
+        let from = story.happenings.len();
+        ["DeleteRequested", "Removed"].into_iter().for_each(|word| story.tell(at, word, String::new()));
+        let news = story.happenings.drain(from..).collect();
+        let (wall, pod, events) = (last.wall, last.pod.clone(), last.events.clone());
+        sightings.push(Sighting { at, wall, pod, events, gone: true, news });
     }
     (sightings, outcome)
 }

@@ -22,7 +22,7 @@ use crate::manifest::{self, Object, Source};
 use crate::paths::Paths;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
-use crate::recorded::trial;
+use crate::recorded::trial::{self, Besides};
 use crate::simulation::scenario::real::{Stage, Step};
 use crate::simulation::scenario::{Case, Outcome};
 use crate::supervisor::control::Request;
@@ -199,7 +199,7 @@ impl Trial<'_> {
         let begun = begun.parts.iter().flat_map(|part| &part.entries).map(|entry| entry.at.boot).next();
         let begun = begun.ok_or_else(|| Failure::error("the journal has no beginning"))?;
         let now = || clock::now().boot.since(begun);
-        let (mut notes, mut killed) = (Vec::new(), Vec::new());
+        let (mut notes, mut besides) = (Vec::new(), Besides::default());
         let mut steps = stage.steps.iter().peekable();
         let end = self.case.duration.saturating_add(self.tolerance);
         loop {
@@ -207,13 +207,16 @@ impl Trial<'_> {
             while let Some((at, step)) = steps.next_if(|(at, _)| *at <= now()) {
                 let when = now();
                 match self.perform(step, &claim, caller)? {
-                    Ok(()) if *step == Step::KillSupervisor => killed.push(when),
+                    Ok(()) if *step == Step::KillSupervisor => besides.killed.push(when),
                     Ok(()) => {}
                     Err(text) => notes.push(format!("at {}: {text}", go_duration(*at))),
                 }
             }
             let next = steps.peek().map_or(end, |(at, _)| *at);
             let there = kept::see(&caller.paths, &claim.uid).map_err(|error| Failure::Error(error.to_string()))?;
+            if there.is_none() {
+                besides.gone.get_or_insert(now());
+            }
             if now() >= end || (there.is_none() && steps.peek().is_none()) {
                 break;
             }
@@ -223,7 +226,7 @@ impl Trial<'_> {
         }
         self.place.keep_journal(&claim.uid)?;
         let history = History::open(&self.place.journal()).map_err(|error| Failure::Error(error.to_string()))?;
-        let (sightings, replayed) = trial::sightings(&history, &killed);
+        let (sightings, replayed) = trial::sightings(&history, &besides);
         let differs = replayed.difference.map(|difference| {
             format!("the journal folded again gives another decision at input {} of it", difference.input)
         });
