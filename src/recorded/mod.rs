@@ -6,6 +6,7 @@
 //! | what happened, and by which rules | `run` |
 //! | how its containers behaved, and what happened to it | `behaviour` |
 //! | the same as a scenario that plays so | `scenario` |
+//! | each step told as a scenario's driver would | `telling` |
 //! | a scenario's own run with real processes, to be judged | `trial` |
 //!
 //! Nothing here touches a pod; what is read is [`crate::supervisor::history`].
@@ -14,4 +15,5 @@ pub mod behaviour;
 pub mod replay;
 pub mod run;
 pub mod scenario;
+mod telling;
 pub mod trial;

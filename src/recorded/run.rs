@@ -5,10 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::replay::{self, Care, Outcome, Step};
+use super::telling::Telling;
 use crate::pod::machine::Machine;
 use crate::pod::time::{BootTime, Moment, WallTime};
-use crate::simulation::story::{Happening, Story};
-use crate::simulation::{Entry, Line, View};
+use crate::simulation::story::Happening;
 use crate::supervisor::history::History;
 
 /// What is known of a pod's run.
@@ -25,29 +25,12 @@ pub struct Run {
 impl Run {
     /// Goes over what is kept.
     pub fn of(history: &History) -> Run {
-        let mut story = Story::default();
-        let (mut last, mut shown) = (Duration::ZERO, None);
+        let (mut telling, mut last) = (Telling::default(), Duration::ZERO);
         let outcome = replay::go_over(history, Care::Tell, &mut |step: &Step<'_>| {
-            let at = step.at;
-            let mut lines = Vec::new();
-            let mut line = |entry| lines.push(Line { at, entry });
-            if let Some(input) = step.input {
-                line(Entry::Input(input.fact.clone()));
-            }
-            let view = View::of(&step.machine.pod());
-            if shown.as_ref() != Some(&view) {
-                shown = Some(view.clone());
-                line(Entry::Status(view));
-            }
-            if let Some(decision) = step.decision {
-                decision.notes.iter().for_each(|note| line(Entry::Note(note.clone())));
-                decision.effects.iter().for_each(|effect| line(Entry::Effect(effect.clone())));
-            }
-            story.take(&lines);
-            story.take_events(at, step.machine);
-            last = at;
+            telling.take(step, &step.machine.pod());
+            last = step.at;
         });
-        Run { story: story.happenings, outcome, last }
+        Run { story: telling.story.happenings, outcome, last }
     }
 
     /// The pod as it was then.
