@@ -1,5 +1,7 @@
 //! What a user asks for changes the state: a deletion, a stop, another spec. As in `facts`, nothing is decided here.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 
 use super::because;
@@ -25,6 +27,7 @@ impl Turn<'_> {
                 self.state.deletion = Some(Deletion { requested: clock, grace_seconds: grace, timestamp });
                 self.state.course = self.state.course.max(Course::Ending);
                 self.state.round.clear();
+                self.shorten_stops(clock.boot.after(Duration::from_secs(u64::try_from(grace).unwrap_or(0))));
                 if grace > 0 {
                     self.raise_generation();
                 }

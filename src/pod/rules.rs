@@ -132,7 +132,8 @@ rules! {
     R_8_1_B = "R-8.1-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go setTerminationGracePeriod",
         "Containers that are stopped for another reason than deletion have the grace period of the spec.";
     R_8_1_C = "R-8.1-c", "staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go BeforeDelete; podlet",
-        "A second, shorter delete shortens the first, never below 2 s from now (a kubelet finishes the stop that is under way).";
+        "A delete shortens each stop that is under way, and a second, shorter one the first, never below 2 s from now (a kubelet \
+         finishes the stop that is under way).";
     R_8_2_A = "R-8.2-a", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",
         "What has not ended when its grace period is over is killed with SIGKILL.";
     R_8_2_B = "R-8.2-b", "pkg/kubelet/kuberuntime/kuberuntime_container.go killContainer",

@@ -317,8 +317,7 @@ impl Turn<'_> {
         }
     }
 
-    /// A shorter delete, or the first one while containers are being stopped for another reason: what is under way ends
-    /// sooner, counted from the first request, but never less than the least grace period from now.
+    /// A shorter delete: what is under way ends sooner, counted from the first request.
     pub(super) fn shorten_deletion(&mut self, first: Deletion, grace_seconds: i64) {
         let clock = self.state.clock;
         let asked = Duration::from_secs(u64::try_from(grace_seconds).unwrap_or(0));
@@ -329,16 +328,25 @@ impl Turn<'_> {
             timestamp: plus_seconds(first.requested.wall, grace_seconds).max(clock.wall),
             ..first
         });
-        let least = clock.boot.after(self.numbers().least_grace());
+        self.shorten_stops(end);
+        self.note("", rules::R_8_1_C, because! {"graceSeconds": grace_seconds, "before": first.grace_seconds});
+    }
+
+    /// What is being stopped, for whatever reason, is killed by then, but never less than the least grace period from now.
+    pub(super) fn shorten_stops(&mut self, end: BootTime) {
+        let now = self.now();
+        let least = now.after(self.numbers().least_grace());
         for container in &mut self.state.containers {
             if let Some(stop) = container.stop_mut() {
                 // What holds the signal back is cut short; the least grace period follows the signal.
-                let earliest = if stop.held.is_some() { clock.boot } else { least };
-                stop.raised |= end < earliest;
-                stop.kill_at = stop.kill_at.min(end.max(earliest));
+                let earliest = if stop.held.is_some() { now } else { least };
+                let sooner = end.max(earliest);
+                if sooner < stop.kill_at {
+                    stop.raised |= end < earliest;
+                    stop.kill_at = sooner;
+                }
             }
         }
-        self.note("", rules::R_8_1_C, because! {"graceSeconds": grace_seconds, "before": first.grace_seconds});
     }
 
     /// Nothing runs any more: the sandbox is stopped, then the rest is torn down, then a deleted pod is removed.

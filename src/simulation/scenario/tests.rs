@@ -246,6 +246,11 @@ fn every_fault_does_what_it_says() {
         ),
         (forever, "[{at: 1m, oom: {container: app}}]", "{cause: {container: app, is: OOMKilled}}"),
         (forever, "[{at: 1m, lost: app}]", "{cause: {container: app, is: ContainerStatusUnknown}}"),
+        (
+            "{onSignal: {TERM: {after: 30s, exit: 0}}}",
+            "[{at: 1m, sandboxLoss: true}, {at: 1m, delete: {gracePeriodSeconds: 1}}]",
+            "{property: ends-in-time}",
+        ),
         // It is just being started, and nothing that could be lost yet.
         ("{startDelay: 1s}", "[{at: 1s, lost: app}]", "{property: policy-kept}"),
         (
