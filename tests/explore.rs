@@ -1,33 +1,14 @@
 //! `podlet explore` as a user types it. Nothing runs; no privilege is needed.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+#[path = "common/directory.rs"]
+mod directory;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
+use directory::Directory;
 use serde_json::Value;
-
-/// A directory of this test's own, gone with it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("podlet-explore-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(path.join("found")).unwrap();
-        Directory(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn podlet(directory: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_podlet")).args(words).env_clear().current_dir(directory).output().unwrap()
@@ -53,7 +34,7 @@ const SMALL: [&str; 4] = ["--budget", "100", "--for", "3m"];
 
 #[test]
 fn a_pod_as_it_is_breaks_nothing_and_says_what_was_reached() {
-    let directory = Directory::new("sound");
+    let directory = Directory::new("explore-sound");
     directory.file("pod.yaml", POD);
     let text = out(&podlet(&directory.0, &[&["explore", "pod.yaml"][..], &SMALL].concat()), 0);
     assert!(text.starts_with("100 sequences of faults (seed 1): nothing found; "), "{text}");
@@ -69,9 +50,10 @@ fn a_pod_as_it_is_breaks_nothing_and_says_what_was_reached() {
 
 #[test]
 fn what_is_found_is_a_file_that_fails_the_same_way() {
-    let directory = Directory::new("found");
+    let directory = Directory::new("explore-found");
     directory.file("pod.yaml", POD);
     let stated = ["--property", "{never: {restarts: {ge: 2}}}", "--property", "ready-again=8s"];
+    std::fs::create_dir(directory.0.join("found")).unwrap();
     let words = [&["explore", "pod.yaml", "-o", "found/all.yaml"][..], &stated, &SMALL].concat();
     let text = out(&podlet(&directory.0, &words), 1);
     assert!(text.contains("written to found/all.yaml; podlet test found/all.yaml fails the same way"), "{text}");
@@ -93,7 +75,7 @@ fn what_is_found_is_a_file_that_fails_the_same_way() {
 
 #[test]
 fn a_seed_is_a_seed_on_any_number_of_threads() {
-    let directory = Directory::new("seed");
+    let directory = Directory::new("explore-seed");
     directory.file("pod.yaml", POD);
     let told = |seed: &str, threads: &str| {
         let stated = ["--property", "{never: {restarts: {ge: 2}}}", "--seed", seed, "--threads", threads, "-o", "json"];
@@ -108,7 +90,7 @@ fn a_seed_is_a_seed_on_any_number_of_threads() {
 
 #[test]
 fn a_scenario_is_explored_with_its_actors_and_what_it_asserts_for_all_times() {
-    let directory = Directory::new("scenario");
+    let directory = Directory::new("explore-scenario");
     directory.file("pod.yaml", POD);
     let file = "apiVersion: podlet.dev/v1alpha1
 kind: Scenario
@@ -126,7 +108,7 @@ spec:
 
 #[test]
 fn what_cannot_be_explored_is_told() {
-    let directory = Directory::new("bad");
+    let directory = Directory::new("explore-bad");
     directory.file("pod.yaml", POD);
     directory.file("wrong.yaml", &POD.replace("image", "imagee"));
     directory.file("two.yaml", &format!("{POD}---\n{}", POD.replace("web", "other")));

@@ -1,36 +1,16 @@
 //! `podlet test` as a user types it: exit codes, what is said, and the forms for programs. Nothing runs; no privilege is needed.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/directory.rs"]
+mod directory;
 #[path = "common/typed.rs"]
 mod typed;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
+use directory::Directory;
 use serde_json::Value;
-
-/// A directory of this test's own, gone with it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("podlet-scenarios-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Directory(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn podlet(words: &[&str]) -> Output {
     typed::podlet(words, "")
@@ -65,7 +45,7 @@ fn the_examples_pass() {
 
 #[test]
 fn a_failure_tells_where_what_and_by_which_rule() {
-    let directory = Directory::new("failure");
+    let directory = Directory::new("scenarios-failure");
     let file = directory.file("crash.yaml", FAILING);
     let output = podlet(&["test", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
@@ -86,7 +66,7 @@ fn a_failure_tells_where_what_and_by_which_rule() {
 
 #[test]
 fn programs_read_json_tap_and_junit() {
-    let directory = Directory::new("forms");
+    let directory = Directory::new("scenarios-forms");
     let file = directory.file("crash.yaml", FAILING);
     let name = file.to_str().unwrap();
     let report: Value = serde_json::from_slice(&podlet(&["test", name, "-o", "json"]).stdout).unwrap();
@@ -110,7 +90,7 @@ fn programs_read_json_tap_and_junit() {
 
 #[test]
 fn a_bad_file_is_2_and_told_with_its_place() {
-    let directory = Directory::new("bad");
+    let directory = Directory::new("scenarios-bad");
     let file =
         directory.file("bad.yaml", &FAILING.replace("state: Running}\n  - {at: 8s", "stat: Running}\n  - {at: 8s"));
     let output = podlet(&["test", file.to_str().unwrap()]);
@@ -139,7 +119,7 @@ fn a_bad_file_is_2_and_told_with_its_place() {
 
 #[test]
 fn a_matrix_on_the_command_line_makes_variants() {
-    let directory = Directory::new("matrix");
+    let directory = Directory::new("scenarios-matrix");
     let scenario = FAILING.replace("  - {at: 8s, state: Running}\n", "");
     let file = directory.file("crash.yaml", &scenario);
     let words = ["test", file.to_str().unwrap(), "--matrix", "restartPolicy=Always,OnFailure,Never"];
