@@ -109,6 +109,22 @@ fn a_supervisor_without_descriptors_waits_for_them_and_goes_on() {
     podlet.finish();
 }
 
+/// SIGPIPE comes of a client that dies while it is shown something, SIGHUP of a terminal that goes away.
+#[test]
+fn signals_that_mean_nothing_to_a_supervisor_leave_it_as_it_is() {
+    let podlet = Podlet::new();
+    let uid = run(&podlet, &pod("web", json!({})));
+    let supervisor = Part::Supervisor.wait(&uid);
+    for (signal, restarts) in [(Signal::SIGPIPE, 1), (Signal::SIGHUP, 2)] {
+        kills::send(supervisor, signal);
+        podlet.succeed(&["restart", "web"]);
+        podlet.wait("web", |pod| has_run(pod, restarts));
+    }
+    assert_eq!(Part::Supervisor.wait(&uid), supervisor, "it has lived through it");
+    delete_now(&podlet, "web", &uid);
+    podlet.finish();
+}
+
 /// With each limit the pod runs, or one message says why not and nothing is left.
 #[test]
 fn apply_with_few_descriptors_runs_the_pod_or_leaves_nothing() {

@@ -518,17 +518,18 @@ pub(super) fn set_alarm(alarm: &TimerFd, wake: Option<BootTime>) -> std::io::Res
     Ok(())
 }
 
-/// Watches SIGTERM and SIGINT. SIGHUP and SIGPIPE mean nothing to a process without a terminal whose writes say EPIPE.
+/// Watches SIGTERM and SIGINT. SIGHUP and SIGPIPE mean nothing to a process without a terminal whose writes say EPIPE. They
+/// are caught, and not ignored: what is ignored stays so in what is executed (execve(2)), a caught one does not. Nothing may
+/// be written when SIGPIPE comes: to a socket without its reader it would raise the next, for ever.
 pub(super) fn watch_signals(happenings: &UnboundedSender<Happening>) -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
-    for number in [SIGTERM, SIGINT, SIGHUP, SIGPIPE] {
+    for number in [SIGHUP, SIGPIPE] {
+        signal_hook::flag::register(number, Arc::default())?;
+    }
+    for number in [SIGTERM, SIGINT] {
         let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(number, writer)?;
-        if matches!(number, SIGHUP | SIGPIPE) {
-            // Registered, so that it does not end this process; what it says is thrown away with the reader.
-            continue;
-        }
         let happenings = happenings.clone();
         let reader = tokio::net::UnixStream::from_std(reader)?;
         tokio::task::spawn_local(async move {
