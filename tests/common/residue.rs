@@ -7,7 +7,8 @@
 //! What other programs do meanwhile is told apart where that is possible: a new process counts unless one of its ancestors
 //! stood before and is neither the first process nor the test itself, or it is in a cgroup to which nothing of the test's
 //! comes; a new cgroup unless it is within one of somebody else's. For files it is not possible: places of the system's own
-//! services are left out; name further ones that others write to in `PODLET_RESIDUE_IGNORE`, separated by colons.
+//! services are left out; name further ones that others write to in `PODLET_RESIDUE_IGNORE`, separated by colons (a cgroup,
+//! too, in which another podlet has cgroups of its own).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -72,10 +73,11 @@ impl Host {
     /// What stands here and did not stand `before`, a line each.
     pub fn added_since(&self, before: &Host) -> Vec<String> {
         let ignored = ignored_directories();
+        let is_ignored = |name: &str| ignored.iter().any(|directory| name.starts_with(directory.as_str()));
         let own_cgroups = own_cgroups();
         let counts = |kind: &str, name: &str| match kind {
-            "file" | "mount" | "socket" => !ignored.iter().any(|directory| name.starts_with(directory.as_str())),
-            "cgroup" => is_our_cgroup(Path::new(name), &before.kinds["cgroup"], &own_cgroups),
+            "file" | "mount" | "socket" => !is_ignored(name),
+            "cgroup" => !is_ignored(name) && is_our_cgroup(Path::new(name), &before.kinds["cgroup"], &own_cgroups),
             "process" => !before.kinds["process"].iter().any(|stood| identity(stood) == identity(name)),
             _ => true,
         };
