@@ -5,9 +5,11 @@
 //! stays in its queue until it was carried out and answered, a child's pid is stored by the kernel as the child is made
 //! (CLONE_PARENT_SETTID), an exit's number is stored before its record is sent. So a packet may come twice, never not.
 
-use crate::sys::constant::CLD_EXITED;
 use core::ptr::null;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
+
+/// That a process has exited by itself, and by no signal (waitid(2)).
+const CLD_EXITED: i32 = 1;
 
 /// First word of a page.
 pub const MAGIC: u32 = 0x6b65_6570;

@@ -87,7 +87,7 @@ calls! {
 pub mod constant {
     pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28; pub const SIG_SETMASK: i32 = 2;
     pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17; pub const WNOHANG: i32 = 1;
-    pub const CLD_EXITED: i32 = 1; pub const WEXITED: i32 = 4; pub const WNOWAIT: i32 = 0x01000000; pub const P_ALL: i32 = 0;
+    pub const WEXITED: i32 = 4; pub const WNOWAIT: i32 = 0x01000000; pub const P_ALL: i32 = 0;
     pub const P_PID: i32 = 1; pub const O_CLOEXEC: i32 = 0o2000000; pub const NONBLOCK_CLOEXEC: i32 = 0o4000 | O_CLOEXEC;
     pub const CLOSE_RANGE_CLOEXEC: u32 = 4; pub const F_DUPFD_CLOEXEC: i32 = 1030; pub const F_SETFD: i32 = 2;
     pub const PR_SET_DUMPABLE: i32 = 4; pub const PR_SET_NAME: i32 = 15; pub const PR_SET_CHILD_SUBREAPER: i32 = 36;

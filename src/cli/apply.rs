@@ -2,15 +2,14 @@
 //! before anything is started.
 
 pub mod change;
+pub mod object;
+mod outcome;
 pub mod pod;
 mod rehearsal;
 mod together;
 pub mod wait;
 
 use clap::Args;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::choices::{ChoiceWords, choices};
 use super::dry_run::DryRun;
@@ -18,14 +17,12 @@ use super::everywhere::Everywhere;
 use super::files::FileWords;
 use super::notices::Notices;
 use super::print::wire;
-use super::resource::Kind;
 use super::revision;
-use super::{Caller, Failure, check_output, config, duration, print, require, stored};
+use super::{Caller, Failure, check_output, config, duration, print, require};
 use crate::linux::privilege::Work;
-use crate::manifest::field::FieldError;
-use crate::manifest::{Object, update};
-use crate::supervisor::kept::Claim;
+use crate::manifest::Object;
 use crate::supervisor::launch::Choices;
+pub use outcome::{Applied, Outcome};
 use together::Launches;
 
 /// The words of `apply`.
@@ -65,51 +62,6 @@ pub struct Words {
     /// For the pod's whole life.
     #[command(flatten)]
     pub choices: ChoiceWords,
-}
-
-/// What became of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is new.
-    Created,
-    /// It was there and has been changed.
-    Configured,
-    /// It was there and is the same.
-    Unchanged,
-    /// The one that was there was ended for it.
-    Replaced,
-    /// It was there, but did not run: its machine had been started anew.
-    Restarted,
-}
-
-impl Outcome {
-    fn word(self) -> &'static str {
-        match self {
-            Outcome::Created => "created",
-            Outcome::Configured => "configured",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Replaced => "replaced",
-            Outcome::Restarted => "started again",
-        }
-    }
-}
-
-/// A pod that was applied.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// The uid of the pod of that name now.
-    pub uid: String,
-}
-
-impl Applied {
-    /// As what ends it knows it.
-    pub fn claim(&self) -> Claim {
-        Claim { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone() }
-    }
 }
 
 /// Applies.
@@ -201,7 +153,7 @@ pub fn all(
     Ok(pods)
 }
 
-/// Stores a ConfigMap or Secret that is applied; see [`keep_as_it_is`].
+/// Stores a ConfigMap or Secret that is applied; see [`object::keep_as_it_is`].
 pub fn keep(
     object: &Object,
     replace: bool,
@@ -214,30 +166,7 @@ pub fn keep(
     if let Some(old) = revision::read(&caller.paths, &revision::target(&object))? {
         change::keep_marks(object.metadata_mut(), old.metadata());
     }
-    keep_as_it_is(&object, replace, caller)
-}
-
-/// Stores a ConfigMap or Secret; answers what became of it, and it as it is now.
-pub fn keep_as_it_is(
-    object: &Object,
-    replace: bool,
-    caller: &mut Caller<'_>,
-) -> Result<Option<(Outcome, serde_json::Value)>, Failure> {
-    Ok(match object {
-        Object::ConfigMap(map) => {
-            let mut map = (**map).clone();
-            let outcome =
-                store(Kind::ConfigMap, &mut map, |map| &mut map.metadata, update::config_map, replace, caller)?;
-            Some((outcome, wire::config_map(&map)))
-        }
-        Object::Secret(secret) => {
-            let mut secret = (**secret).clone();
-            let outcome =
-                store(Kind::Secret, &mut secret, |secret| &mut secret.metadata, update::secret, replace, caller)?;
-            Some((outcome, wire::secret(&secret)))
-        }
-        Object::Pod(_) => None,
-    })
+    object::keep_as_it_is(&object, replace, caller)
 }
 
 /// One object as it is, several as a List.
@@ -252,73 +181,4 @@ fn show(mut values: Vec<serde_json::Value>, output: &str, caller: &mut Caller<'_
         _ => {}
     }
     Ok(())
-}
-
-/// Whether two objects are the same but for what podlet itself writes into metadata.
-fn same_object(old: &impl Serialize, new: &impl Serialize) -> bool {
-    let plain = |object: serde_json::Result<serde_json::Value>| {
-        let mut object = object.ok()?;
-        let metadata = object.get_mut("metadata")?.as_object_mut()?;
-        for own in ["uid", "creationTimestamp", "resourceVersion"] {
-            metadata.remove(own);
-        }
-        Some(object)
-    };
-    plain(serde_json::to_value(old)) == plain(serde_json::to_value(new))
-}
-
-fn store<T: Serialize + DeserializeOwned>(
-    kind: Kind,
-    object: &mut T,
-    metadata: impl Fn(&mut T) -> &mut ObjectMeta,
-    refusal: impl Fn(&T, &T) -> Vec<FieldError>,
-    replace: bool,
-    caller: &mut Caller<'_>,
-) -> Result<Outcome, Failure> {
-    let of_new = metadata(object);
-    let name = of_new.name.clone().unwrap_or_default();
-    let namespace = of_new.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let old: Option<T> = stored::find(&caller.paths, kind, &namespace, &name)?;
-    let outcome = match &old {
-        None => Outcome::Created,
-        Some(old) if same_object(old, object) => Outcome::Unchanged,
-        Some(old) => match refusal(object, old) {
-            errors if errors.is_empty() => Outcome::Configured,
-            _ if replace => Outcome::Replaced,
-            errors => {
-                let invalid = change::invalid(kind.name(), &name, &errors);
-                let text = format!("{invalid}\nTo put the new one in its place: podlet apply --replace");
-                return Err(Failure::Text(text));
-            }
-        },
-    };
-    match old {
-        Some(mut old) if outcome != Outcome::Replaced => {
-            let of_old = metadata(&mut old).clone();
-            let of_new = metadata(object);
-            (of_new.creation_timestamp, of_new.uid) = (of_old.creation_timestamp, of_old.uid);
-        }
-        _ => {
-            // To the second, as the API server has it.
-            let now = jiff::Timestamp::from_second(caller.now().as_second()).unwrap_or_default();
-            metadata(object).creation_timestamp = Some(Time(now));
-            metadata(object).uid = Some(new_uid()?);
-        }
-    }
-    if outcome == Outcome::Unchanged {
-        return Ok(outcome);
-    }
-    stored::store(&caller.paths, kind, &namespace, &name, object)?;
-    for line in stored::tell_pods(&caller.paths, kind, &namespace, &name) {
-        caller.notice(&format!("Note: {line}"));
-    }
-    Ok(outcome)
-}
-
-/// The kernel makes random UUIDs.
-fn new_uid() -> Result<String, Failure> {
-    let path = "/proc/sys/kernel/random/uuid";
-    let uid =
-        std::fs::read_to_string(path).map_err(|error| Failure::Error(format!("could not read {path}: {error}")))?;
-    Ok(uid.trim().to_owned())
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Failure;
 use super::apply::change::MARKS;
 use super::print::wire;
-use super::resource::{Kind, pod_name};
+use super::resource::{Kind, is_name, pod_name};
 use super::select::Selector;
 use crate::paths::Paths;
 use crate::supervisor::PROGRAM;
@@ -135,12 +135,6 @@ fn hide_marks(metadata: &mut ObjectMeta) {
 /// Kept state that cannot be read is the server's failure, as far as a user of kubectl's words goes.
 pub fn kept_failure(error: &KeptError) -> Failure {
     Failure::Server { reason: "InternalError", message: error.to_string() }
-}
-
-/// A name that can be one. Whatever else was typed is the name of nothing, and never becomes part of a path.
-pub fn is_name(text: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    !text.is_empty() && text.len() <= 253 && !text.starts_with('.') && text.bytes().all(fits)
 }
 
 /// The pod of this name.

@@ -35,17 +35,8 @@ pub struct View {
     #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
     /// As at apply and up.
-    #[arg(long, value_name = "PROFILE", value_parser = seccomp_default)]
+    #[arg(long, value_name = "PROFILE")]
     pub seccomp_default: Option<SeccompDefault>,
-}
-
-/// Reads `--seccomp-default`.
-pub fn seccomp_default(word: &str) -> Result<SeccompDefault, String> {
-    match word {
-        "RuntimeDefault" => Ok(SeccompDefault::RuntimeDefault),
-        "Unconfined" => Ok(SeccompDefault::Unconfined),
-        _ => Err("expected RuntimeDefault or Unconfined".to_owned()),
-    }
 }
 
 /// The settings that hold for what is done now; what is wrong with the file is told.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::config::seccomp_default;
 use super::everywhere::Everywhere;
 use super::resource::Kind;
 use super::{Caller, Failure};
@@ -30,7 +29,7 @@ pub struct FileWords {
     /// The seccomp profile of containers whose manifest names none: RuntimeDefault (as a kubelet with seccompDefault: true)
     /// or Unconfined (as a plain kubelet).
     /// [default: as the settings say (podlet config view); RuntimeDefault when they say nothing]
-    #[arg(long, value_name = "PROFILE", value_parser = seccomp_default)]
+    #[arg(long, value_name = "PROFILE")]
     seccomp_default: Option<SeccompDefault>,
 }
 

@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::ask::{is_name, kept_failure};
+use super::ask::kept_failure;
 use super::directories::Directories;
+use super::resource::is_name;
 use super::watching::{Sight, Watch, left, wait_for_news};
 use crate::paths::Paths;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};

@@ -2,6 +2,12 @@
 
 use super::Failure;
 
+/// A name that can be one. Whatever else was typed is the name of nothing, and never becomes part of a path.
+pub fn is_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    !text.is_empty() && text.len() <= 253 && !text.starts_with('.') && text.bytes().all(fits)
+}
+
 /// A kind of object that podlet keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

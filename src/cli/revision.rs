@@ -4,10 +4,10 @@
 use serde_json::Value;
 
 use super::apply::change::{self, Change, compare};
-use super::apply::{self, pod};
+use super::apply::{object, pod};
 use super::ask::{self, kept_failure};
 use super::print::wire;
-use super::resource::Kind;
+use super::resource::{Kind, is_name};
 use super::targets::Target;
 use super::{Caller, Failure, stored};
 use crate::manifest::field::FieldError;
@@ -69,10 +69,10 @@ pub fn read(paths: &Paths, target: &Target) -> Result<Option<Object>, Failure> {
                 }),
             }
         }
-        Kind::ConfigMap if ask::is_name(namespace) && ask::is_name(name) => {
+        Kind::ConfigMap if is_name(namespace) && is_name(name) => {
             stored::find(paths, *kind, namespace, name)?.map(|map| Object::ConfigMap(Box::new(map)))
         }
-        Kind::Secret if ask::is_name(namespace) && ask::is_name(name) => {
+        Kind::Secret if is_name(namespace) && is_name(name) => {
             stored::find(paths, *kind, namespace, name)?.map(|secret| Object::Secret(Box::new(secret)))
         }
         Kind::ConfigMap | Kind::Secret => None,
@@ -107,7 +107,7 @@ pub fn put(new: &Object, caller: &mut Caller<'_>) -> Result<(), Refused> {
         return Err(Refused::Invalid(errors));
     }
     let Object::Pod(new) = new else {
-        apply::keep_as_it_is(new, false, caller)?;
+        object::keep_as_it_is(new, false, caller)?;
         return Ok(());
     };
     let claim = ask::find_claim(&caller.paths, &target.namespace, &target.name)?.ok_or_else(missing)?;

@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
-use super::ask::is_name;
-use super::resource::Kind;
+use super::resource::{Kind, is_name};
 use crate::paths::Paths;
 use crate::supervisor::client::{self, Client, ClientError};
 use crate::supervisor::control::{ObjectKind, Request};

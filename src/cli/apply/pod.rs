@@ -9,7 +9,7 @@ use super::super::ending::{self, Way};
 use super::super::watching::{Sight, Watch};
 use super::super::{Caller, Failure};
 use super::change::{Change, compare, keep_marks};
-use super::{Applied, Outcome};
+use super::outcome::{Applied, Outcome};
 use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;

@@ -6,7 +6,8 @@ use super::super::print::wire;
 use super::super::resource::Kind;
 use super::super::{Caller, Failure, print, stored};
 use super::change::{self, Change, compare};
-use super::{Outcome, pod, same_object, show};
+use super::object::same_object;
+use super::{Outcome, pod, show};
 use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update, verdict};
 

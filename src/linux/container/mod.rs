@@ -64,6 +64,18 @@ pub enum SeccompDefault {
     Unconfined,
 }
 
+impl std::str::FromStr for SeccompDefault {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<SeccompDefault, String> {
+        match word {
+            "RuntimeDefault" => Ok(SeccompDefault::RuntimeDefault),
+            "Unconfined" => Ok(SeccompDefault::Unconfined),
+            _ => Err("expected RuntimeDefault or Unconfined".to_owned()),
+        }
+    }
+}
+
 /// What is the same for all processes of one pod.
 pub struct PodContext<'a> {
     /// Defaulted, with uid.
