@@ -116,6 +116,11 @@ impl Paths {
         self.pod_run(uid).join("control.sock")
     }
 
+    /// Locked while a pod is as its awake supervisor has published it.
+    pub fn current(&self, uid: &str) -> PathBuf {
+        self.pod_run(uid).join("current")
+    }
+
     /// There, and locked, while a pod's supervisor sleeps.
     pub fn asleep(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("asleep")

@@ -14,7 +14,7 @@ use common::tracer::{Last, Tracer, Whom};
 use nix::sys::signal::Signal;
 use podlet::paths::Paths;
 use podlet::supervisor::client::{Client, ClientError};
-use podlet::supervisor::is_asleep;
+use podlet::supervisor::{is_asleep, is_current};
 use serde_json::Value;
 
 /// For a supervisor that sleeps as soon as it can.
@@ -218,6 +218,42 @@ fn never_means_never_and_a_deletion_finds_it_asleep() {
     assert_eq!(podlet.pod("asleep")["status"]["phase"], "Unknown");
     podlet.succeed(&["delete", "pod", "asleep"]);
     podlet.succeed(&["delete", "pod", "awake"]);
+    podlet.finish();
+}
+
+/// Awake, too, a pod is looked at without anybody being asked, once all that is to be said of it is published; and what somebody
+/// was told is done is seen by whoever looks next.
+#[test]
+fn what_is_published_is_seen_without_asking_and_never_stale() {
+    let podlet = Podlet::new();
+    let uid = apply(&podlet, "awake", "Always", WAITS, &["--sleep-after=never"]);
+    let ready = |pod: &Value| container(pod, "main")["ready"] == true;
+    podlet.wait("awake", ready);
+    let supervisor = Part::Supervisor.wait(&uid);
+    // Stopped before it has published it could not answer, and published nothing either.
+    until("it is stopped, and all is published", || {
+        kills::send(supervisor, Signal::SIGSTOP);
+        until("it is stopped", || kills::is_stopped(supervisor));
+        let current = is_current(&paths(&podlet), &uid);
+        if !current {
+            kills::send(supervisor, Signal::SIGCONT);
+        }
+        current
+    });
+    assert!(ready(&podlet.pod("awake")));
+    assert!(podlet.succeed(&["get", "pods"]).contains("1/1"));
+    kills::send(supervisor, Signal::SIGCONT);
+
+    for number in 0..50 {
+        podlet.succeed(&["label", "pod", "awake", "--overwrite", &format!("number={number}")]);
+        assert_eq!(podlet.pod("awake")["metadata"]["labels"]["number"], number.to_string());
+    }
+
+    // Nobody vouches for what a dead supervisor has published, until the next one has published, too.
+    kills::send(supervisor, Signal::SIGKILL);
+    until("it is gone", || kills::is_gone(supervisor));
+    assert!(ready(&podlet.pod("awake")));
+    until("the next one has published", || is_current(&paths(&podlet), &uid));
     podlet.finish();
 }
 

@@ -40,7 +40,7 @@ impl Supervisor {
             Err(error) => tracing::error!("going on without a keeper: {error}"),
         }
         self.keeper_lost = true;
-        self.changed = true;
+        self.has_changed();
         for (id, pidfd) in &self.processes {
             watch_process(id, pidfd, &self.happenings);
         }

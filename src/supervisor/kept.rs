@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::client::{self, Client, ClientError};
 use super::clock;
 use super::files::{self, Durability};
-use super::sleep;
 use super::state::Snapshot;
+use super::vouch;
 use crate::linux::cgroup::Cgroup;
 use crate::paths::{Paths, way_out};
 
@@ -262,11 +262,10 @@ pub fn revise(paths: &Paths, claim: &Claim, manifest: &Pod) -> Result<(), KeptEr
     Ok(())
 }
 
-/// A pod as it can be seen now: its supervisor is asked, unless that sleeps and has left all that is to be said; where none
-/// answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
+/// A pod as it can be seen now: its supervisor is asked, unless all that is to be said is published; where none answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
 /// now).
 pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
-    if sleep::is_asleep(paths, uid)
+    if vouch::is_current(paths, uid)
         && let Ok(Some(kept)) = read_as::<Shown>(paths, uid)
     {
         return Ok(Some(Seen { pod: kept.pod, events: kept.events, standing: Standing::Live }));

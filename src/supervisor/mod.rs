@@ -40,10 +40,11 @@ mod streams;
 mod termination;
 pub mod trace;
 pub mod upgrade;
+mod vouch;
 mod world;
 
 pub use files::stray;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
-pub use sleep::is_asleep;
+pub use vouch::{is_asleep, is_current};
 pub use world::KeptObjects;

@@ -12,6 +12,7 @@ use super::files::{self, Durability};
 use super::kept::{self, KEPT_VERSION, Kept};
 use super::run::{Happening, Over};
 use super::state::{Snapshot, header};
+use super::vouch::Mark;
 use crate::pod::effect::Action;
 
 /// How long changes are gathered before `kept.json` is written: a start makes half a dozen within a few milliseconds, and
@@ -40,6 +41,8 @@ pub struct Publication {
     current: bool,
     /// What a reboot must know, as it stands on the disk: synced only when this changes.
     durable: Option<u64>,
+    /// Locked from a publication to the next change, for those who look.
+    mark: Option<Mark>,
 }
 
 impl Publication {
@@ -79,7 +82,7 @@ impl super::run::Supervisor {
         if let Err(error) = files::replace(&path, text.join("\n").as_bytes(), Durability::Process) {
             tracing::warn!("could not write {}: {error}", path.display());
         }
-        self.changed = true;
+        self.has_changed();
     }
 
     /// The pod as shown: the machine's, with what only podlet knows in annotations.
@@ -120,6 +123,20 @@ impl super::run::Supervisor {
     /// The pod and its events, for whoever asks.
     pub(super) fn shown_state(&self) -> Answer {
         Answer::State { pod: Box::new(self.shown()), events: self.state.machine.events() }
+    }
+
+    /// Something changes: from now on whoever looks asks this supervisor. Before anything can be seen of the change elsewhere.
+    pub(super) fn has_changed(&mut self) {
+        self.changed = true;
+        // One that cannot be unlocked is closed, which unlocks it.
+        self.publication.mark.take_if(|mark| mark.unlock().is_err());
+    }
+
+    /// What is published is how the pod is: whoever looks need not ask. Where this cannot be said they do.
+    fn vouch(&mut self) {
+        let path = self.world.paths().current(self.world.uid());
+        let mark = self.publication.mark.take().or_else(|| Mark::make(&path).ok());
+        self.publication.mark = mark.filter(|mark| mark.lock().is_ok());
     }
 
     /// Something changed: those who watch hear it now, the file is written soon.
@@ -163,8 +180,12 @@ impl super::run::Supervisor {
         });
         match written {
             Ok(written) => {
-                let (written, durable) = (Some(written), Some(durable));
-                self.publication = Publication { due: false, written, current: true, durable };
+                self.publication.written = Some(written);
+                self.publication.durable = Some(durable);
+                self.publication.current = true;
+                if reason == Reason::Changed && !self.changed {
+                    self.vouch();
+                }
                 true
             }
             Err(error) => {
@@ -185,7 +206,7 @@ impl super::run::Supervisor {
         if !self.publish(reason) {
             // The disk is full: with the run directory the status would be lost. Tried again until there is room.
             let happenings = self.happenings.clone();
-            self.changed = true;
+            self.has_changed();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let _ = happenings.send(Happening::PublishDue);

@@ -208,7 +208,7 @@ pub struct Supervisor {
     /// Clients that are shown what a container writes, by their connection.
     pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
-    /// The machine was told something since those who watch were told.
+    /// The machine was told something since those who watch were told. Set by [`Supervisor::has_changed`].
     pub(super) changed: bool,
     pub(super) publication: publish::Publication,
     /// Since when pulls are told to end.
@@ -394,7 +394,7 @@ impl Supervisor {
             Happening::LogEnded { .. } => {}
             Happening::LogFailed { container, message } => {
                 tracing::warn!(container, "the log cannot be written, the container may wait for it: {message}");
-                self.changed = true;
+                self.has_changed();
             }
             Happening::LogDropping { container, message } => {
                 tracing::error!(
@@ -405,7 +405,7 @@ impl Supervisor {
             }
             Happening::LogRecovered { container, dropped } => {
                 tracing::info!(container, dropped, "the log is written again");
-                self.changed = true;
+                self.has_changed();
                 if let Some(bytes) = dropped {
                     self.tell(Fact::LogResumed { container, dropped: bytes }, clock::now(), None, None).await;
                 }
@@ -448,12 +448,12 @@ impl Supervisor {
     /// Tells the machine a fact. When this returns it is in the journal, and what follows from it is in the queue.
     pub(super) async fn tell(&mut self, fact: Fact, at: Moment, report: Option<ReportName>, image: Option<Box<Image>>) {
         tracing::debug!(?fact, "told");
+        self.has_changed();
         if let Some(panic) = self.poisons.find(&fact) {
             let record = Record::SetAside { fact: Box::new(fact), report, panic: panic.to_owned() };
             tracing::error!(?record, "set aside: the machine has panicked at it twice");
             self.state.note(&record);
             self.append(&record).await;
-            self.changed = true;
             return;
         }
         let input = Input { at, fact };
@@ -469,7 +469,6 @@ impl Supervisor {
             }
             self.queue.extend(effects);
         }
-        self.changed = true;
     }
 
     /// For a test of what follows: nothing that is done to a pod from outside makes the machine panic.

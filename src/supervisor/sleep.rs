@@ -12,17 +12,15 @@
 //! connection, so that is no part of the alarm; that it has gone is found out at the next wake.
 //!
 //! While it sleeps, `kept.json` is what is seen of the pod: the file `asleep` in the run directory says so, as long as the
-//! keeper holds it locked. Without the lock it means nothing: a supervisor was killed over it, or keeper and twin were.
+//! keeper holds it locked ([`super::vouch`]). Without the lock it means nothing: a supervisor was killed over it, or keeper and
+//! twin were.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
@@ -32,6 +30,7 @@ use tokio::time::Instant;
 use super::cri::Stream;
 use super::recover::CONTROL_TAG;
 use super::run::{Supervisor, set_alarm};
+use super::vouch::Mark;
 use super::{clock, files};
 use crate::linux::keeper::Keeper;
 use crate::paths::Paths;
@@ -100,27 +99,12 @@ pub fn wake_up(paths: &Paths, uid: &str, keeper: &Keeper) -> io::Result<Option<D
     Ok(slept.filter(|_| woken))
 }
 
-/// Whether the pod's supervisor sleeps, so that what it has published is how the pod is. Wakes nobody.
-pub fn is_asleep(paths: &Paths, uid: &str) -> bool {
-    // The lock is only looked at: were it taken, another one who looks would see it.
-    File::open(paths.asleep(uid)).is_ok_and(|mark| is_locked(mark.as_fd()))
-}
-
-/// What is asked of and told about a lock of a whole file (fcntl(2), open file description locks).
-fn whole_file() -> libc::flock {
-    libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
-}
-
-fn is_locked(file: BorrowedFd<'_>) -> bool {
-    let mut lock = whole_file();
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as i16
-}
-
 /// Makes the mark and locks it, for as long as somebody has this descriptor open.
 fn mark(path: &Path) -> io::Result<OwnedFd> {
-    let mut file = File::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mark = Mark::make(path)?;
+    mark.lock()?;
+    let mut file = mark.into_file();
     write!(file, "{}", clock::now().boot.0)?;
-    fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file()))?;
     Ok(file.into())
 }
 
