@@ -103,7 +103,7 @@ fn note(row: &Row, path: &str) -> Option<String> {
     let what = match row.treatment {
         Treatment::Later => "is not carried out by podlet yet: a pod with it is refused",
         Treatment::Refused => "cannot be honoured on one machine: a pod with it is refused",
-        Treatment::NoMeaning | Treatment::Warned => {
+        Treatment::NoMeaning | Treatment::Warned | Treatment::Told(_) => {
             "means nothing on one machine: podlet keeps it, and nothing follows"
         }
         _ => return None,

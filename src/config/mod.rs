@@ -211,6 +211,13 @@ impl Config {
         reader.take(SHUTDOWN, &mut config.shutdown, shutdown_period);
         reader.take(SHUTDOWN_CRITICAL, &mut config.shutdown_critical, shutdown_period);
         reader.take(SHUTDOWN_BY_PRIORITY, &mut config.shutdown_by_priority, by_priority);
+        if reader.settings.get(FAIL_SWAP_ON) == Some(&json!(true)) {
+            let text = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+            if let Some(area) = swap_area(&text) {
+                let text = format!("this machine swaps to {area}: swapoff {area} ends it, failSwapOn: false bears it");
+                reader.wrong.push(reader.settings.fault(FAIL_SWAP_ON, text));
+            }
+        }
         let (all, critical) = (config.shutdown.value, config.shutdown_critical.value);
         if critical > all {
             let text = format!(
@@ -354,6 +361,12 @@ impl Config {
     }
 }
 
+/// A kubelet's rule: a line behind the headings of `/proc/swaps` (proc(5)) is an area that is swapped to.
+fn swap_area(swaps: &str) -> Option<&str> {
+    swaps.lines().nth(1)?.split_whitespace().next()
+}
+
+const FAIL_SWAP_ON: &str = "failSwapOn";
 const SHUTDOWN: &str = "shutdownGracePeriod";
 const SHUTDOWN_CRITICAL: &str = "shutdownGracePeriodCriticalPods";
 const SHUTDOWN_BY_PRIORITY: &str = "shutdownGracePeriodByPodPriority";

@@ -107,3 +107,67 @@ fn values_that_a_kubelet_refuses_are_refused() {
     let never = load("containerLogMaxSize: '-1'\npodPidsLimit: -5", &Overrides::default()).unwrap();
     assert_eq!((never.rotation().size, never.pod_pids_limit()), (u64::MAX, None));
 }
+
+/// What kubeadm and providers write can be used as it is.
+#[test]
+fn files_of_real_nodes_are_taken_as_they_are() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kubelet-configurations").join(name);
+        Config::load(&Place { path, named: true }, &Overrides::default())
+            .unwrap_or_else(|why| panic!("{name}: {why:?}"))
+    };
+    let untouched = |notice: &String| notice.split_once(": ").map(|(_, text)| text.to_owned()).unwrap();
+    let kubeadm: Vec<String> = read("kubeadm.yaml").notices.iter().map(untouched).collect();
+    assert_eq!(
+        kubeadm,
+        [
+            "without meaning for podlet: authentication, authorization, cgroupDriver, containerRuntimeEndpoint, \
+             healthzBindAddress, healthzPort, logging.options, rotateCertificates",
+            "clusterDNS has no effect here and is passed over",
+            "clusterDomain has no effect here and is passed over",
+            "staticPodPath: no pod is started from there: `podlet apply` sets those of a directory or an address going, \
+             `podlet start --all` again after a boot",
+        ]
+    );
+    let gke = read("gke.yaml");
+    assert_eq!((gke.max_pods(), gke.pod_pids_limit()), (Some(110), Some(4_194_304)));
+    let told = gke.notices.iter().find(|notice| notice.contains("evictionHard")).unwrap();
+    assert!(
+        told.contains("no pod is evicted because its machine runs short") && told.contains("system prune"),
+        "{told}"
+    );
+    let k3s = read("k3s.yaml");
+    assert!(k3s.notices.iter().any(|notice| notice.contains("evictionHard, evictionMinimumReclaim: ")), "{k3s:?}");
+    let aks = read("aks.yaml");
+    assert_eq!((aks.seccomp_default(), aks.pod_pids_limit()), (SeccompDefault::Unconfined, None));
+    assert!(aks.notices.iter().any(|notice| notice.contains("kubeReserved, ") || notice.contains(", kubeReserved")));
+    assert_eq!(read("openshift.yaml").max_pods(), Some(250));
+}
+
+/// What a pod would run with less by.
+#[test]
+fn what_a_pod_would_miss_is_refused() {
+    for text in [
+        "cpuManagerPolicy: static",
+        "memoryManagerPolicy: Static",
+        "topologyManagerPolicy: restricted",
+        "cgroupRoot: /mine",
+        "resolvConf: /mine/resolv.conf",
+        "cpuCFSQuotaPeriod: 5ms",
+        "imagePullCredentialsVerificationPolicy: AlwaysVerify",
+        "memorySwap: {swapBehavior: LimitedSwap}",
+    ] {
+        let told = load(text, &Overrides::default()).unwrap_err();
+        assert!(told.iter().all(|line| line.contains("is not carried out by podlet yet; take it out")), "{told:?}");
+    }
+    let harmless = "cpuManagerPolicy: none\ncgroupRoot: /\nresolvConf: /etc/resolv.conf\ncpuCFSQuotaPeriod: 100ms\n";
+    assert_eq!(load(harmless, &Overrides::default()).unwrap().notices, [""; 0]);
+}
+
+#[test]
+fn a_machine_that_swaps_is_found() {
+    let headings = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+    assert_eq!(swap_area(headings), None);
+    assert_eq!(swap_area(&format!("{headings}/dev/sda2   partition\t8388604\t\t0\t\t-2\n")), Some("/dev/sda2"));
+    assert_eq!(swap_area(""), None);
+}

@@ -105,6 +105,8 @@ pub fn read(source: &Source) -> Result<Settings, Vec<Diagnostic>> {
         notices.push(format!("{}: without meaning for podlet: {}", source.name, review.meaningless.join(", ")));
     }
     notices.extend(review.notices.into_iter().map(|text| format!("{}: {text}", source.name)));
+    let told = |(paths, instead): (Vec<String>, &str)| format!("{}: {}: {instead}", source.name, paths.join(", "));
+    notices.extend(review.told.into_iter().map(told));
     Ok(Settings { name: source.name.clone(), text: text.to_owned(), root, json: decoded.json, notices })
 }
 
@@ -162,8 +164,8 @@ mod tests {
             ["4:1: seccompDefault: set a second time; it was set first at line 3"]
         );
         assert_eq!(
-            below("evictionHard: {memory.available: 5%}\n"),
-            ["3:1: evictionHard: evictionHard is not carried out by podlet yet; take it out"]
+            below("cpuManagerPolicy: static\n"),
+            ["3:1: cpuManagerPolicy: cpuManagerPolicy \"static\" is not carried out by podlet yet; take it out"]
         );
         assert_eq!(
             below("crashLoopBackOff: {maxContainerRestartPeriod: 10}\n"),

@@ -5,6 +5,7 @@ use super::budget::MAX_FAULTS;
 use super::field::FieldPath;
 use super::fields::{Struct, Treatment, Type};
 use super::node::{Entry, Node, Position, Value};
+use crate::duration;
 
 /// A field that podlet will not pass over in silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Review {
     pub untold: usize,
     /// Fields without meaning on one machine.
     pub meaningless: Vec<String>,
+    /// Fields that have no effect, and what holds instead.
+    pub told: Vec<(Vec<String>, &'static str)>,
     /// Notices of their own.
     pub notices: Vec<String>,
 }
@@ -72,7 +75,7 @@ impl Reviewer<'_> {
                 Some(path) => path.child(row.name),
                 None => FieldPath::new(row.name),
             };
-            if !is_said(&entry.value) {
+            if !is_said(&entry.value, &row.kind) {
                 continue;
             }
             match row.treatment {
@@ -80,9 +83,12 @@ impl Reviewer<'_> {
                 Treatment::Warned => {
                     self.review.notices.push(format!("{here} has no effect here and is passed over"));
                 }
+                Treatment::Told(instead) => self.tell(&here, instead),
+                Treatment::ToldFor(values, instead) if is_one_of(&entry.value, values) => self.tell(&here, instead),
                 Treatment::Later => self.refuse(entry, &here, LATER),
                 Treatment::Refused => self.refuse(entry, &here, NEVER),
                 Treatment::LaterFor(values) if is_one_of(&entry.value, values) => self.refuse(entry, &here, LATER),
+                Treatment::LaterUnless(values) if !is_one_of(&entry.value, values) => self.refuse(entry, &here, LATER),
                 Treatment::RefusedFor(values) if is_one_of(&entry.value, values) => self.refuse(entry, &here, NEVER),
                 Treatment::RefusedUnless(values) if !is_one_of(&entry.value, values) => {
                     self.refuse(entry, &here, NEVER);
@@ -120,6 +126,15 @@ impl Reviewer<'_> {
         }
     }
 
+    /// What holds instead of several fields is told once.
+    fn tell(&mut self, path: &FieldPath<'_>, instead: &'static str) {
+        let path = path.to_string();
+        match self.review.told.iter_mut().find(|(_, known)| *known == instead) {
+            Some((paths, _)) => paths.push(path),
+            None => self.review.told.push((vec![path], instead)),
+        }
+    }
+
     fn refuse(&mut self, entry: &Entry, path: &FieldPath<'_>, why: &str) {
         let path = path.to_string();
         let bare = without_indices(&path);
@@ -153,8 +168,10 @@ const LATER: &str = "is not carried out by podlet yet";
 const NEVER: &str = "cannot be honoured on one machine";
 
 /// Whether a value says anything: zero values are what is not there.
-fn is_said(node: &Node) -> bool {
+fn is_said(node: &Node, kind: &Type) -> bool {
+    let is_zero = |text: &str| duration::parse(text).is_ok_and(|duration| duration.is_zero());
     match &node.value {
+        Value::String(text) if matches!(kind, Type::Text("v1.Duration")) => !is_zero(text),
         Value::Null => false,
         Value::Int(value) => *value != 0,
         Value::String(text) => !text.is_empty(),

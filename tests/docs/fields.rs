@@ -28,7 +28,10 @@ Only values that say something are refused: an empty list, an empty string or 0 
 
 /// Whether the fields beneath one of this treatment are looked at one by one.
 fn is_opened(treatment: Treatment) -> bool {
-    !matches!(treatment, Treatment::NoMeaning | Treatment::Warned | Treatment::Later | Treatment::Refused)
+    !matches!(
+        treatment,
+        Treatment::NoMeaning | Treatment::Warned | Treatment::Told(_) | Treatment::Later | Treatment::Refused
+    )
 }
 
 fn listed(values: &[&str]) -> String {
@@ -41,8 +44,13 @@ fn in_words(treatment: Treatment) -> String {
         Treatment::OneMachine => "on one machine".into(),
         Treatment::NoMeaning => "no meaning".into(),
         Treatment::Warned => "passed over, with a notice".into(),
+        Treatment::Told(instead) => format!("passed over, with a notice: {instead}"),
+        Treatment::ToldFor(values, instead) => {
+            format!("carried out; {} passed over, with a notice: {instead}", listed(values))
+        }
         Treatment::Later => "refused for now".into(),
         Treatment::LaterFor(values) => format!("carried out; {} refused for now", listed(values)),
+        Treatment::LaterUnless(values) => format!("refused for now, but for {}", listed(values)),
         Treatment::LaterUnlessHostNetwork => "with `hostNetwork: true` a word only; else refused for now".into(),
         Treatment::Refused => "refused".into(),
         Treatment::RefusedFor(values) => format!("carried out; {} refused", listed(values)),

@@ -38,7 +38,8 @@ with which it was set going; when the machine has been started anew it goes on w
 `config view` also says after how long the supervisor of a quiet pod [sleeps](architecture.md#a-quiet-pods-supervisor-sleeps):
 that is no setting of a kubelet's, and said by `--sleep-after` or `PODLET_SLEEP_AFTER`.
 
-A pod of which the end is kept, or that is stopped, does not count for `maxPods`.
+A pod of which the end is kept, or that is stopped, does not count for `maxPods`. With `failSwapOn: true` no pod is set going while
+the machine swaps; nobody says so here, where a kubelet says it by default.
 
 ";
 
@@ -49,8 +50,12 @@ const MIDDLE: &str = "
 |---|---|
 | carried out | podlet does what Kubernetes documents |
 | no meaning | accepted; it means nothing for podlet. `config view` names all such fields in one line |
-| passed over, with a notice | accepted; `config view` says that it has no effect here |
+| passed over, with a notice | accepted; `config view` says that it has no effect here, and where it matters what holds instead |
 | refused for now | podlet does not carry it out; the file is refused until the line is taken out |
+
+What a machine that was a node has in `/var/lib/kubelet/config.yaml`, as kubeadm or a provider has written it, can be used as it
+is: what is about the node and the API server is passed over. Refused is what would leave a pod with less than the file asks for,
+such as processors of its own. A duration of zero says nothing, as for a kubelet.
 
 | field | what podlet does |
 |---|---|
@@ -62,8 +67,13 @@ fn in_words(treatment: Treatment) -> String {
         Treatment::Supported => "carried out".into(),
         Treatment::NoMeaning => "no meaning".into(),
         Treatment::Warned => "passed over, with a notice".into(),
+        Treatment::Told(instead) => format!("passed over, with a notice: {instead}"),
+        Treatment::ToldFor(values, instead) => {
+            format!("accepted; {} passed over, with a notice: {instead}", listed(values))
+        }
         Treatment::Later => "refused for now".into(),
         Treatment::LaterFor(values) => format!("accepted; {} refused for now", listed(values)),
+        Treatment::LaterUnless(values) => format!("refused for now, but for {}", listed(values)),
         other => panic!("no setting is treated as {other:?}"),
     }
 }

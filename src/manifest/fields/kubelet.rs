@@ -2,12 +2,22 @@
 //! and what podlet does with it. Read by [`crate::manifest::settings`]; `docs/settings.md` is made from it.
 
 use super::Keep::{OmitEmpty, Pointer};
-use super::Treatment::{Later, LaterFor, NoMeaning, Supported, Warned};
+use super::Treatment::{Later, LaterFor, LaterUnless, NoMeaning, Supported, Told, ToldFor, Warned};
 use super::Type::{Bool, Int32, Int64, List, Map, Object, Quantity, Raw, Text};
 use super::{STRING, Struct, Type, embedded, row};
 
 /// `metav1.Duration`, as Go writes durations: `10s`, `1m30s`.
 pub const DURATION: Type = Text("v1.Duration");
+
+/// What holds instead of a field that real files have and podlet does not carry out. What a pod would be less protected
+/// without, or what somebody has chosen for its speed, is refused.
+const EVICTION: &str = "no pod is evicted because its machine runs short: where memory does, the kernel ends containers in the \
+                        order of their pods' QoS classes; `podlet system df` shows what takes disk, `podlet system prune` \
+                        gives back what nobody needs";
+const RESERVED: &str = "nothing is kept back for the machine itself: pods take what their own limits allow";
+const STATIC_PODS: &str = "no pod is started from there: `podlet apply` sets those of a directory or an address going, \
+                           `podlet start --all` again after a boot";
+const OWN_CGROUPS: &str = "podlet's processes are in cgroups of their own";
 
 /// No typed object is made from these.
 const SIZE: usize = 0;
@@ -20,13 +30,13 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         embedded("TypeMeta", "kind", STRING, OmitEmpty, Supported),
         embedded("TypeMeta", "apiVersion", STRING, OmitEmpty, Supported),
         row("enableServer", Bool, Pointer, NoMeaning),
-        row("staticPodPath", STRING, Pointer, Later),
+        row("staticPodPath", STRING, Pointer, Told(STATIC_PODS)),
         row("podLogsDir", STRING, Pointer, Supported),
         row("syncFrequency", DURATION, Pointer, NoMeaning),
         row("fileCheckFrequency", DURATION, Pointer, NoMeaning),
         row("httpCheckFrequency", DURATION, Pointer, NoMeaning),
-        row("staticPodURL", STRING, Pointer, Later),
-        row("staticPodURLHeader", Map("", &List(&STRING)), Pointer, Later),
+        row("staticPodURL", STRING, Pointer, Told(STATIC_PODS)),
+        row("staticPodURLHeader", Map("", &List(&STRING)), Pointer, Told(STATIC_PODS)),
         row("address", STRING, Pointer, NoMeaning),
         row("port", Int32, Pointer, NoMeaning),
         row("readOnlyPort", Int32, Pointer, NoMeaning),
@@ -45,7 +55,7 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
             "imagePullCredentialsVerificationPolicy",
             Text("v1beta1.ImagePullCredentialsVerificationPolicy"),
             Pointer,
-            Later,
+            LaterUnless(&["NeverVerify"]),
         ),
         row("preloadedImagesVerificationAllowlist", List(&STRING), Pointer, Later),
         row("eventRecordQPS", Int32, Pointer, NoMeaning),
@@ -54,7 +64,7 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         row("enableContentionProfiling", Bool, Pointer, NoMeaning),
         row("healthzPort", Int32, Pointer, NoMeaning),
         row("healthzBindAddress", STRING, Pointer, NoMeaning),
-        row("oomScoreAdj", Int32, Pointer, Later),
+        row("oomScoreAdj", Int32, Pointer, Told("podlet's own processes keep the score that they were started with")),
         row("clusterDomain", STRING, Pointer, Warned),
         row("clusterDNS", List(&STRING), Pointer, Warned),
         row("streamingConnectionIdleTimeout", DURATION, Pointer, NoMeaning),
@@ -66,9 +76,9 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         row("imageGCHighThresholdPercent", Int32, Pointer, Warned),
         row("imageGCLowThresholdPercent", Int32, Pointer, Warned),
         row("volumeStatsAggPeriod", DURATION, Pointer, NoMeaning),
-        row("kubeletCgroups", STRING, Pointer, Later),
-        row("systemCgroups", STRING, Pointer, Later),
-        row("cgroupRoot", STRING, Pointer, Later),
+        row("kubeletCgroups", STRING, Pointer, Told(OWN_CGROUPS)),
+        row("systemCgroups", STRING, Pointer, Told(OWN_CGROUPS)),
+        row("cgroupRoot", STRING, Pointer, LaterUnless(&["/"])),
         row("cgroupsPerQOS", Bool, Pointer, Warned),
         row("cgroupDriver", STRING, Pointer, NoMeaning),
         row("cpuManagerPolicy", STRING, Pointer, LaterFor(&["static"])),
@@ -79,16 +89,16 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         row("topologyManagerPolicy", STRING, Pointer, LaterFor(&["best-effort", "restricted", "single-numa-node"])),
         row("topologyManagerScope", STRING, Pointer, NoMeaning),
         row("topologyManagerPolicyOptions", Map("", &STRING), Pointer, Later),
-        row("qosReserved", Map("", &STRING), Pointer, Later),
+        row("qosReserved", Map("", &STRING), Pointer, Told(RESERVED)),
         row("runtimeRequestTimeout", DURATION, Pointer, NoMeaning),
         row("hairpinMode", STRING, Pointer, NoMeaning),
         row("maxPods", Int32, Pointer, Supported),
-        row("podCIDR", STRING, Pointer, Later),
+        row("podCIDR", STRING, Pointer, Told("no pod has an address from it")),
         row("podPidsLimit", Int64, Pointer, Supported),
-        row("resolvConf", STRING, Pointer, Later),
+        row("resolvConf", STRING, Pointer, LaterUnless(&["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"])),
         row("runOnce", Bool, Pointer, LaterFor(&["true"])),
         row("cpuCFSQuota", Bool, Pointer, LaterFor(&["false"])),
-        row("cpuCFSQuotaPeriod", DURATION, Pointer, Later),
+        row("cpuCFSQuotaPeriod", DURATION, Pointer, LaterUnless(&["100ms"])),
         row("nodeStatusMaxImages", Int32, Pointer, NoMeaning),
         row("maxOpenFiles", Int64, Pointer, Warned),
         row("contentType", STRING, Pointer, NoMeaning),
@@ -96,21 +106,26 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         row("kubeAPIBurst", Int32, Pointer, NoMeaning),
         row("serializeImagePulls", Bool, Pointer, Warned),
         row("maxParallelImagePulls", Int32, Pointer, Warned),
-        row("evictionHard", Map("", &STRING), Pointer, Later),
-        row("evictionSoft", Map("", &STRING), Pointer, Later),
-        row("evictionSoftGracePeriod", Map("", &STRING), Pointer, Later),
+        row("evictionHard", Map("", &STRING), Pointer, Told(EVICTION)),
+        row("evictionSoft", Map("", &STRING), Pointer, Told(EVICTION)),
+        row("evictionSoftGracePeriod", Map("", &STRING), Pointer, Told(EVICTION)),
         row("evictionPressureTransitionPeriod", DURATION, Pointer, NoMeaning),
-        row("evictionMaxPodGracePeriod", Int32, Pointer, Later),
-        row("evictionMinimumReclaim", Map("", &STRING), Pointer, Later),
+        row("evictionMaxPodGracePeriod", Int32, Pointer, Told(EVICTION)),
+        row("evictionMinimumReclaim", Map("", &STRING), Pointer, Told(EVICTION)),
         row("mergeDefaultEvictionSettings", Bool, Pointer, NoMeaning),
-        row("podsPerCore", Int32, Pointer, Later),
+        row("podsPerCore", Int32, Pointer, Told("the number of processors bounds no number of pods; maxPods does")),
         row("enableControllerAttachDetach", Bool, Pointer, NoMeaning),
-        row("protectKernelDefaults", Bool, Pointer, LaterFor(&["true"])),
+        row(
+            "protectKernelDefaults",
+            Bool,
+            Pointer,
+            ToldFor(&["true"], "podlet changes no setting of the kernel, and looks at none of them"),
+        ),
         row("makeIPTablesUtilChains", Bool, Pointer, NoMeaning),
         row("iptablesMasqueradeBit", Int32, Pointer, NoMeaning),
         row("iptablesDropBit", Int32, Pointer, NoMeaning),
         row("featureGates", Map("", &Bool), Pointer, Warned),
-        row("failSwapOn", Bool, Pointer, LaterFor(&["true"])),
+        row("failSwapOn", Bool, Pointer, Supported),
         row("memorySwap", Object(&MEMORY_SWAP_CONFIGURATION), Pointer, Supported),
         row("containerLogMaxSize", STRING, Pointer, Supported),
         row("containerLogMaxFiles", Int32, Pointer, Supported),
@@ -122,14 +137,19 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
             Pointer,
             NoMeaning,
         ),
-        row("systemReserved", Map("", &STRING), Pointer, Later),
-        row("kubeReserved", Map("", &STRING), Pointer, Later),
-        row("reservedSystemCPUs", STRING, Pointer, Later),
+        row("systemReserved", Map("", &STRING), Pointer, Told(RESERVED)),
+        row("kubeReserved", Map("", &STRING), Pointer, Told(RESERVED)),
+        row("reservedSystemCPUs", STRING, Pointer, Told(RESERVED)),
         row("showHiddenMetricsForVersion", STRING, Pointer, NoMeaning),
-        row("systemReservedCgroup", STRING, Pointer, Later),
-        row("kubeReservedCgroup", STRING, Pointer, Later),
-        row("enforceNodeAllocatable", List(&STRING), Pointer, Warned),
-        row("allowedUnsafeSysctls", List(&STRING), Pointer, Later),
+        row("systemReservedCgroup", STRING, Pointer, Told(RESERVED)),
+        row("kubeReservedCgroup", STRING, Pointer, Told(RESERVED)),
+        row("enforceNodeAllocatable", List(&STRING), Pointer, Told(RESERVED)),
+        row(
+            "allowedUnsafeSysctls",
+            List(&STRING),
+            Pointer,
+            Told("a pod that sets a sysctl is refused, whatever stands here"),
+        ),
         row("volumePluginDir", STRING, Pointer, NoMeaning),
         row("providerID", STRING, Pointer, NoMeaning),
         row("kernelMemcgNotification", Bool, Pointer, NoMeaning),
@@ -145,11 +165,11 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
             Supported,
         ),
         row("crashLoopBackOff", Object(&CRASH_LOOP_BACK_OFF_CONFIG), Pointer, Supported),
-        row("reservedMemory", List(&Object(&MEMORY_RESERVATION)), Pointer, Later),
+        row("reservedMemory", List(&Object(&MEMORY_RESERVATION)), Pointer, Told(RESERVED)),
         row("enableProfilingHandler", Bool, Pointer, NoMeaning),
         row("enableDebugFlagsHandler", Bool, Pointer, NoMeaning),
         row("seccompDefault", Bool, Pointer, Supported),
-        row("memoryThrottlingFactor", Raw, Pointer, Later),
+        row("memoryThrottlingFactor", Raw, Pointer, Told("no container is slowed down before its memory limit")),
         row(
             "memoryReservationPolicy",
             Text("v1beta1.MemoryReservationPolicy"),
@@ -158,12 +178,12 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
         ),
         row("registerWithTaints", List(&Object(&TAINT)), Pointer, NoMeaning),
         row("registerNode", Bool, Pointer, NoMeaning),
-        row("tracing", Object(&TRACING_CONFIGURATION), Pointer, Later),
+        row("tracing", Object(&TRACING_CONFIGURATION), Pointer, Told("no trace is sent anywhere")),
         row("localStorageCapacityIsolation", Bool, Pointer, Warned),
         row("containerRuntimeEndpoint", STRING, Pointer, NoMeaning),
         row("imageServiceEndpoint", STRING, Pointer, NoMeaning),
-        row("failCgroupV1", Bool, Pointer, LaterFor(&["true"])),
-        row("userNamespaces", Object(&USER_NAMESPACES), Pointer, Later),
+        row("failCgroupV1", Bool, Pointer, ToldFor(&["true"], "pods run on cgroup version 1, too")),
+        row("userNamespaces", Object(&USER_NAMESPACES), Pointer, Told("no pod has a user namespace of its own")),
     ],
 };
 
@@ -225,10 +245,10 @@ pub static LOGGING_CONFIGURATION: Struct = Struct {
     name: "LoggingConfiguration",
     size: SIZE,
     rows: &[
-        row("format", STRING, Pointer, LaterFor(&["json"])),
+        row("format", STRING, Pointer, ToldFor(&["json"], "supervisors log lines of text")),
         row("flushFrequency", Raw, Pointer, NoMeaning),
         row("verbosity", Int64, Pointer, Supported),
-        row("vmodule", Raw, Pointer, Later),
+        row("vmodule", Raw, Pointer, Told("logging.verbosity holds for all parts")),
         row("options", Raw, Pointer, NoMeaning),
     ],
 };

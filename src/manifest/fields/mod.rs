@@ -30,10 +30,16 @@ pub enum Treatment {
     NoMeaning,
     /// Accepted with a notice of its own, as its writer would expect an effect.
     Warned,
+    /// Accepted with a notice that says what holds instead.
+    Told(&'static str),
+    /// `Told` when it has one of these values.
+    ToldFor(&'static [&'static str], &'static str),
     /// Not carried out yet: refused, unless it is allowed by name.
     Later,
     /// `Later` when it has one of these values (`X-*` is a prefix).
     LaterFor(&'static [&'static str]),
+    /// `Later` when it has another value than these.
+    LaterUnless(&'static [&'static str]),
     /// `Later` for another value than zero, but for a pod in the machine's own network, where it is only a word.
     LaterUnlessHostNetwork,
     /// Refused: one machine cannot honour it.
