@@ -49,13 +49,13 @@ impl Paced {
     /// Begins the probe that is due.
     fn begin(&mut self, now: BootTime) -> Effect {
         let due = self.due();
-        let Schedule { container, attempt, kind, first, period, at_once, .. } = &self.schedule;
+        let Schedule { container, attempt, kind, first, at_once, .. } = &self.schedule;
         let rule = match (due > *first, at_once) {
             (true, _) => rules::R_6_2_B,
             (false, true) => rules::R_6_2_C,
             (false, false) => rules::R_6_2_A,
         };
-        let because = because! {"period": go_duration(*period), "late": go_duration(now.since(due))};
+        let because = because! {"late": go_duration(now.since(due))};
         let name = EffectName::Probe {
             container: container.clone(),
             attempt: *attempt,

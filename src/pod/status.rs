@@ -62,7 +62,8 @@ impl Machine {
         self.addresses().into_iter().next()
     }
 
-    fn status(&self) -> PodStatus {
+    /// `status` alone, for who needs no more of the pod.
+    pub fn status(&self) -> PodStatus {
         let of_kind = |wanted: fn(Kind) -> bool| {
             let containers = self.state.containers.iter().filter(|container| wanted(container.kind));
             containers.map(|container| self.container_status(container)).collect::<Vec<_>>()

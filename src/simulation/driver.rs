@@ -252,7 +252,7 @@ impl Driver {
     }
 
     fn record_status(&mut self) {
-        let view = View::of(&self.machine.pod());
+        let view = View::of_status(self.machine.status());
         #[cfg(test)]
         let view = {
             let mut view = view;

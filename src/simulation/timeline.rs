@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, Pod, PodStatus};
 
 use crate::pod::effect::{Effect, Note};
 use crate::pod::input::Fact;
@@ -80,7 +80,11 @@ impl View {
 
     /// What a user sees of this pod.
     pub fn of(pod: &Pod) -> View {
-        let status = pod.status.clone().unwrap_or_default();
+        View::of_status(pod.status.clone().unwrap_or_default())
+    }
+
+    /// What a user sees of a pod with this status.
+    pub fn of_status(status: PodStatus) -> View {
         let conditions = status.conditions.unwrap_or_default().into_iter().map(|condition| {
             let words = match condition.reason {
                 Some(reason) => format!("{}/{reason}", condition.status),

@@ -342,20 +342,14 @@ impl<'c> Play<'c> {
     }
 
     fn verdicts(self) -> Vec<Verdict> {
-        let end = self.driver.now();
-        let (driver, pod) = (&self.driver, &self.pod);
-        let events = || driver.machine.events();
-        let seen = Seen::new(end, driver.wall(), pod, driver.removed, &events);
-        let mut verdicts = self.judge.end(&seen, &self.story.happenings);
-        let broken = |found| Verdict { passed: false, at: end, found, about: None, vacuous: false };
-        verdicts.extend(self.broken.map(broken));
-        verdicts
+        let Play { driver, story, judge, pod, broken, .. } = self;
+        verdicts(judge, &driver, &pod, &story.happenings, broken)
     }
 
     fn outcome(self) -> Outcome {
-        let (case, end, inputs) = (self.case, self.driver.now(), self.driver.inputs());
-        let (story, notes, driver) = (self.story.happenings.clone(), self.notes.clone(), Box::new(self.driver.clone()));
-        let mut verdicts = self.verdicts().into_iter();
+        let Play { case, driver, story, judge, pod, notes, broken, .. } = self;
+        let (end, inputs) = (driver.now(), driver.inputs());
+        let mut verdicts = verdicts(judge, &driver, &pod, &story.happenings, broken).into_iter();
         let one = |(assertion, verdict): (&Assertion, Verdict)| Judged {
             shown: assertion.shown.clone(),
             place: place(assertion.position),
@@ -375,12 +369,21 @@ impl<'c> Play<'c> {
             variant: case.variant.clone(),
             seed: case.seed,
             judged,
-            story,
+            story: story.happenings,
             notes,
             duration: end,
             inputs,
             world: World::Virtual,
-            driver,
+            driver: Box::new(driver),
         }
     }
+}
+
+/// What has become of each assertion, and what went wrong with the machine itself.
+fn verdicts(judge: Judge<'_>, driver: &Driver, pod: &Pod, story: &[Happening], broken: Option<String>) -> Vec<Verdict> {
+    let end = driver.now();
+    let events = || driver.machine.events();
+    let mut verdicts = judge.end(&Seen::new(end, driver.wall(), pod, driver.removed, &events), story);
+    verdicts.extend(broken.map(|found| Verdict { passed: false, at: end, found, about: None, vacuous: false }));
+    verdicts
 }
