@@ -55,6 +55,7 @@ mod tests {
         let (pod, events) = reject_out_of_pods(pod, &settings, at, 3, 3);
         let status = pod.status.unwrap();
         let message = "Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3";
+        assert_eq!((pod.spec.unwrap().node_name.as_deref(), pod.metadata.generation), (Some("here"), Some(1)));
         assert_eq!(status.phase.unwrap(), "Failed");
         assert_eq!(status.reason.unwrap(), "OutOfpods");
         assert_eq!(status.message.unwrap(), format!("Pod was rejected: {message}"));

@@ -77,3 +77,15 @@ fn last_lines(text: &str, most: usize) -> &str {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_is_cut_in_two() {
+        assert_eq!((first_bytes("aéb", 1), first_bytes("aéb", 2), first_bytes("aéb", 3)), ("a", "a", "aé"));
+        assert_eq!((last_bytes("aéb", 1), last_bytes("aéb", 2), last_bytes("aéb", 3)), ("b", "b", "éb"));
+        assert_eq!((first_bytes("aéb", 9), last_bytes("aéb", 9)), ("aéb", "aéb"));
+    }
+}

@@ -480,3 +480,14 @@ fn ordinal(number: u32) -> String {
     };
     format!("{number}{end}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn ordinal_numbers_end_as_they_are_spoken() {
+        let spoken = [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 101, 111, 112].map(ordinal).join(" ");
+        assert_eq!(spoken, "1st 2nd 3rd 4th 11th 12th 13th 14th 21st 22nd 23rd 101st 111th 112th");
+    }
+}

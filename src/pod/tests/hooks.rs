@@ -205,3 +205,28 @@ fn an_https_hook_that_was_answered_with_http_is_told() {
     let text = "request to HTTPS lifecycle hook 10.0.0.1:80 got HTTP response, retry with HTTP succeeded";
     assert!(has_event(&driver, &format!("Warning LifecycleHTTPFallback {text} x1")));
 }
+
+#[test]
+fn what_a_hook_leaves_of_the_grace_period_is_raised_only_when_it_is_less_than_two_seconds() {
+    let killed = |driver: &Driver| {
+        effects(driver).into_iter().find_map(|effect| Some(effect.strip_prefix("kill/c/0 ")?.to_owned())).unwrap()
+    };
+    for (takes, rule) in [(27_000, "R-8.2-a"), (28_000, "R-8.2-a"), (29_000, "R-8.2-b")] {
+        let run = Run::forever().deaf().hook(PreStop, Some(takes), None);
+        let mut driver = hooked("Always", json!({"preStop": command()}), &[run], 5);
+        delete(&mut driver, 30, 60);
+        assert_eq!(killed(&driver), rule, "{takes}");
+    }
+    for (grace, rule) in [(1, "R-8.2-b"), (2, "R-8.2-a"), (3, "R-8.2-a")] {
+        let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 5);
+        delete(&mut driver, grace, 60);
+        assert_eq!(killed(&driver), rule, "{grace}");
+    }
+}
+
+#[test]
+fn a_pod_is_pending_while_its_only_container_has_not_come_past_its_post_start_hook() {
+    let run = Run::forever().hook(PostStart, Some(3_000), None);
+    let driver = hooked("Always", json!({"postStart": command()}), &[run], 1);
+    assert_eq!(view(&driver).phase, "Pending");
+}

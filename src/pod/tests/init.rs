@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::Fact;
-use crate::simulation::Run;
+use crate::pod::input::{Fact, ImageFailure};
+use crate::pod::probe::ProbeKind::Startup;
+use crate::simulation::{ImageOutcome, Run};
 
 /// A defaulted pod with these init containers and containers.
 pub(super) fn pod_with_init(policy: &str, init: Value, containers: Value) -> Pod {
@@ -290,4 +291,26 @@ fn a_pod_deleted_while_it_initializes_shows_what_came_to_be() {
     assert_eq!(container(&driver, "i").exit_code, Some(3));
     assert_eq!(container(&driver, "j").state, "waiting");
     assert_eq!(container(&driver, "app").reason.as_deref(), Some("PodInitializing"));
+}
+
+#[test]
+fn initialized_is_for_good_although_init_containers_run_again() {
+    let missing = ImageOutcome::Missing(ImageFailure::ErrImageNeverPull, "no".to_owned());
+    let script = Script::default().container("i", [Run::exits(0, 0), Run::forever()]).image("c", [missing]);
+    let mut driver = driver("Always", json!([{"name": "i"}]), json!([{"name": "c"}]), script);
+    driver.at(Duration::from_secs(5), Fact::SandboxExited { attempt: 0 });
+    let driver = run(driver, 10);
+    assert_eq!(container(&driver, "i").state, "running");
+    assert!(view(&driver).conditions.contains(&("Initialized".to_owned(), "True".to_owned())));
+}
+
+#[test]
+fn a_pod_that_has_begun_is_running_while_its_sidecar_starts_anew() {
+    let sidecar = json!({"name": "s", "restartPolicy": "Always",
+        "startupProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1, "failureThreshold": 100}});
+    let failing = Run::forever().probe(Startup, 0, super::probes::fails());
+    let script = Script::default().container("s", [Run::exits(1, 10_000), failing]);
+    let driver = run(driver("Always", json!([sidecar]), json!([{"name": "c"}]), script), 15);
+    assert_eq!((container(&driver, "s").state, container(&driver, "s").started), ("running", false));
+    assert_eq!(view(&driver).phase, "Running");
 }

@@ -1,7 +1,7 @@
 //! What is changed of a pod that runs: ephemeral containers, held containers, resizes.
 
 use super::*;
-use crate::pod::input::Fact;
+use crate::pod::input::{Exit, Fact};
 use crate::simulation::Run;
 
 /// `podlet debug`, with `--hold`.
@@ -190,4 +190,70 @@ pub(super) fn the_same_amounts_in_other_words_are_no_resize() {
     let before = effects(&driver).iter().filter(|effect| effect.starts_with("resize/")).count();
     later(&mut driver, memory("65536Ki", "NotRequired"), 5);
     assert_eq!(effects(&driver).iter().filter(|effect| effect.starts_with("resize/")).count(), before);
+}
+
+#[test]
+fn whoever_looks_does_not_wait_for_the_rest() {
+    let mut driver = Driver::new(pod("Always", json!([{"name": "a"}, {"name": "b"}])), settings(), Script::default());
+    driver.input(debug("d", None));
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    let order: Vec<String> = started(&driver).iter().map(|id| id.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(order, ["start/d/0", "start/a/0", "start/b/0"]);
+}
+
+#[test]
+fn what_is_left_of_a_held_container_can_be_looked_at_as_long_as_another_would_follow() {
+    let crashing = || Script::default().container("c", [Run::forever().stops(3, 0)]);
+    let mut driver = run_one("Always", crashing(), 5);
+    assert!(!driver.machine.may_be_looked_at("c", 0), "it runs");
+    later(&mut driver, debug("d", Some("c")), 1);
+    assert_eq!(driver.machine.left_by_held("d"), None);
+    driver.end_instance("c", Exit::Code(3));
+    later(&mut driver, Fact::Tick, 1);
+    assert_eq!(driver.machine.left_by_held("d"), Some(("c", 0)));
+    assert!(driver.machine.may_be_looked_at("c", 0) && !driver.machine.may_be_looked_at("c", 1));
+    assert_eq!(container(&driver, "c").state, "waiting");
+    later(&mut driver, Fact::DeleteRequested { grace_seconds: Some(30), force: false }, 0);
+    assert!(!driver.machine.may_be_looked_at("c", 0), "the pod ends");
+    assert_eq!(container(&driver, "c").state, "terminated", "nobody holds it any more");
+    let mut driver = run_one("Never", crashing(), 5);
+    driver.end_instance("c", Exit::Code(3));
+    later(&mut driver, Fact::Tick, 0);
+    assert!(!driver.machine.may_be_looked_at("c", 0), "nothing follows");
+}
+
+#[test]
+fn a_restart_is_asked_for_only_of_what_can_be_restarted() {
+    let pod = super::init::pod_with_init("Always", json!([{"name": "i"}]), json!([{"name": "c"}]));
+    let script = Script::default().container("i", [Run::exits(0, 5_000)]);
+    let mut driver = Driver::new(pod, settings(), script);
+    let asked = |driver: &Driver| events(driver).iter().filter(|event| event.contains("RestartRequested")).count();
+    let restart = |name: &str| Fact::RestartRequested { container: Some(name.to_owned()) };
+    later(&mut driver, debug("d", None), 2);
+    later(&mut driver, restart("i"), 20);
+    assert_eq!((asked(&driver), started_of(&driver, "i")), (1, 2));
+    later(&mut driver, restart("i"), 20);
+    later(&mut driver, restart("d"), 20);
+    assert_eq!((asked(&driver), started_of(&driver, "i"), started_of(&driver, "d")), (1, 2, 1));
+    later(&mut driver, restart("c"), 20);
+    assert_eq!((asked(&driver), started_of(&driver, "c")), (2, 2));
+}
+
+#[test]
+fn another_image_of_one_container_ends_no_back_off_of_another() {
+    let containers = |image: &str| json!([{"name": "a"}, {"name": "b", "image": image}]);
+    let changed = |containers: Value| Fact::SpecChanged {
+        pod: Box::new(serde_json::to_value(pod("Always", containers)).unwrap()),
+    };
+    let script = Script::default().container("a", [Run::exits(1, 0)]);
+    let mut driver = Driver::new(pod("Always", containers("x:1")), settings(), script);
+    driver.run_until(Duration::from_secs(15)).unwrap();
+    later(&mut driver, changed(containers("x:2")), 1);
+    assert_eq!((started_of(&driver, "a"), started_of(&driver, "b")), (3, 2));
+    assert_eq!(container(&driver, "a").reason.as_deref(), Some("CrashLoopBackOff"));
+    // Other containers than the pod's are none of its spec.
+    let generation = driver.machine.pod().metadata.generation;
+    later(&mut driver, changed(json!([{"name": "a"}, {"name": "z"}])), 1);
+    assert_eq!(driver.machine.pod().metadata.generation, generation);
+    assert_eq!(view(&driver).containers.len(), 2);
 }

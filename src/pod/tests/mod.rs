@@ -89,3 +89,21 @@ pub(super) fn events(driver: &Driver) -> Vec<String> {
     };
     driver.machine.events().into_iter().map(words).collect()
 }
+
+/// What the rule saw that led to this effect.
+pub(super) fn because(driver: &Driver, id: &str, name: &str) -> String {
+    let found = driver.timeline.iter().find_map(|line| match &line.entry {
+        Entry::Effect(effect) if effect.id.0 == id => effect.because.get(name).cloned(),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+/// The rules that decided that nothing is to be done.
+pub(super) fn notes(driver: &Driver) -> Vec<String> {
+    let noted = |entry: &Entry| match entry {
+        Entry::Note(note) => Some(note.rule.0.clone()),
+        _ => None,
+    };
+    driver.timeline.iter().filter_map(|line| noted(&line.entry)).collect()
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::pod::input::{ErrorState, Exit, Fact, ProbeOutcome};
 use crate::pod::probe::ProbeKind::{self, Liveness, Readiness, Startup};
+use crate::pod::prober::Prober;
 use crate::simulation::Run;
 
 pub(super) fn fails() -> ProbeOutcome {
@@ -271,4 +272,53 @@ fn half_an_hour_of_probes_leaves_no_larger_state() {
     driver.run_until(Duration::from_secs(1_860)).unwrap();
     assert_eq!((size(&driver), driver.machine.digest()), (early, digest));
     assert_eq!(times(&driver, "probe/c/0/readiness/").len(), 1_860);
+}
+
+#[test]
+fn a_sidecar_of_a_pod_that_ends_is_not_asked_whether_it_lives() {
+    let sidecar =
+        json!({"name": "s", "restartPolicy": "Always", "livenessProbe": exec(1, 3), "readinessProbe": exec(1, 3)});
+    let pod = super::init::pod_with_init("Always", json!([sidecar]), json!([{"name": "c"}]));
+    let script = Script::default().container("c", [Run::forever().stops(0, 10_000)]);
+    let mut driver = Driver::new(pod, settings(), script);
+    driver.run_until(Duration::from_millis(5_500)).unwrap();
+    driver.input(Fact::DeleteRequested { grace_seconds: None, force: false });
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "probe/s/0/liveness/").last(), Some(&5.0));
+    assert_eq!(times(&driver, "probe/s/0/readiness/").last(), Some(&15.0));
+}
+
+#[test]
+fn the_first_probe_comes_by_another_rule_than_those_behind_it() {
+    let driver = probed("Always", json!({"livenessProbe": exec(1, 3)}), &[Run::forever()], 3);
+    let probes: Vec<String> = effects(&driver).into_iter().filter(|effect| effect.starts_with("probe/")).collect();
+    assert_eq!(probes[..2], ["probe/c/0/liveness/1 R-6.2-a", "probe/c/0/liveness/2 R-6.2-b"]);
+}
+
+#[test]
+fn a_probe_is_under_way_until_it_has_ended() {
+    let driver = probed("Always", json!({"livenessProbe": exec(10, 3)}), &[Run::forever()], 0);
+    let mut prober = Prober::default();
+    prober.follow(&driver.machine);
+    assert!(!prober.is_probing());
+    let due = prober.wake().unwrap();
+    assert_eq!(prober.begin_due(due).len(), 1);
+    assert!(prober.is_probing());
+    prober.ended("c", 0, Liveness);
+    assert!(!prober.is_probing());
+    assert_eq!(prober.wake(), Some(due.after(Duration::from_secs(10))));
+}
+
+#[test]
+fn only_readiness_is_probed_at_once_when_a_container_is_found_started() {
+    let run = Run::forever().probe(Startup, 0, fails()).probe(Startup, 4_500, ProbeOutcome::Success);
+    let probes = json!({"startupProbe": exec(1, 30), "livenessProbe": exec(10, 3), "readinessProbe": exec(10, 3)});
+    let driver = probed("Always", probes, &[run], 12);
+    let first = |kind: &str| {
+        let id = format!("probe/c/0/{kind}/");
+        let effect = effects(&driver).into_iter().find(|effect| effect.starts_with(&id)).unwrap();
+        (times(&driver, &id)[0], effect.split(' ').nth(1).unwrap().to_owned())
+    };
+    assert_eq!(first("readiness"), (5.0, "R-6.2-c".to_owned()));
+    assert_ne!(first("liveness").1, "R-6.2-c");
 }

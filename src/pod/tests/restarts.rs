@@ -191,3 +191,35 @@ pub(super) fn events_are_merged_and_warnings_that_come_too_often_held_back() {
     }
     assert!(events.iter().all(|event| event.involved_object.uid.as_deref() == Some("u-1")));
 }
+
+#[test]
+fn a_start_tells_how_long_the_next_would_wait() {
+    let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 100);
+    assert_eq!(because(&driver, "image/c/1", "nextBackoff"), "10s");
+    assert_eq!(because(&driver, "image/c/3", "nextBackoff"), "40s");
+}
+
+#[test]
+fn whoever_ends_with_the_code_for_all_while_the_pod_is_deleted_restarts_none() {
+    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
+    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let script =
+        Script::default().container("c", [Run::forever().stops(7, 0)]).container("d", [Run::forever().stops(0, 5_000)]);
+    let mut driver = Driver::new(pod("Always", containers.clone()), settings(), script);
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    driver.input(Fact::DeleteRequested { grace_seconds: None, force: false });
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert!(!notes(&driver).contains(&"R-4.6-a".to_owned()));
+    assert!(driver.removed);
+
+    // A pod that may restart all says at its end that it has ended.
+    for (code, phase, reason) in [(0, "Succeeded", "False/PodCompleted"), (1, "Failed", "False/PodFailed")] {
+        let ends = || [Run::exits(code, 1_000)];
+        let script = Script::default().container("c", ends()).container("d", ends());
+        let mut driver = Driver::new(pod("Never", containers.clone()), settings(), script);
+        driver.run_until(Duration::from_secs(60)).unwrap();
+        let seen = view(&driver);
+        assert_eq!(seen.phase, phase);
+        assert!(seen.conditions.contains(&("AllContainersRestarting".to_owned(), reason.to_owned())), "{seen:?}");
+    }
+}

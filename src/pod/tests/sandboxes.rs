@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::{Exit, Fact};
-use crate::simulation::Run;
+use crate::pod::input::{Exit, Fact, ImageFacts, Pulled, StartStage};
+use crate::simulation::{ImageOutcome, Run};
 
 fn lose(driver: &mut Driver, attempt: u32, at: u64) {
     driver.at(Duration::from_secs(at), Fact::SandboxExited { attempt });
@@ -41,6 +41,12 @@ pub(super) fn a_volume_that_cannot_be_set_up_keeps_the_pod_from_its_sandbox_and_
     );
     assert_eq!(seen.conditions[0], ("PodReadyToStartContainers".to_owned(), "False".to_owned()));
     assert_eq!(events(&driver)[1..], [format!("Warning FailedMount {message} x12")]);
+
+    // However often one text comes, another is not combined with it.
+    let volumes = vec![vec![message.to_owned()], vec![message.to_owned()], vec!["another".to_owned()]];
+    let volumes = [vec![vec![message.to_owned()]; 10], volumes].concat();
+    let driver = run_one("Never", Script { volumes, ..Script::default() }, 900);
+    assert!(events(&driver).contains(&"Warning FailedMount another x1".to_owned()));
 
     let script = Script { volumes: vec![vec![message.to_owned(), "another".to_owned()]], ..Script::default() };
     let driver = run_one("Never", script, 5);
@@ -142,4 +148,85 @@ pub(super) fn a_container_killed_from_outside_is_restarted_at_once() {
     assert_eq!((seen.state, seen.restart_count), ("running", 1));
     assert_eq!(seen.last, Some(("Error".to_owned(), 137, None)));
     assert_eq!(times(&driver, "start/c/1"), [14.0]);
+}
+
+#[test]
+fn the_first_sandbox_may_be_short_lived_and_a_later_one_that_stood_long_enough_is_replaced_at_once() {
+    let mut driver = run_one("Always", Script::default(), 0);
+    lose(&mut driver, 0, 2);
+    lose(&mut driver, 1, 12);
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    assert_eq!(times(&driver, "sandbox/"), [0.0, 2.0, 12.0]);
+    let made: Vec<String> = effects(&driver).into_iter().filter(|effect| effect.starts_with("sandbox/")).collect();
+    assert_eq!(made, ["sandbox/0 R-9.2-a", "sandbox/1 R-9.2-b", "sandbox/2 R-9.2-b"]);
+    assert!(!notes(&driver).contains(&"R-9.2-f".to_owned()));
+}
+
+#[test]
+fn a_pull_that_is_under_way_when_the_sandbox_is_lost_is_asked_for_again() {
+    let pulled = Pulled { milliseconds: 20_000, with_waiting_milliseconds: 20_000, size: 1 };
+    let script = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
+    let mut driver = run_one("Always", script, 1);
+    lose(&mut driver, 0, 5);
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    assert_eq!(times(&driver, "image/c/0"), [0.0, 5.0]);
+    assert_eq!(container(&driver, "c").state, "running");
+}
+
+#[test]
+fn an_answer_that_comes_late_changes_no_sandbox_that_stands() {
+    let mut driver = run_one("Always", Script::default(), 5);
+    driver.input(Fact::MountFailed { attempt: Some(0), messages: vec!["late".to_owned()] });
+    driver.input(Fact::SandboxFailed { attempt: 0, message: "late".to_owned() });
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "sandbox/"), [0.0]);
+    assert_eq!(container(&driver, "c").state, "running");
+    assert!(!events(&driver).iter().any(|event| event.contains("late")));
+}
+
+#[test]
+fn with_its_sandbox_a_container_that_had_ended_for_good_runs_again() {
+    let containers = json!([{"name": "a", "restartPolicy": "Never"}, {"name": "b"}]);
+    let script = Script::default().container("a", [Run::exits(1, 100), Run::forever()]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), script);
+    lose(&mut driver, 0, 10);
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!((container(&driver, "a").restart_count, times(&driver, "start/a/1")), (1, vec![10.0]));
+}
+
+#[test]
+fn after_a_reboot_events_come_as_often_as_before() {
+    let script = Script::default().container("c", [Run::fails(StartStage::Config, "no")]);
+    let mut driver = run_one("Always", script, 596);
+    let shown = |driver: &Driver| {
+        let failed = driver.machine.events().into_iter().find(|event| event.reason.as_deref() == Some("Failed"));
+        failed.unwrap().count.unwrap()
+    };
+    let before = shown(&driver);
+    driver.reboot();
+    driver.run_until(Duration::from_secs(640)).unwrap();
+    assert!(shown(&driver) > before + 1, "{} and {before}", shown(&driver));
+}
+
+#[test]
+fn a_deadline_counts_over_a_reboot() {
+    let mut short = pod("Always", json!([{"name": "c"}]));
+    short.spec.as_mut().unwrap().active_deadline_seconds = Some(600);
+    let mut driver = Driver::new(short, settings(), Script::default());
+    driver.run_until(Duration::from_secs(100)).unwrap();
+    driver.reboot();
+    driver.run_until(Duration::from_secs(599)).unwrap();
+    assert_eq!(view(&driver).phase, "Running");
+    driver.run_until(Duration::from_secs(650)).unwrap();
+    assert_eq!(view(&driver).phase, "Failed");
+}
+
+#[test]
+fn after_a_reboot_a_sandbox_that_could_not_be_made_is_made_at_once() {
+    let script = Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() };
+    let mut driver = run_one("Always", script, 3);
+    driver.reboot();
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "sandbox/"), [0.0, 3.0]);
+    assert_eq!(container(&driver, "c").restart_count, 0);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::{Fact, TerminationMessage};
-use crate::simulation::Run;
+use crate::pod::input::{Fact, ImageFailure, TerminationMessage};
+use crate::simulation::{ImageOutcome, Run};
 
 #[test]
 pub(super) fn a_crash_looping_pod_shows_the_reference_status() {
@@ -262,4 +262,136 @@ pub(super) fn generation_is_raised_by_a_changed_spec_and_by_the_first_delete() {
     driver.input(Fact::DeleteRequested { grace_seconds: Some(5), force: false });
     driver.input(Fact::DeleteRequested { grace_seconds: Some(3), force: false });
     assert_eq!(generation(&driver), (Some(3), Some(3), Some(3)));
+}
+
+#[test]
+fn what_the_sandbox_takes_is_asked_for_and_makes_no_limit() {
+    let mut pod = pod("Always", json!([{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]));
+    pod.spec.as_mut().unwrap().overhead = serde_json::from_value(json!({"cpu": "50m", "memory": "8Mi"})).unwrap();
+    let driver = Driver::new(pod, settings(), Script::default());
+    let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    let requests = json!({"cpu": "150m", "memory": "8Mi"});
+    assert_eq!(status["allocatedResources"], requests);
+    assert_eq!(status["resources"], json!({"requests": requests}));
+}
+
+#[test]
+fn every_event_is_recorded_with_its_number_and_whom_it_is_about() {
+    let driver = run_one("Never", Script::default(), 1);
+    let recorded: Vec<_> = driver.machine.recorded_events().collect();
+    let image = "Container image \"localhost/busybox:1\" already present on machine and can be accessed by the pod";
+    assert_eq!(
+        recorded,
+        [
+            (1, None, "Scheduled", "Successfully assigned default/p to node", 1),
+            (2, Some("c"), "Pulled", image, 1),
+            (3, Some("c"), "Created", "Container created", 1),
+            (4, Some("c"), "Started", "Container started", 1),
+        ]
+    );
+}
+
+#[test]
+fn each_instance_has_its_number() {
+    let script = Script::default().container("c", [Run::exits(1, 0), Run::exits(1, 0), Run::forever()]);
+    let instances = |seconds| run_one("Always", script.clone(), seconds).machine.instances();
+    assert_eq!(instances(5), [("c".to_owned(), 2)]);
+    assert_eq!(instances(15), [("c".to_owned(), 2)]);
+    assert_eq!(
+        Driver::new(pod("Always", json!([{"name": "c"}])), settings(), script.clone()).machine.instances(),
+        [("c".to_owned(), 0)]
+    );
+}
+
+#[test]
+fn an_event_says_whose_it_is_and_who_tells_it() {
+    let driver = run_one("Never", Script::default(), 1);
+    let events: Vec<Value> = driver.machine.events().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let started = events.last().unwrap();
+    let about = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "namespace": "default", "uid": "u-1",
+        "fieldPath": "spec.containers{c}"});
+    assert_eq!(started["involvedObject"], about);
+    assert_eq!((&started["reportingComponent"], &started["reportingInstance"]), (&json!("kubelet"), &json!("node")));
+    assert_eq!(started["source"], json!({"component": "kubelet", "host": "node"}));
+    let metadata = &started["metadata"];
+    assert_eq!(
+        (&metadata["namespace"], &metadata["creationTimestamp"]),
+        (&json!("default"), &json!("2026-01-01T00:00:00Z"))
+    );
+    let uid = started["metadata"]["uid"].as_str().unwrap();
+    let parts: Vec<usize> = uid.split('-').map(str::len).collect();
+    assert_eq!((parts.as_slice(), &uid[14..15]), ([8, 4, 4, 4, 12].as_slice(), "4"));
+    assert!("89ab".contains(&uid[19..20]), "{uid}");
+    assert_ne!(events[0]["metadata"]["uid"], started["metadata"]["uid"]);
+}
+
+#[test]
+fn what_became_of_a_log_is_told_by_an_event() {
+    let mut driver = run_one("Never", Script::default(), 1);
+    let container = || "c".to_owned();
+    driver.input(Fact::LogDropping { container: container(), message: "no space".to_owned() });
+    driver.input(Fact::LogResumed { container: container(), dropped: 7 });
+    driver.input(Fact::KillStuck { container: container(), message: "process 1 (sh)".to_owned() });
+    let dropping = "Warning LogDropping The log cannot be written, output is dropped until it can: no space x1";
+    let resumed = "Warning LogResumed The log is written again, 7 bytes of output are missing in it x1";
+    let stuck = "Warning FailedKillPod error killing pod: process 1 (sh): it ends when the kernel lets go of it x1";
+    assert_eq!(events(&driver)[4..], [dropping, resumed, stuck]);
+}
+
+#[test]
+fn what_its_owner_asks_of_a_machine_is_answered() {
+    let script = Script { ips: vec!["10.88.0.5".to_owned()], ..Script::default() };
+    let mut driver = Driver::new(pod("Always", json!([{"name": "c"}])), settings(), script);
+    assert_eq!((driver.machine.address(), driver.machine.settings().node_name.as_str()), (None, "node"));
+    assert!(!driver.machine.is_ending());
+    let before = driver.machine.digest();
+    driver.run_until(Duration::from_secs(1)).unwrap();
+    assert_eq!(driver.machine.address().as_deref(), Some("10.88.0.5"));
+    assert_ne!(driver.machine.digest(), before);
+    driver.input(Fact::DeleteRequested { grace_seconds: None, force: false });
+    assert!(driver.machine.is_ending() && !driver.machine.is_removed() && !driver.machine.is_torn_down());
+    driver.run_until(Duration::from_secs(9)).unwrap();
+    assert!(driver.machine.is_removed());
+}
+
+#[test]
+fn only_a_delete_that_leaves_time_is_another_generation() {
+    for (grace, generation) in [(0, 1), (1, 2)] {
+        let mut driver = run_one("Always", Script::default(), 1);
+        driver.input(Fact::DeleteRequested { grace_seconds: Some(grace), force: grace == 0 });
+        assert_eq!(driver.machine.pod().metadata.generation, Some(generation));
+    }
+}
+
+#[test]
+fn a_node_with_an_address_is_shown_with_it_and_what_has_not_begun_with_its_image() {
+    let missing = ImageOutcome::Missing(ImageFailure::ErrImageNeverPull, "no".to_owned());
+    let script = Script::default().image("c", [missing]);
+    let settings = Settings { host_ip: Some("192.0.2.1".to_owned()), ..settings() };
+    let mut driver = Driver::new(pod("Always", json!([{"name": "c"}])), settings, script);
+    driver.run_until(Duration::from_secs(1)).unwrap();
+    let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    assert_eq!((&status["hostIP"], &status["hostIPs"]), (&json!("192.0.2.1"), &json!([{"ip": "192.0.2.1"}])));
+    assert_eq!(status["containerStatuses"][0]["image"], "localhost/busybox:1");
+}
+
+#[test]
+fn what_was_restarted_with_all_shows_that_and_no_times() {
+    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
+    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let script = Script::default().container("c", [Run::exits(7, 1_000), Run::forever()]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), script);
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    let last = &status["containerStatuses"][1]["lastState"]["terminated"];
+    assert_eq!((&last["exitCode"], &last["reason"]), (&json!(137), &json!("RestartingAllContainers")));
+    assert_eq!(last["message"], "The container is removed because RestartAllContainers in place");
+    assert_eq!(last["startedAt"], Value::Null);
+}
+
+#[test]
+fn numbers_that_are_changed_at_a_start_of_the_machine_hold_from_then_on() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 5);
+    driver.machine.take_settings(Settings { backoff_maximum_milliseconds: 1_000, ..settings() });
+    assert_eq!(driver.machine.settings().backoff_maximum_milliseconds, 1_000);
 }

@@ -176,3 +176,22 @@ fn a_stopped_pod_that_nothing_starts_again_is_over() {
     assert_eq!(times(&driver, "kill/c/0"), [40.0]);
     assert_eq!(view(&driver).phase, "Failed");
 }
+
+#[test]
+fn a_shorter_delete_is_shown_as_it_is_counted() {
+    let shown = |after: u64, grace: i64| {
+        let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 0);
+        driver.input(Fact::DeleteRequested { grace_seconds: Some(60), force: false });
+        driver.run_until(Duration::from_secs(after)).unwrap();
+        driver.input(Fact::DeleteRequested { grace_seconds: Some(grace), force: false });
+        let metadata = serde_json::to_value(driver.machine.pod().metadata).unwrap();
+        let shortened = notes(&driver).contains(&"R-8.1-c".to_owned());
+        driver.run_until(Duration::from_secs(100)).unwrap();
+        let killed = times(&driver, "kill/c/0")[0];
+        (metadata["deletionGracePeriodSeconds"].clone(), metadata["deletionTimestamp"].clone(), shortened, killed)
+    };
+    let at = |second: u32| json!(format!("2026-01-01T00:00:{second:02}Z"));
+    assert_eq!(shown(10, 20), (json!(20), at(20), true, 20.0));
+    assert_eq!(shown(30, 20), (json!(1), at(30), true, 32.0), "its time was over");
+    assert_eq!(shown(10, 60).2, false, "the same again shortens nothing");
+}

@@ -4,7 +4,7 @@ use super::init::{pod_with_init, sidecar};
 use super::*;
 use crate::pod::effect::RuleId;
 use crate::pod::hook::HookKind;
-use crate::pod::input::{Fact, ImageFailure, ProbeOutcome, StartStage};
+use crate::pod::input::{Fact, ImageFacts, ImageFailure, ProbeOutcome, Pulled, StartStage};
 use crate::pod::probe::ProbeKind;
 use crate::pod::why::Standing;
 use crate::simulation::{ImageOutcome, Run};
@@ -226,4 +226,55 @@ fn every_rule_that_is_named_is_one() {
             rules.for_each(|rule| assert_eq!(crate::pod::rules::find(&RuleId(rule.name.to_owned()).0), Some(rule)));
         }
     }
+}
+
+#[test]
+fn what_is_on_its_way_says_how_far_it_is() {
+    let pulled = Pulled { milliseconds: 5_000, with_waiting_milliseconds: 5_000, size: 1 };
+    let pulls = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
+    let probe = json!({"tcpSocket": {"port": 1}, "periodSeconds": 1});
+    let mut driver = one(json!({"readinessProbe": probe}), "Always", pulls);
+    assert_eq!(of(&mut driver, "c", 1_000).state, "starting: its image is seen to");
+    let ready = of(&mut driver, "c", 9_000);
+    assert_eq!((ready.state.as_str(), ready.because), ("running, ready", Vec::<String>::new()));
+
+    let mut driver = one(json!({}), "Always", Script::default().container("c", [Run::forever().deaf()]));
+    driver.at(Duration::from_secs(1), Fact::RestartRequested { container: None });
+    let restarted = of(&mut driver, "", 2_000);
+    assert_eq!((rule(&restarted), next(&driver, &restarted, 0).1), ("R-4.6-c", "R-4.6-d"));
+
+    let mut driver = one(json!({}), "Always", Script::default());
+    driver.at(Duration::from_secs(2), Fact::SandboxExited { attempt: 0 });
+    driver.at(Duration::from_secs(4), Fact::SandboxExited { attempt: 1 });
+    let gone = of(&mut driver, "", 6_000);
+    assert_eq!((rule(&gone), gone.because.join("").as_str()), ("R-9.2-f", "its sandbox is gone"));
+
+    let mut driver = one(json!({}), "Always", Script::default());
+    driver.at(Duration::from_secs(2), Fact::StopRequested { most_seconds: None });
+    let stopped = of(&mut driver, "", 60_000);
+    assert_eq!(
+        next(&driver, &stopped, 0),
+        ("it waits to be set going again: podlet start".to_owned(), "R-9.4-b", None)
+    );
+}
+
+#[test]
+fn what_has_ended_beside_others_that_run_says_whether_it_stays_so() {
+    let pod = |policy| pod(policy, json!([{"name": "c"}, {"name": "d"}]));
+    let script = |code| Script::default().container("c", [Run::exits(code, 1_000), Run::forever()]);
+    let mut driver = Driver::new(pod("Never"), settings(), script(4));
+    let ended = of(&mut driver, "c", 5_000);
+    assert_eq!((ended.state.as_str(), rule(&ended)), ("ended: Error", "R-4.2-c"));
+    assert_eq!(ended.next[0].what, "nothing: it stays ended");
+    let mut driver = Driver::new(pod("OnFailure"), settings(), script(0));
+    assert_eq!(of(&mut driver, "c", 5_000).next[0].what, "nothing: it stays ended");
+}
+
+#[test]
+fn one_waits_for_another_that_is_being_started() {
+    let pulled = Pulled { milliseconds: 5_000, with_waiting_milliseconds: 5_000, size: 1 };
+    let script = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
+    let mut driver = Driver::new(pod("Always", json!([{"name": "c"}, {"name": "d"}])), settings(), script);
+    let waits = of(&mut driver, "d", 1_000);
+    assert_eq!((rule(&waits), waits.next[0].what.as_str()), ("R-0.5-a", "it is started when c is: one at a time"));
 }
