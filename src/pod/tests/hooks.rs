@@ -230,3 +230,22 @@ fn a_pod_is_pending_while_its_only_container_has_not_come_past_its_post_start_ho
     let driver = hooked("Always", json!({"postStart": command()}), &[run], 1);
     assert_eq!(view(&driver).phase, "Pending");
 }
+
+#[test]
+fn a_hook_that_sleeps_is_not_woken_by_what_else_happens() {
+    let containers = json!([{"name": "c", "lifecycle": {"postStart": {"sleep": {"seconds": 3}}}}]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), Script::default());
+    driver.run_until(Duration::from_secs(1)).unwrap();
+    driver.input(Fact::Tick);
+    assert_eq!(container(&driver, "c").state, "waiting");
+    driver.run_until(Duration::from_secs(4)).unwrap();
+    assert_eq!(container(&driver, "c").state, "running");
+}
+
+#[test]
+fn a_signal_that_a_hook_held_back_says_so() {
+    let run = Run::forever().hook(PreStop, Some(2_000), None);
+    let mut driver = hooked("Always", json!({"preStop": command()}), &[run], 5);
+    delete(&mut driver, 30, 60);
+    assert!(effects(&driver).contains(&"signal/c/0/SIGTERM R-7-d".to_owned()));
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::{ImageFacts, ImageFailure, Pulled, StartStage};
+use crate::pod::input::{Fact, ImageFacts, ImageFailure, Pulled, StartStage};
 use crate::simulation::{ImageOutcome, Run};
 
 fn missing(failure: ImageFailure, message: &str) -> ImageOutcome {
@@ -151,4 +151,28 @@ pub(super) fn a_container_that_cannot_start_does_not_stop_the_others() {
     assert_eq!(container(&driver, "b").state, "running");
     // One that never ran keeps the whole pod Pending.
     assert_eq!(view(&driver).phase, "Pending");
+}
+
+#[test]
+fn while_an_image_is_pulled_only_news_of_that_pull_are_heard() {
+    let pulled = Pulled { milliseconds: 20_000, with_waiting_milliseconds: 20_000, size: 1 };
+    let script = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
+    let mut driver = run_one("Always", script, 5);
+    let secrets = |driver: &Driver| {
+        events(driver).iter().filter(|event| event.contains("FailedToRetrieveImagePullSecret")).count()
+    };
+    assert_eq!(secrets(&driver), 0);
+    let failed = Fact::ImageFailed {
+        container: "c".to_owned(),
+        attempt: 5,
+        reason: ImageFailure::ErrImagePull,
+        message: "late".to_owned(),
+    };
+    driver.input(failed);
+    assert_eq!(container(&driver, "c").reason.as_deref(), Some("ContainerCreating"));
+    let missing_secrets = vec!["s".to_owned()];
+    driver.input(Fact::ImagePulling { container: "c".to_owned(), attempt: 0, missing_secrets });
+    assert_eq!(secrets(&driver), 1);
+    driver.run_until(Duration::from_secs(30)).unwrap();
+    assert_eq!(times(&driver, "start/c/0"), [20.0]);
 }

@@ -257,3 +257,13 @@ fn another_image_of_one_container_ends_no_back_off_of_another() {
     assert_eq!(driver.machine.pod().metadata.generation, generation);
     assert_eq!(view(&driver).containers.len(), 2);
 }
+
+#[test]
+fn what_has_done_its_work_is_restarted_when_that_is_asked_for() {
+    let containers = json!([{"name": "c"}, {"name": "d"}]);
+    let script = Script::default().container("c", [Run::exits(0, 1_000)]);
+    let mut driver = Driver::new(pod("OnFailure", containers), settings(), script);
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    later(&mut driver, Fact::RestartRequested { container: Some("c".to_owned()) }, 5);
+    assert_eq!(started_of(&driver, "c"), 2);
+}

@@ -322,3 +322,11 @@ fn only_readiness_is_probed_at_once_when_a_container_is_found_started() {
     assert_eq!(first("readiness"), (5.0, "R-6.2-c".to_owned()));
     assert_ne!(first("liveness").1, "R-6.2-c");
 }
+
+#[test]
+fn zero_is_as_good_as_nothing_said() {
+    let probe = json!({"exec": {"command": ["true"]}, "periodSeconds": 0, "failureThreshold": 0});
+    let driver = probed("Always", json!({"livenessProbe": probe}), &[Run::forever().probe(Liveness, 0, fails())], 100);
+    assert_eq!(times(&driver, "probe/c/0/liveness/"), [1.0, 11.0, 21.0]);
+    assert_eq!(times(&driver, "signal/c/0"), [21.0]);
+}

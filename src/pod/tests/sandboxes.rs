@@ -67,6 +67,7 @@ pub(super) fn a_lost_sandbox_is_made_anew_and_its_containers_are_started_in_it()
     assert_eq!(seen.conditions[0], ("PodReadyToStartContainers".to_owned(), "False".to_owned()));
     driver.run_until(Duration::from_secs(20)).unwrap();
     assert_eq!(times(&driver, "signal/"), [10.0, 10.0]);
+    assert!(effects(&driver).contains(&"signal/a/0/SIGTERM R-9.2-b".to_owned()));
     assert_eq!(times(&driver, "sandbox/1"), [12.0]);
     for name in ["a", "b"] {
         let seen = container(&driver, name);

@@ -188,10 +188,13 @@ fn a_shorter_delete_is_shown_as_it_is_counted() {
         let shortened = notes(&driver).contains(&"R-8.1-c".to_owned());
         driver.run_until(Duration::from_secs(100)).unwrap();
         let killed = times(&driver, "kill/c/0")[0];
-        (metadata["deletionGracePeriodSeconds"].clone(), metadata["deletionTimestamp"].clone(), shortened, killed)
+        let raised = effects(&driver).contains(&"kill/c/0 R-8.2-b".to_owned());
+        let seconds = metadata["deletionGracePeriodSeconds"].clone();
+        (seconds, metadata["deletionTimestamp"].clone(), shortened, killed, raised)
     };
     let at = |second: u32| json!(format!("2026-01-01T00:00:{second:02}Z"));
-    assert_eq!(shown(10, 20), (json!(20), at(20), true, 20.0));
-    assert_eq!(shown(30, 20), (json!(1), at(30), true, 32.0), "its time was over");
-    assert_eq!(shown(10, 60).2, false, "the same again shortens nothing");
+    assert_eq!(shown(10, 20), (json!(20), at(20), true, 20.0, false));
+    assert_eq!(shown(30, 20), (json!(1), at(30), true, 32.0, true), "its time was over");
+    assert_eq!(shown(18, 20), (json!(20), at(20), true, 20.0, false), "two seconds are left");
+    assert!(!shown(10, 60).2, "the same again shortens nothing");
 }

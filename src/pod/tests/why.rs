@@ -278,3 +278,14 @@ fn one_waits_for_another_that_is_being_started() {
     let waits = of(&mut driver, "d", 1_000);
     assert_eq!((rule(&waits), waits.next[0].what.as_str()), ("R-0.5-a", "it is started when c is: one at a time"));
 }
+
+#[test]
+fn what_has_crashed_waits_for_its_turn_while_another_is_started() {
+    let pulled = Pulled { milliseconds: 9_000, with_waiting_milliseconds: 9_000, size: 1 };
+    let script = Script::default().image("d", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
+    let script = script.container("c", [Run::exits(1, 1_000)]);
+    let mut driver = Driver::new(pod("Always", json!([{"name": "c"}, {"name": "d"}])), settings(), script);
+    let crashed = of(&mut driver, "c", 5_000);
+    let turn = "it is started in its turn: one container of a pod is started at a time";
+    assert_eq!((crashed.state.as_str(), crashed.next[0].what.as_str()), ("ended: Error", turn));
+}
