@@ -182,6 +182,72 @@ fn a_cut_layer_is_taken_up_where_it_was_cut() {
     }
 }
 
+/// A settings file with what only podlet has.
+fn settings(podlet: &Podlet, images: &str) -> PathBuf {
+    let path = podlet.root.join("settings.yaml");
+    let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+    fs::write(&path, format!("{head}podlet: {{images: {{{images}}}}}\n")).unwrap();
+    path
+}
+
+#[test]
+fn a_registry_that_falls_silent_is_asked_again_after_the_time_that_the_settings_say() {
+    let podlet = Podlet::new();
+    let (_, served) = image(&podlet, 1);
+    let layer = served.layers[0].clone();
+    let half = served.blobs[&layer].len() / 2;
+    let (answers, asked) = (served.clone(), AtomicBool::new(false));
+    let fake = Fake::new(move |request, stream| {
+        if !request.path.ends_with(&layer) || asked.swap(true, Ordering::Relaxed) {
+            return answers.answer(request, stream);
+        }
+        let blob = &answers.blobs[&layer];
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", blob.len()).as_bytes());
+        let _ = stream.write_all(&blob[..half]);
+        // Nothing more, until the other side goes.
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let mut pull = podlet.command(&["image", "pull", "-v", &format!("{}/a:1", fake.address)]);
+    let output = pull.env("PODLET_CONFIG", settings(&podlet, "stallTimeout: 1s")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no answer within 1 s"), "{}", text(&output.stderr));
+    let asked = fake.asked_for(&served.layers[0]);
+    assert_eq!(asked.iter().map(Request::start).collect::<Vec<_>>(), [0, half], "{asked:?}");
+    nothing_left(&podlet);
+    podlet.finish();
+}
+
+#[test]
+fn what_an_image_may_cost_is_set_for_commands_and_pods() {
+    let podlet = Podlet::new();
+    let (layout, served) = image(&podlet, 2);
+    let fake = good(&served);
+    let name = format!("{}/a:1", fake.address);
+    for (limit, expected) in [
+        ("maxBytes: 64Ki", "the image unpacks to more than 65536 bytes, its limit"),
+        ("maxFiles: 1", "the image has more than 1 files"),
+        ("maxLayers: 1", "the image has more than 1 layers"),
+    ] {
+        let settings = settings(&podlet, limit);
+        for words in [&["image", "pull", name.as_str()][..], &["image", "load", layout.to_str().unwrap()]] {
+            let output = podlet.command(words).env("PODLET_CONFIG", &settings).output().unwrap();
+            assert!(!output.status.success() && text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+        }
+        nothing_left(&podlet);
+    }
+    let manifest = manifest("web", &name, &json!({}));
+    let path = podlet.root.join("pod.json");
+    fs::write(&path, manifest).unwrap();
+    let mut apply = podlet.command(&["apply", path.to_str().unwrap()]);
+    let output = apply.env("PODLET_CONFIG", settings(&podlet, "maxFiles: 1")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let waiting = |pod: &Value| container(pod, "c")["state"]["waiting"].clone();
+    let pod = podlet.wait("web", |pod| waiting(pod)["reason"] == "ImagePullBackOff");
+    let message = waiting(&pod)["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("the image has more than 1 files"), "{message}");
+    podlet.finish();
+}
+
 /// What a registry sends in place of the layer, and what is said of it.
 type Lie = (&'static str, Box<dyn Fn(&Served, &Request, &mut TcpStream) + Send + Sync>, &'static str);
 

@@ -90,6 +90,8 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         max_pods: config.max_pods(),
         pod_logs_dir: config.pod_logs_dir.value.clone(),
         environment: Environment::of_process(),
+        image_limits: config.images.limits(),
+        registry_patience: config.images.stall_timeout.value,
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }
 }

@@ -10,7 +10,9 @@ pub mod removal;
 
 use clap::Subcommand;
 
-use super::{Caller, Failure};
+use super::everywhere::Everywhere;
+use super::{Caller, Failure, config};
+use crate::config::Images;
 use crate::image::{Record, Reference, Store};
 use crate::linux::privilege::Work;
 
@@ -67,7 +69,7 @@ Examples:
 }
 
 /// Does it.
-pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let work = match &words {
         Words::Pull(_)
         | Words::Import(_)
@@ -81,9 +83,9 @@ pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     super::require(work, caller)?;
     let store = Store::open(&caller.paths.images());
     match words {
-        Words::Pull(words) => pull::run(words, &store, caller),
-        Words::Import(words) => import::run(words, &store, caller),
-        Words::Load(words) => archive::load(words, &store, caller),
+        Words::Pull(words) => pull::run(words, &store, &images(everywhere, caller)?, caller),
+        Words::Import(words) => import::run(words, &store, &images(everywhere, caller)?, caller),
+        Words::Load(words) => archive::load(words, &store, &images(everywhere, caller)?, caller),
         Words::Save(words) => archive::save(&words, &store, caller),
         Words::Tag(words) => names::tag(&words, &store, caller),
         Words::Prune(words) => names::prune(&words, &store, caller),
@@ -91,6 +93,11 @@ pub fn run(words: Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Words::Rm(words) => removal::run(&words, &store, caller),
         Words::Inspect(words) => listing::inspect(&words, &store, caller),
     }
+}
+
+/// What the machine's settings say of images that come in.
+fn images(everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Images, Failure> {
+    Ok(config::load(None, everywhere, caller)?.images)
 }
 
 /// The records that a word means: those of a name, else all names of the image with that ID or the beginning of one.

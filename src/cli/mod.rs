@@ -244,7 +244,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Explore(words) => explore::run(&words, everywhere, caller),
         Verb::Doctor(words) => doctor::run(&words, caller),
         Verb::Version(words) => version::run(&words, caller),
-        Verb::Image(words) => image::run(words, caller),
+        Verb::Image(words) => image::run(words, everywhere, caller),
         Verb::Start(words) => running::start(&words, everywhere, caller),
         Verb::Stop(words) => running::stop(&words, everywhere, caller),
         Verb::Restart(words) => restart::run(&words, everywhere, caller),

@@ -3,6 +3,8 @@
 //!
 //! The numbers that hold when nobody says anything are not here: they are those of the parts that use them.
 
+mod images;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::paths::Paths;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine;
 use crate::supervisor::launch::Rotation;
+pub use images::Images;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +136,8 @@ pub struct Config {
     pub shutdown_critical: Set<Duration>,
     /// `shutdownGracePeriodByPodPriority`: least priority and seconds.
     pub shutdown_by_priority: Set<Vec<(i32, i64)>>,
+    /// `podlet.images`
+    pub images: Images,
     /// What of the file is passed over, a line each.
     pub notices: Vec<String>,
 }
@@ -167,6 +172,7 @@ impl Default for Config {
             shutdown: Set::default(Duration::ZERO),
             shutdown_critical: Set::default(Duration::ZERO),
             shutdown_by_priority: Set::default(Vec::new()),
+            images: Images::default(),
             notices: Vec::new(),
         }
     }
@@ -211,6 +217,7 @@ impl Config {
         reader.take(SHUTDOWN, &mut config.shutdown, shutdown_period);
         reader.take(SHUTDOWN_CRITICAL, &mut config.shutdown_critical, shutdown_period);
         reader.take(SHUTDOWN_BY_PRIORITY, &mut config.shutdown_by_priority, by_priority);
+        config.images.read(&mut reader);
         if reader.settings.get(FAIL_SWAP_ON) == Some(&json!(true)) {
             let text = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
             if let Some(area) = swap_area(&text) {
@@ -242,7 +249,7 @@ impl Config {
             |(priority, seconds): &(i32, i64)| json!({"priority": priority, "shutdownGracePeriodSeconds": seconds});
         let by_priority: Vec<Json> = self.shutdown_by_priority.value.iter().map(period).collect();
         let row = |path, value, origin: &Origin, meaning| Row { path, value, origin: origin.clone(), meaning };
-        vec![
+        let mut rows = vec![
             row(
                 "seccompDefault",
                 json!(self.seccomp_default.value),
@@ -309,7 +316,9 @@ impl Config {
                 &self.shutdown_by_priority.origin,
                 "instead of the two: seconds for the pods from each priority on, the lowest first",
             ),
-        ]
+        ];
+        rows.extend(self.images.rows());
+        rows
     }
 
     /// For the containers whose manifest names no profile.

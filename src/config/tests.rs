@@ -33,7 +33,8 @@ fn without_a_file_the_defaults_hold_and_a_named_one_must_be_there() {
 fn each_value_says_where_it_comes_from() {
     let text = "seccompDefault: false\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\npodPidsLimit: 100\n\
                 crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n\
-                shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\nmaxPods: 7\npodLogsDir: /var/log/pods\n";
+                shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\nmaxPods: 7\npodLogsDir: /var/log/pods\n\
+                podlet: {images: {maxBytes: 1Gi, maxFiles: 5, maxLayers: 6, maxRatio: 7, stallTimeout: 90s}}\n";
     let config = load(text, &Overrides::default()).unwrap();
     let rows: Vec<(&str, String, u32)> = config
         .rows()
@@ -57,6 +58,11 @@ fn each_value_says_where_it_comes_from() {
             ("logging.verbosity", "4".to_owned(), 9),
             ("shutdownGracePeriod", "\"30s\"".to_owned(), 10),
             ("shutdownGracePeriodCriticalPods", "\"10s\"".to_owned(), 11),
+            ("podlet.images.maxBytes", "\"1Gi\"".to_owned(), 14),
+            ("podlet.images.maxFiles", "5".to_owned(), 14),
+            ("podlet.images.maxLayers", "6".to_owned(), 14),
+            ("podlet.images.maxRatio", "7".to_owned(), 14),
+            ("podlet.images.stallTimeout", "\"1m30s\"".to_owned(), 14),
         ]
     );
     assert_eq!(config.shutdown_periods(), [(0, 20), (2_000_000_000, 10)]);
@@ -71,6 +77,9 @@ fn each_value_says_where_it_comes_from() {
 #[test]
 fn values_that_a_kubelet_refuses_are_refused() {
     for (text, told) in [
+        ("podlet: {images: {maxFiles: 0}}", "3: podlet.images.maxFiles: must be greater than 0, found 0"),
+        ("podlet: {images: {maxLayers: 500}}", "3: podlet.images.maxLayers: must be between 1 and 499, found 500"),
+        ("podlet: {images: {stallTimeout: 10ms}}", "3: podlet.images.stallTimeout: must be at least 1s, found 10ms"),
         ("containerLogMaxFiles: 1", "3: containerLogMaxFiles: must be greater than 1, found 1"),
         (
             "containerLogMaxSize: 10mb",

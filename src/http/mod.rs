@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Redirects are followed by whoever asks ([`fetch`] does): what goes to a server, credentials above all, is decided for
-//! each server anew. Nothing here waits for ever: a server that says nothing for [`PATIENCE`] is given up.
+//! each server anew. Nothing here waits for ever: a server that says nothing for some time ([`PATIENCE`], or what
+//! the settings say) is given up.
 
 mod address;
 mod environment;
@@ -26,7 +27,7 @@ pub use environment::Environment;
 pub use error::HttpError;
 pub use trust::Trust;
 
-/// How long a server may say nothing.
+/// How long a server may say nothing, when nobody says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often one may be sent on.
 pub const REDIRECTS_MAX: usize = 10;
@@ -61,12 +62,8 @@ pub enum Method {
 }
 
 impl Server {
-    /// For all addresses of this one's server.
-    pub fn new(address: &Address, trust: &Trust, environment: &Environment) -> Result<Server, HttpError> {
-        Server::with_patience(address, trust, environment, PATIENCE)
-    }
-
-    fn with_patience(
+    /// For all addresses of this one's server, which may say nothing for `patience`.
+    pub fn new(
         address: &Address,
         trust: &Trust,
         environment: &Environment,
@@ -198,7 +195,7 @@ pub fn fetch(address: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
     let environment = Environment::of_process();
     let mut address = Address::parse(address).map_err(HttpError::Other)?;
     for _ in 0..=REDIRECTS_MAX {
-        let server = Server::new(&address, &Trust::default(), &environment)?;
+        let server = Server::new(&address, &Trust::default(), &environment, PATIENCE)?;
         let answer = server.ask(Method::Get, &address, &[])?;
         if let Some(next) = answer.redirect() {
             let next = next.map_err(HttpError::Other)?;
@@ -236,7 +233,7 @@ mod tests {
                 let _ = std::io::copy(&mut stream, &mut std::io::sink());
             });
             let (trust, environment) = (Trust::default(), Environment::default());
-            let asking = Server::with_patience(&address, &trust, &environment, Duration::from_secs(1)).unwrap();
+            let asking = Server::new(&address, &trust, &environment, Duration::from_secs(1)).unwrap();
             let answer = asking.ask(Method::Get, &address, &[]).and_then(|answer| answer.into_bytes(100));
             let error = answer.unwrap_err();
             assert!(error.may_pass(), "another try may have better luck");

@@ -31,6 +31,7 @@ use nix::sys::stat::{
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+use serde::{Deserialize, Serialize};
 use xattr::FileExt;
 
 use super::ImageError;
@@ -40,7 +41,7 @@ use super::removal::remove_tree;
 use super::stage::Spent;
 
 /// What an archive may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of one image when unpacked, headers included.
     pub bytes: u64,

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,7 +21,8 @@ use super::kept::{self, Claim, KeptError};
 pub use super::log::Rotation;
 use super::recover::CONTROL_TAG;
 use super::{clock, diagnostics};
-use crate::http::Environment;
+use crate::http::{self, Environment};
+use crate::image::Limits;
 use crate::linux::cgroup::{Cgroup, Entrance};
 use crate::linux::container::SeccompDefault;
 use crate::linux::keeper;
@@ -57,9 +59,20 @@ pub struct Choices {
     /// Proxies, certificate authorities and files of credentials, for pulls.
     #[serde(default)]
     pub environment: Environment,
+    /// What its images may cost.
+    #[serde(default)]
+    pub image_limits: Limits,
+    /// How long a registry may say nothing.
+    #[serde(default = "usual_patience")]
+    pub registry_patience: Duration,
     /// After how many milliseconds in which nothing happens its supervisor falls asleep; never when absent.
     #[serde(default)]
     pub sleep_after: Option<u64>,
+}
+
+/// Of orders that were written before it could be chosen.
+fn usual_patience() -> Duration {
+    http::PATIENCE
 }
 
 /// What a supervisor is started with: `orders.json` in the run directory. Its environment has nothing of the caller's.

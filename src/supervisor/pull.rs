@@ -23,7 +23,7 @@ use super::run::{Happening, Supervisor};
 use super::state::Asked;
 use super::world::KeptObjects;
 use super::{clock, diagnostics, kept};
-use crate::image::{How, ImageError, Keyring, Limits, Progress, Store};
+use crate::image::{How, ImageError, Keyring, Progress, Store};
 use crate::linux::container::{self, Objects};
 use crate::linux::pidfd;
 use crate::manifest::containers::find_container;
@@ -233,7 +233,8 @@ fn pull(orders: &Orders, id: &EffectId, progress: &Progress) -> Result<Outcome, 
         environment: orders.choices.environment.clone(),
         keyring: Keyring { secrets, ..Keyring::default() },
         insecure: false,
-        limits: Limits::default(),
+        limits: orders.choices.image_limits,
+        patience: orders.choices.registry_patience,
     };
     let store = Store::open(&orders.paths.images());
     let pulled = store.pull(&name, &how, progress)?;

@@ -36,7 +36,17 @@ column, and no pod is set going until it is mended (`get`, `logs`, `exec` and `d
 with which it was set going; when the machine has been started anew it goes on with those that hold then, as under a kubelet.
 
 `config view` also says after how long the supervisor of a quiet pod [sleeps](architecture.md#a-quiet-pods-supervisor-sleeps):
-that is no setting of a kubelet's, and said by `--sleep-after` or `PODLET_SLEEP_AFTER`.
+that is no setting of a kubelet's, and said by `--sleep-after` or `PODLET_SLEEP_AFTER`. What else only podlet has stands in the
+same file below `podlet`, a name that a kubelet passes over with a warning:
+
+```yaml
+podlet:
+  images:
+    maxBytes: 200Gi
+    stallTimeout: 2m
+```
+
+These hold for `podlet image pull`, `load` and `import`, and for what is pulled for pods.
 
 A pod of which the end is kept, or that is stopped, does not count for `maxPods`. With `failSwapOn: true` no pod is set going while
 the machine swaps; nobody says so here, where a kubelet says it by default.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::super::{Caller, Failure};
-use crate::image::{ImageError, Limits, Store};
+use crate::config::Images;
+use crate::image::{ImageError, Store};
 
 /// The words of `image load`.
 #[derive(Args, Debug)]
@@ -53,12 +54,12 @@ fn failure(error: &ImageError) -> Failure {
 }
 
 /// Loads all images of an archive.
-pub fn load(words: Load, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn load(words: Load, store: &Store, images: &Images, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let source = words.source.or(words.input).unwrap_or_else(|| PathBuf::from("-"));
     if source == *"-" && io::stdin().is_terminal() {
         return Err(Failure::Error("standard input is a terminal; name an archive, or redirect one here".to_owned()));
     }
-    let loaded = store.load(&source, Limits::default()).map_err(|error| failure(&error))?;
+    let loaded = store.load(&source, images.limits()).map_err(|error| failure(&error))?;
     for imported in loaded {
         imported.notes.iter().for_each(|note| caller.notice(&format!("Note: {note}")));
         if !words.quiet {

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::super::check_output;
 use super::super::{Caller, Failure, print};
-use crate::image::{Limits, Overrides, Store};
+use crate::config::Images;
+use crate::image::{Overrides, Store};
 
 /// The words of `image import`.
 #[derive(Args, Debug)]
@@ -61,7 +62,7 @@ fn word_list(text: &str) -> Result<WordList, String> {
 }
 
 /// Imports.
-pub fn run(words: Words, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn run(words: Words, store: &Store, images: &Images, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
     check_output(output, &["json", "name", "yaml"])?;
     let overrides = Overrides {
@@ -73,7 +74,7 @@ pub fn run(words: Words, store: &Store, caller: &mut Caller<'_>) -> Result<u8, F
         stop_signal: words.stop_signal,
     };
     let imported = store
-        .import(&words.source, words.name.as_deref(), &overrides, Limits::default())
+        .import(&words.source, words.name.as_deref(), &overrides, images.limits())
         .map_err(|error| Failure::Error(error.to_string()))?;
     imported.notes.iter().for_each(|note| caller.notice(&format!("Note: {note}")));
     let record = serde_json::to_value(&imported.record).unwrap_or_default();

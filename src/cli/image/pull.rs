@@ -10,8 +10,9 @@ use super::super::check_output;
 use super::super::signals::Told;
 use super::super::{Caller, Failure, print};
 use super::bars::Bars;
+use crate::config::Images;
 use crate::http::Environment;
-use crate::image::{How, ImageError, Keyring, Limits, Progress, Pulled, Store};
+use crate::image::{How, ImageError, Keyring, Progress, Pulled, Store};
 
 /// The words of `image pull`.
 #[derive(Args, Debug)]
@@ -37,14 +38,15 @@ pub struct Words {
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Pulls them, one after another.
-pub fn run(words: Words, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn run(words: Words, store: &Store, images: &Images, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let output = words.output.as_deref().unwrap_or_default();
     check_output(output, &["json", "name", "yaml"])?;
     let how = How {
         environment: Environment::of_process(),
         keyring: Keyring { authfile: words.authfile, ..Keyring::default() },
         insecure: !words.tls_verify,
-        limits: Limits::default(),
+        limits: images.limits(),
+        patience: images.stall_timeout.value,
     };
     let ends = [Signal::SIGINT, Signal::SIGTERM].map(|signal| Told::new(signal as i32));
     let mut failed = false;

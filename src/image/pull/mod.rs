@@ -39,7 +39,7 @@ use super::{Config, ImageError, Limits, Record, Store, import};
 use crate::http::{Environment, Method};
 
 /// How to pull.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct How {
     /// Proxies, authorities, and where files of credentials are.
     pub environment: Environment,
@@ -49,6 +49,8 @@ pub struct How {
     pub insecure: bool,
     /// What the image may cost.
     pub limits: Limits,
+    /// How long a server may say nothing.
+    pub patience: Duration,
 }
 
 /// An image that was pulled.
@@ -170,7 +172,7 @@ impl Pull<'_> {
         notes.extend(found.notes);
         let mut denied = None;
         for credential in found.credentials.iter().map(Some).chain([None]) {
-            let repository = Repository::new(host, credential, &self.how.environment, self.progress)?;
+            let repository = Repository::new(host, credential, self.how, self.progress)?;
             match self.pull_from(&repository) {
                 Ok(pulled) => return Ok(pulled),
                 // With the first user's words: nobody is not who was meant.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::ImageError;
+use super::How;
 use super::challenge::{self, Challenge};
 use super::credentials::Credential;
 use super::hosts::Host;
 use super::progress::Progress;
-use crate::http::{Address, Answer, Environment, HttpError, Method, REDIRECTS_MAX, Server, Trust};
+use crate::http::{Address, Answer, HttpError, Method, REDIRECTS_MAX, Server, Trust};
 use crate::manifest::base64;
 
 /// How often one request is tried while the server is busy or the way to it is bad.
@@ -26,7 +27,7 @@ const ANSWER_MAX: u64 = 1 << 20;
 /// A repository at one server.
 pub struct Repository<'a> {
     host: &'a Host,
-    environment: &'a Environment,
+    how: &'a How,
     progress: &'a Progress,
     credential: Option<&'a Credential>,
     trust: Trust,
@@ -83,14 +84,14 @@ impl<'a> Repository<'a> {
     pub fn new(
         host: &'a Host,
         credential: Option<&'a Credential>,
-        environment: &'a Environment,
+        how: &'a How,
         progress: &'a Progress,
     ) -> Result<Repository<'a>, ImageError> {
         let base = Address::parse(&format!("https://{}/", host.server)).map_err(ImageError::Pull)?;
         let trust = host.trust()?;
         let (servers, authorization) = (Mutex::default(), Mutex::default());
         let base = Mutex::new(base);
-        Ok(Repository { host, environment, progress, credential, trust, base, servers, authorization })
+        Ok(Repository { host, how, progress, credential, trust, base, servers, authorization })
     }
 
     /// `https://registry.example`.
@@ -202,7 +203,7 @@ impl<'a> Repository<'a> {
             // A private registry's storage and token server have their certificates from the same private authority.
             Trust { client: None, ..self.trust.clone() }
         };
-        let server = Server::new(address, &trust, self.environment)?;
+        let server = Server::new(address, &trust, &self.how.environment, self.how.patience)?;
         self.progress.watch(server.clone());
         servers.insert(key, server.clone());
         Ok(server)

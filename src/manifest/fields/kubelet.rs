@@ -29,6 +29,7 @@ pub static KUBELET_CONFIGURATION: Struct = Struct {
     rows: &[
         embedded("TypeMeta", "kind", STRING, OmitEmpty, Supported),
         embedded("TypeMeta", "apiVersion", STRING, OmitEmpty, Supported),
+        row("podlet", Object(&PODLET_SETTINGS), Pointer, Supported),
         row("enableServer", Bool, Pointer, NoMeaning),
         row("staticPodPath", STRING, Pointer, Told(STATIC_PODS)),
         row("podLogsDir", STRING, Pointer, Supported),
@@ -296,3 +297,20 @@ pub static TRACING_CONFIGURATION: Struct = Struct {
 /// `UserNamespaces`.
 pub static USER_NAMESPACES: Struct =
     Struct { name: "UserNamespaces", size: SIZE, rows: &[row("idsPerPod", Int64, Pointer, NoMeaning)] };
+
+/// What only podlet has, below the one name that no kubelet has.
+pub static PODLET_SETTINGS: Struct =
+    Struct { name: "PodletSettings", size: SIZE, rows: &[row("images", Object(&PODLET_IMAGES), Pointer, Supported)] };
+
+/// What images may cost.
+pub static PODLET_IMAGES: Struct = Struct {
+    name: "PodletImages",
+    size: SIZE,
+    rows: &[
+        row("maxBytes", Quantity, Pointer, Supported),
+        row("maxFiles", Int64, Pointer, Supported),
+        row("maxLayers", Int64, Pointer, Supported),
+        row("maxRatio", Int64, Pointer, Supported),
+        row("stallTimeout", DURATION, Pointer, Supported),
+    ],
+};
