@@ -530,3 +530,55 @@ fn what_was_spent_waiting_is_told() {
     assert_eq!(fake.asked_for(&served.layers[0]).len(), 1);
     podlet.finish();
 }
+
+/// What containerd makes of an image's VOLUMEs: writable though the root is not, with what the image has there, no overlay, gone
+/// with the container. A volume of the pod's at the path is in its place.
+#[test]
+fn volumes_of_an_image_are_directories_of_the_containers_own() {
+    let podlet = Podlet::new();
+    let shell = fs::read("/bin/busybox").unwrap();
+    let layer = Tar::default()
+        .directory("bin")
+        .changed(tar::EntryType::Regular, b"bin/sh", b"", &shell, |header| header.set_mode(0o755))
+        .changed(tar::EntryType::Directory, b"data", b"", b"", |header| {
+            header.set_mode(0o1770);
+            header.set_uid(7);
+        })
+        .file("data/kept", "of the image\n")
+        .symlink("data/link", "kept");
+    let mut layout = Layout::new(&[layer.end()]);
+    layout.config["config"]["Volumes"] = json!({"/data": {}, "/made": {}, "/mounted/": {}});
+    let path = podlet.root.join("layout-volumes");
+    layout.write(&path);
+    podlet.succeed(&["image", "import", path.to_str().unwrap(), "localhost/volumes:1"]);
+    // An applet of busybox needs no file of its own. The shell's complaints are not looked at.
+    let script = "exec 2>/dev/null; cat /data/link; stat -c '%a %u' /data; stat -f -c %T /data; stat -f -c %T /made; \
+        echo more >> /data/kept && echo new > /made/file && echo written; (echo x > /root-file) || echo refused; \
+        ls /made /mounted; cat /data/kept; touch /mounted/there; exit 1";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "containers": [{
+                "name": "c", "image": "localhost/volumes:1", "command": ["sh", "-c", script],
+                "securityContext": {"readOnlyRootFilesystem": true},
+                "volumeMounts": [{"name": "v", "mountPath": "/mounted"}],
+            }],
+        }
+    });
+    podlet.apply(&pod.to_string());
+    // The second instance has ended, and waits for its back-off.
+    podlet.wait("web", |pod| {
+        let status = container(pod, "c");
+        status["restartCount"].as_u64() >= Some(1) && status["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    });
+    let disk = std::process::Command::new("busybox").args(["stat", "-f", "-c", "%T"]).arg(&podlet.root).output();
+    let disk = text(&disk.unwrap().stdout);
+    let expected = format!(
+        "of the image\n1770 7\n{disk}{disk}written\nrefused\n/made:\nfile\n\n/mounted:\nthere\nof the image\nmore\n"
+    );
+    // In the pod's own volume there is what the first instance left.
+    assert_eq!(podlet.logs("web", "c"), expected);
+    podlet.finish();
+}

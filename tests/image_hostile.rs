@@ -387,6 +387,8 @@ fn layouts_that_lie() {
         ("another machine", "by the configuration", Box::new(|l| l.config["architecture"] = json!("s390x")), "the image is for linux/s390x"),
         ("another machine", "Windows", Box::new(|l| l.config["os"] = json!("windows")), "the image is for windows/"),
         ("configuration", "NUL in the environment", Box::new(|l| l.config["config"]["Env"] = json!(["A=\0"])), "NUL"),
+        ("configuration", "a thousand volumes", Box::new(|l| l.config["config"]["Volumes"] = (0..1000).map(|n| (format!("/{n}"), json!({}))).collect()), "1000 volumes"),
+        ("configuration", "NUL in a volume", Box::new(|l| l.config["config"]["Volumes"] = json!({"/a\0": {}})), "NUL"),
         ("configuration", "an environment that is a text", Box::new(|l| l.config["config"]["Env"] = json!("A=1")), "not what it should be"),
         ("configuration", "of 5 MiB", Box::new(|l| l.config["x"] = json!("x".repeat(5 << 20))), "more than 4194304 bytes"),
         ("configuration", "nested a thousand deep", Box::new(|l| { l.config["x"] = (0..1000).fold(json!(1), |inner, _| json!([inner])); }), "not what it should be"),
@@ -479,9 +481,10 @@ fn configurations_give_no_orders() {
     });
     podlet.apply(&pod.to_string());
     podlet.wait("web", |pod| container(pod, "c")["state"]["running"].is_object());
-    common::podlet::until("the container has spoken", || !podlet.logs("web", "c").is_empty());
-    // Neither of the volumes was made, in the container or beside it, and up from the root is the root.
-    assert_eq!(podlet.logs("web", "c"), "/\n");
+    common::podlet::until("the container has spoken", || podlet.logs("web", "c").lines().count() == 2);
+    // Volumes are made in the container and nowhere else, wherever their paths lead, and up from the root is the root.
+    assert_eq!(podlet.logs("web", "c"), "/v\n/\n");
+    podlet.succeed(&["exec", "web", "--", "/bin/busybox", "test", "-d", outside.to_str().unwrap()]);
     assert!(!outside.exists() && !Path::new("/v").exists());
     let seen = podlet.pod("web").to_string();
     for order in ["podlet.dev/trace", "sandbox-id", "libpod", "hostPort"] {

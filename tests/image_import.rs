@@ -422,3 +422,56 @@ fn files_keep_their_holes() {
     }
     world.check("sparse");
 }
+
+/// Whoever made an image: what is saved has its ID and its layers, and is the same again when it is loaded and saved elsewhere.
+#[test]
+fn what_is_saved_is_the_image_that_came_in() {
+    let world = World::new("saved");
+    let lower = Tar::default()
+        .directory("./")
+        .directory("d")
+        .pax(&[("mtime", "5.25"), ("SCHILY.xattr.user.x", "y")])
+        .file("d/a", &"content ".repeat(40_000))
+        .hard_link("hard", "d/a")
+        .symlink("link", "d")
+        .file("link/b", "through a link")
+        .file("empty", "")
+        .entry(EntryType::Fifo, b"pipe", b"", b"");
+    // As GNU tar fills its last record.
+    let mut lower = lower.end();
+    lower.resize(lower.len().next_multiple_of(10_240), 0);
+    let upper =
+        Tar::default().file("d/.wh.b", "").file("new/file", "in a directory that is not named").hard_link("up", "d/a");
+    let layout = world.layout(&[lower, upper.end()], |_| {});
+    let image = world.import(&layout).unwrap();
+    let names = ["localhost/test:1".to_owned()];
+    let archive = world.path("saved.tar");
+    let save = |store: &Store, to: &Path| store.save(&names, fs::File::create(to).unwrap()).unwrap();
+    assert_eq!(save(&world.store, &archive), Vec::<String>::new());
+    let other = Store::open(&world.path("other"));
+    let loaded = other.load(&archive, Limits::default()).unwrap().remove(0).record;
+    let record = world.store.list().unwrap().remove(0);
+    assert_eq!((loaded.id.to_string(), &loaded.layers), (image.id, &record.layers));
+    // Its layers came in compressed, which cannot be done again by another program.
+    assert_ne!(loaded.digest, record.digest);
+    let again = world.path("again.tar");
+    assert_eq!(save(&other, &again), Vec::<String>::new());
+    assert!(fs::read(&archive).unwrap() == fs::read(&again).unwrap());
+    world.check("saved");
+}
+
+/// A file that an archive has twice is in the layer once: the archive cannot be written again, and that is told.
+#[test]
+fn a_layer_that_is_packed_anew_is_told() {
+    let world = World::new("saved-anew");
+    let image = world.import_tar(&Tar::default().file("twice", "first").file("twice", "second").end()).unwrap();
+    let archive = world.path("saved.tar");
+    let notes = world.store.save(&["localhost/test:1".to_owned()], fs::File::create(&archive).unwrap()).unwrap();
+    assert!(notes[0].contains(" is packed anew, as sha256:"), "{notes:?}");
+    let other = Store::open(&world.path("other"));
+    let loaded = other.load(&archive, Limits::default()).unwrap().remove(0).record;
+    assert_eq!(notes[1..], [format!("localhost/test:1 gets another ID, {}", loaded.id)]);
+    assert_ne!(loaded.id.to_string(), image.id);
+    assert_eq!(read(&other.find("localhost/test:1").unwrap(), 0, "twice"), "second");
+    world.check("saved anew");
+}

@@ -6,12 +6,16 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use tar::{Builder, EntryType, Header};
 
+use super::below::Below;
+use super::stage::Spent;
+use super::unpack::{Limits, unpack};
 use super::{ImageError, ahead};
 
 /// What a directory is.
@@ -44,6 +48,20 @@ pub fn stream<T>(
         let notes = writer.join().map_err(|_| ImageError::Unreadable(format!("could not read {root:?}")))?;
         Ok((result?, notes))
     })
+}
+
+/// Copies what is in a directory of a root file system into one that is empty, with owners, modes, times, links, and the
+/// attributes that images have. Gives notes of what was left out.
+pub fn copy(from: &Path, to: &OwnedFd) -> Result<Vec<String>, ImageError> {
+    // It is in the store already, within the limits of its image.
+    let limits = Limits { bytes: u64::MAX, files: u64::MAX, layers: usize::MAX, ratio: u64::MAX };
+    let (spent, mut notes) = (Spent::default(), Vec::new());
+    let nothing_below = || Ok::<Vec<PathBuf>, ImageError>(Vec::new());
+    let (_, left_out) = stream(from, Content::Root, |reader| {
+        unpack(reader, to, Below::new(&nothing_below), &limits, &spent, None, &mut notes)
+    })?;
+    notes.extend(left_out);
+    Ok(notes)
 }
 
 struct Walk<'a> {

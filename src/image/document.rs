@@ -180,7 +180,7 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
-/// The `config` member of a configuration. Labels, volumes and ports steer nothing on the host's side and are kept only in
+/// The `config` member of a configuration. Labels and ports steer nothing on the host's side and are kept only in
 /// the blob (hardening: labels of an image are input, not orders).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -203,6 +203,9 @@ pub struct Execution {
     /// `STOPSIGNAL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// `VOLUME`: paths, each with an empty object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 impl From<Execution> for Config {
@@ -215,6 +218,7 @@ impl From<Execution> for Config {
             cmd: execution.cmd.unwrap_or_default(),
             working_dir: filled(execution.working_dir),
             stop_signal: filled(execution.stop_signal),
+            volumes: execution.volumes.unwrap_or_default().into_keys().collect(),
         }
     }
 }
@@ -229,6 +233,8 @@ impl From<Config> for Execution {
             cmd: filled(config.cmd),
             working_dir: config.working_dir,
             stop_signal: config.stop_signal,
+            volumes: Some(config.volumes.into_iter().map(|path| (path, serde_json::json!({}))).collect())
+                .filter(|volumes: &BTreeMap<_, _>| !volumes.is_empty()),
         }
     }
 }
@@ -307,7 +313,7 @@ mod tests {
         let text = r#"{"architecture":"amd64","os":"linux","config":{"User":"","Env":null,"Entrypoint":null,"Cmd":["sh"],"Labels":null,"Volumes":{"/x":{}}},"rootfs":{"type":"layers","diff_ids":[]},"history":null}"#;
         let document: Document = read(text.as_bytes(), "x").unwrap();
         let config: Config = document.config.unwrap().into();
-        assert_eq!(config, Config { cmd: vec!["sh".to_owned()], ..Config::default() });
+        assert_eq!(config, Config { cmd: vec!["sh".to_owned()], volumes: vec!["/x".to_owned()], ..Config::default() });
         let document: Document = read(br#"{"config":null,"rootfs":{}}"#, "x").unwrap();
         assert!(document.config.is_none() && document.rootfs.diff_ids.is_empty());
     }

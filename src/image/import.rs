@@ -12,6 +12,9 @@ use super::stage::{Packing, Staging};
 use super::store::{io_error, parse};
 use super::{Config, ImageError, Limits, Record, Store, builtin, directory};
 
+/// Each is a mount in every container of the image; a kernel has 100,000 for a mount namespace.
+const VOLUMES_MAX: usize = 200;
+
 /// What the command line says about the configuration; what is `None` or empty is left as the source has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -301,7 +304,11 @@ pub(super) fn check_platform(document: &Document) -> Result<(), ImageError> {
 
 /// No C string can hold a NUL, and all of these become one.
 pub(super) fn check_texts(config: &Config) -> Result<(), ImageError> {
-    let lists = [&config.env, &config.entrypoint, &config.cmd];
+    if config.volumes.len() > VOLUMES_MAX {
+        let found = config.volumes.len();
+        return Err(ImageError::Refused(format!("the image has {found} volumes, at most {VOLUMES_MAX} are taken")));
+    }
+    let lists = [&config.env, &config.entrypoint, &config.cmd, &config.volumes];
     let single = [&config.user, &config.working_dir, &config.stop_signal];
     let mut all = lists.into_iter().flatten().chain(single.into_iter().flatten());
     match all.find(|text| text.contains('\0')) {
@@ -321,7 +328,7 @@ fn replace_execution(configuration: &[u8], config: &Config) -> Result<Vec<u8>, I
             *execution = serde_json::Value::Object(Default::default());
         }
         if let Some(execution) = execution.as_object_mut() {
-            for key in ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal"] {
+            for key in ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal", "Volumes"] {
                 execution.remove(key);
             }
             execution.extend(replacement);

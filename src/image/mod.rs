@@ -22,6 +22,7 @@ mod pull;
 mod reference;
 mod removal;
 mod save;
+mod skeleton;
 mod stage;
 mod store;
 mod unpack;
@@ -32,7 +33,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use builtin::HOST_NOTE;
-pub use document::Digest;
+pub use directory::copy as copy_directory;
+pub use document::{Digest, architecture};
 pub use import::{Imported, Overrides};
 pub use pull::{Credential, How, Keyring, LayerProgress, Progress, Pulled};
 pub use reference::Reference;
@@ -91,6 +93,9 @@ pub struct Config {
     pub working_dir: Option<String>,
     /// `STOPSIGNAL`.
     pub stop_signal: Option<String>,
+    /// `VOLUME`: paths in the container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
 }
 
 /// Why an image cannot be had.

@@ -1,8 +1,11 @@
 //! Writes images of the store into an archive or a directory that others load: an OCI layout (image-spec `image-layout.md`) with
 //! Docker's `manifest.json` beside it, as `docker save` has it since Docker 25. docker, podman, skopeo and podlet read it.
 //!
-//! The store keeps layers unpacked. They are packed anew, names sorted, so a layer that another tool has made gets another
-//! digest, and its image another ID; what is in it is the same.
+//! The store keeps layers unpacked, and of each the skeleton of its tar stream: the stream that is written is the one that came
+//! in, so layers keep their diff IDs and images their IDs, whoever made them. How a stream was compressed is not kept, nor could
+//! it be done again by another program; layers are written uncompressed, as `docker save` and `podman save` do, and unless they
+//! came in so the manifest is another one than the registry has. Of a layer without a skeleton the files are packed anew, names
+//! sorted, and its image gets another ID, which a note says.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -14,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::directory::{self, Content};
-use super::document::{self, Digest};
+use super::document::{self, Digest, Manifest};
+use super::skeleton;
 use super::stage::Staging;
 use super::store::{io_error, parse};
 use super::{ImageError, Limits, Store};
@@ -60,31 +64,29 @@ impl Store {
             }
             let record = self.record(&parse(name)?)?;
             let mut packed = Vec::new();
-            for path in &image.layers {
+            for (path, diff_id) in image.layers.iter().zip(&record.layers) {
                 let layer = match layers.get(path) {
                     Some(layer) => layer.clone(),
-                    None => pack(path, staging.path(), &mut target, &mut written, &mut notes)?,
+                    None => pack(path, diff_id, staging.path(), &mut target, &mut written, &mut notes)?,
                 };
                 layers.insert(path.clone(), layer.clone());
                 packed.push(layer);
             }
-            let mut configuration: Value = document::read(&self.read_blob(&record.id)?, "the image's configuration")?;
-            let diff_ids: Vec<String> = packed.iter().map(|layer| layer.digest.to_string()).collect();
-            if let Some(rootfs) = configuration.get_mut("rootfs") {
-                rootfs["diff_ids"] = json!(diff_ids);
+            let same = record.layers.iter().eq(packed.iter().map(|layer| &layer.digest));
+            let mut configuration = self.read_blob(&record.id)?;
+            if !same {
+                configuration = with_layers(&configuration, &packed)?;
+                notes.push(format!("{} gets another ID, {}", record.name, Digest::of(&configuration)));
             }
-            // Untouched when all layers are as they were: so is the image's ID.
-            let same = record.layers.iter().map(ToString::to_string).eq(diff_ids.iter().cloned());
-            let configuration = if same { self.read_blob(&record.id)? } else { document::write(&configuration)? };
             let config = target.blob(&configuration, &mut written)?;
-            let list = packed.iter().map(|layer| descriptor(document::LAYER, layer)).collect::<Vec<_>>();
-            let manifest = document::write(&json!({
-                "schemaVersion": 2,
-                "mediaType": document::MANIFEST,
-                "config": descriptor(document::CONFIG, &config),
-                "layers": list,
-            }))?;
-            let mut entry = descriptor(document::MANIFEST, &target.blob(&manifest, &mut written)?);
+            let stored = self.read_blob(&record.digest)?;
+            let manifest = match same && consists_of(&stored, &packed)? {
+                true => stored,
+                false => manifest(&config, &packed)?,
+            };
+            let kind = document::read::<Manifest>(&manifest, "the manifest")?.media_type;
+            let kind = if kind.is_empty() { document::MANIFEST } else { &kind };
+            let mut entry = descriptor(kind, &target.blob(&manifest, &mut written)?);
             entry["annotations"] = json!({
                 "io.containerd.image.name": record.name,
                 "org.opencontainers.image.ref.name": record.name,
@@ -108,6 +110,30 @@ fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
+/// The configuration of an image whose layers became others.
+fn with_layers(configuration: &[u8], packed: &[Packed]) -> Result<Vec<u8>, ImageError> {
+    let mut configuration: Value = document::read(configuration, "the image's configuration")?;
+    if let Some(rootfs) = configuration.get_mut("rootfs") {
+        rootfs["diff_ids"] = packed.iter().map(|layer| layer.digest.to_string()).collect();
+    }
+    document::write(&configuration)
+}
+
+/// Whether a manifest's layers are these, uncompressed as they are.
+fn consists_of(manifest: &[u8], packed: &[Packed]) -> Result<bool, ImageError> {
+    let manifest: Manifest = document::read(manifest, "the manifest")?;
+    Ok(manifest.layers.iter().map(|layer| &layer.digest).eq(packed.iter().map(|layer| &layer.digest)))
+}
+
+fn manifest(config: &Packed, packed: &[Packed]) -> Result<Vec<u8>, ImageError> {
+    document::write(&json!({
+        "schemaVersion": 2,
+        "mediaType": document::MANIFEST,
+        "config": descriptor(document::CONFIG, config),
+        "layers": packed.iter().map(|layer| descriptor(document::LAYER, layer)).collect::<Vec<_>>(),
+    }))
+}
+
 fn descriptor(kind: &str, packed: &Packed) -> Value {
     json!({"mediaType": kind, "digest": packed.digest.to_string(), "size": packed.size})
 }
@@ -115,35 +141,66 @@ fn descriptor(kind: &str, packed: &Packed) -> Value {
 /// Packs a layer beside the store, since its size and digest come before it in the archive, and puts it there.
 fn pack<W: Write>(
     layer: &Path,
+    diff_id: &Digest,
     aside: &Path,
     target: &mut Target<W>,
     written: &mut Vec<Digest>,
     notes: &mut Vec<String>,
 ) -> Result<Packed, ImageError> {
     let path = aside.join("packed");
-    let mut file = File::create(&path).map_err(|error| io_error("make", &path, &error))?;
-    let mut hasher = Sha256::new();
-    let mut size = 0;
-    let ((), left_out) = directory::stream(layer, Content::Layer, |reader| {
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            let n = reader.read(&mut buffer).map_err(|error| io_error("read", layer, &error))?;
-            let piece = buffer.get(..n).unwrap_or_default();
-            if piece.is_empty() {
-                return Ok(());
+    let mut file = PackedFile::create(&path)?;
+    let replayed = skeleton::replay(layer.parent().unwrap_or(layer), |piece| file.write(piece))?;
+    let mut packed = file.end();
+    if !replayed || packed.digest != *diff_id {
+        let mut file = PackedFile::create(&path)?;
+        let ((), left_out) = directory::stream(layer, Content::Layer, |reader| {
+            let mut buffer = vec![0; 128 << 10];
+            loop {
+                match reader.read(&mut buffer).map_err(|error| io_error("read", layer, &error))? {
+                    0 => return Ok(()),
+                    n => file.write(buffer.get(..n).unwrap_or_default())?,
+                }
             }
-            hasher.update(piece);
-            size += n as u64;
-            file.write_all(piece).map_err(|error| io_error("write", &path, &error))?;
+        })?;
+        notes.extend(left_out);
+        packed = file.end();
+        if packed.digest != *diff_id {
+            notes.push(format!(
+                "layer {diff_id} is packed anew, as {}: its own archive cannot be written again",
+                packed.digest
+            ));
         }
-    })?;
-    notes.extend(left_out);
-    let packed = Packed { digest: Digest::finish(hasher), size };
+    }
     if !written.contains(&packed.digest) {
         target.move_in(&path, &packed)?;
         written.push(packed.digest.clone());
     }
     Ok(packed)
+}
+
+/// A layer that is being packed.
+struct PackedFile<'p> {
+    path: &'p Path,
+    file: File,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl PackedFile<'_> {
+    fn create(path: &Path) -> Result<PackedFile<'_>, ImageError> {
+        let file = File::create(path).map_err(|error| io_error("make", path, &error))?;
+        Ok(PackedFile { path, file, hasher: Sha256::new(), size: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|error| io_error("write", self.path, &error))
+    }
+
+    fn end(self) -> Packed {
+        Packed { digest: Digest::finish(self.hasher), size: self.size }
+    }
 }
 
 impl<W: Write> Target<W> {

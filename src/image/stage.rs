@@ -22,6 +22,7 @@ use super::document::{self, Descriptor, Digest, Manifest};
 use super::layout::sniff;
 use super::measured::{Limit, Measured, copy};
 use super::removal::remove_tree;
+use super::skeleton::{Skeleton, Watched};
 use super::store::{LayerLock, Record, io_error};
 use super::unpack::{Limits, Reach, unpack};
 use super::zstd::Frames;
@@ -309,14 +310,18 @@ impl<'s> Staging<'s> {
         let root_fd = OwnedFd::from(File::open(&root).map_err(|error| io_error("open", &root, &error))?);
         let mut notes = Vec::new();
         let wait = || self.wait_for_lower(number);
+        let skeleton = Skeleton::begin(&path)?;
         let reach = std::thread::scope(|scope| {
-            let (sender, mut reader) = ahead::stream();
+            let (sender, reader) = ahead::stream();
             scope.spawn(|| sender.send_all(&mut stream));
-            let reach = unpack(&mut reader, &root_fd, Below::new(&wait), &self.limits, &self.spent, &mut notes)?;
+            let mut reader = Watched::new(reader, &skeleton);
+            let below = Below::new(&wait);
+            let reach = unpack(&mut reader, &root_fd, below, &self.limits, &self.spent, Some(&skeleton), &mut notes)?;
             // The diff ID covers the whole stream, also what stands behind the end mark.
             copy(reader, &mut io::sink(), &root)?;
             Ok::<_, ImageError>(reach)
         })?;
+        skeleton.into_inner().end()?;
         self.note(notes);
         let size = size.load(Ordering::Relaxed);
         let size_path = path.join("size");

@@ -7,6 +7,7 @@
 //! ├── blobs/sha256/<hex>                  configurations and manifests
 //! ├── layers/<hex of the diff ID>/fs      an unpacked layer, shared by all images that have it; one that has taken something
 //! │                              /size    of those below it lies under its chain ID. size: bytes of its tar stream
+//! │                              /skeleton.gz    what that stream is beside the files' contents
 //! ├── mount-points                        the lowest layer of every container, whatever its image (`linux::rootfs`)
 //! ├── locks/<hex of a diff ID>            flock(2) of whoever fetches the layer; gone afterwards
 //! └── tmp/<pid>-<n>                       images on their way in

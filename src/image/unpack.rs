@@ -13,6 +13,7 @@
 //! Called by the store's [`super::stage`] with an empty directory of mode 0755 below directories of mode 0700; never with a
 //! directory that anyone else uses.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -38,6 +39,7 @@ use super::ImageError;
 use super::archive::{Entry, Kind, Sparse, for_each};
 use super::below::{Below, Found};
 use super::removal::remove_tree;
+use super::skeleton::Skeleton;
 use super::stage::Spent;
 
 /// What an archive may cost.
@@ -96,16 +98,20 @@ struct Layer<'a> {
     directory_times: HashMap<PathBuf, (i64, i64)>,
     spent: &'a Spent,
     limits: &'a Limits,
+    /// Is told which bytes of the stream are a file's.
+    skeleton: Option<&'a RefCell<Skeleton>>,
     notes: &'a mut Vec<String>,
 }
 
-/// Unpacks the tar stream beneath `root`. `spent` counts over the layers of an image. Notes say what was left out.
+/// Unpacks the tar stream beneath `root`. `spent` counts over the layers of an image; `skeleton` sees the same stream pass.
+/// Notes say what was left out.
 pub fn unpack(
     reader: impl Read,
     root: &OwnedFd,
     below: Below<'_>,
     limits: &Limits,
     spent: &Spent,
+    skeleton: Option<&RefCell<Skeleton>>,
     notes: &mut Vec<String>,
 ) -> Result<Reach, ImageError> {
     let mut layer = Layer {
@@ -119,6 +125,7 @@ pub fn unpack(
         directory_times: HashMap::new(),
         spent,
         limits,
+        skeleton,
         notes,
     };
     for_each(reader, |entry, _, content| layer.apply(entry, content))?;
@@ -171,8 +178,11 @@ impl Layer<'_> {
                 let made = self.make(&parent, &name, &entry.path, make);
                 let mut made = File::from(made.map_err(|e| failed("make", e))?);
                 match &entry.sparse {
-                    None => copy(content, &mut made, &entry, entry.size, &mut self.buffer)?,
-                    Some(sparse) => copy_pieces(content, &mut made, &entry, sparse, self.limits, &mut self.buffer)?,
+                    None => {
+                        self.of_file(&entry, 0, entry.size)?;
+                        copy(content, &mut made, &entry, entry.size, &mut self.buffer)?;
+                    }
+                    Some(sparse) => self.copy_pieces(content, &mut made, &entry, sparse)?,
                 }
                 self.set_attributes(&made, &entry)?;
                 let time = timespec(entry.mtime);
@@ -194,6 +204,34 @@ impl Layer<'_> {
             Kind::HardLink(_) | Kind::Device => {}
         }
         Ok(())
+    }
+
+    /// So many bytes that come next are a file's own.
+    fn of_file(&self, entry: &Entry, offset: u64, length: u64) -> Result<(), ImageError> {
+        self.skeleton.map_or(Ok(()), |skeleton| skeleton.borrow_mut().content(&entry.path, offset, length))
+    }
+
+    /// As [`copy`] for a file with holes, which it keeps. Its whole size counts as if there were none.
+    fn copy_pieces(
+        &mut self,
+        content: &mut dyn Read,
+        file: &mut File,
+        entry: &Entry,
+        sparse: &Sparse,
+    ) -> Result<(), ImageError> {
+        if sparse.size > self.limits.bytes {
+            let (size, limit) = (sparse.size, self.limits.bytes);
+            return Err(ImageError::Refused(format!(
+                "{:?} in the archive has {size} bytes with its holes, more than {limit}, the image's limit",
+                entry.path
+            )));
+        }
+        for (offset, length) in &sparse.pieces {
+            file.seek(SeekFrom::Start(*offset)).map_err(|error| io_failure("write", &entry.path, &error))?;
+            self.of_file(entry, *offset, *length)?;
+            copy(content, file, entry, *length, &mut self.buffer)?;
+        }
+        file.set_len(sparse.size).map_err(|error| io_failure("write", &entry.path, &error))
     }
 
     /// Makes something; what has its name already is removed first. A directory goes with all below it.
@@ -552,29 +590,6 @@ fn copy(
         copied += n as u64;
     }
     Ok(())
-}
-
-/// The same for a file with holes, which it keeps. Its whole size counts as if there were none.
-fn copy_pieces(
-    content: &mut dyn Read,
-    file: &mut File,
-    entry: &Entry,
-    sparse: &Sparse,
-    limits: &Limits,
-    buffer: &mut [u8],
-) -> Result<(), ImageError> {
-    if sparse.size > limits.bytes {
-        let (size, limit) = (sparse.size, limits.bytes);
-        return Err(ImageError::Refused(format!(
-            "{:?} in the archive has {size} bytes with its holes, more than {limit}, the image's limit",
-            entry.path
-        )));
-    }
-    for (offset, length) in &sparse.pieces {
-        file.seek(SeekFrom::Start(*offset)).map_err(|error| io_failure("write", &entry.path, &error))?;
-        copy(content, file, entry, *length, buffer)?;
-    }
-    file.set_len(sparse.size).map_err(|error| io_failure("write", &entry.path, &error))
 }
 
 /// What has this name, itself and not what it links to.

@@ -11,6 +11,7 @@ use super::super::cgroup::Cgroup;
 use super::super::resolve::Root;
 use super::super::rootfs::RootFs;
 use super::super::{device, rootfs};
+use super::image_volumes;
 use super::inputs::{
     arguments, container_inputs, find_program, keep_environment, own_stdio, resolve_identity, variables,
     working_directory,
@@ -50,7 +51,9 @@ pub fn prepare_root(
     let failed = create("the root file system cannot be made");
     let mut layers = vec![rootfs::mount_points(&context.paths.images().join("mount-points")).map_err(&failed)?];
     layers.extend_from_slice(&image.layers);
-    rootfs::build(&layers, &directory).map_err(&failed)
+    let root = rootfs::build(&layers, &directory).map_err(&failed)?;
+    image_volumes::make(&image_volumes::of(container, image, &directory), &root)?;
+    Ok(root)
 }
 
 /// An instance on its root file system, before the sandbox need be there: [`Prepared::join`] completes it.

@@ -11,6 +11,7 @@
 //! | `preview` | plans alone, nothing made |
 //! | `inputs` | what a plan needs to know: user, environment, capabilities, program |
 //! | `mounts` | what is mounted into a container |
+//! | `image_volumes` | the VOLUMEs of an image |
 
 use std::fs;
 use std::io::{self, Write};
@@ -34,6 +35,7 @@ use crate::plan::{FIRST_DESCRIPTOR, Namespace, Plan, Secrets};
 use crate::pod::input::{LinuxUser, StartStage};
 
 mod helper;
+mod image_volumes;
 mod inputs;
 mod instance;
 mod mounts;

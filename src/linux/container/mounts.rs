@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, Volume};
 
 use super::super::resolve::shape_of;
-use super::{PodContext, StartFailure, failure};
+use super::{PodContext, StartFailure, failure, image_volumes};
 use crate::image::Image;
 use crate::plan::container::Bind;
 use crate::plan::paths::{clean, depth};
@@ -102,6 +102,10 @@ pub(super) fn binds(
         };
         user_targets.push(bind.target.clone());
         mine.push(bind);
+    }
+    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
+    for (target, place) in image_volumes::of(container, image, &directory) {
+        mine.push(plain(place, &target, Shape::Directory));
     }
     let files = context.files();
     let mut shared = vec![
