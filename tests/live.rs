@@ -76,13 +76,22 @@ fn debug_looks_at_a_pod_that_runs() {
     assert_eq!(ephemeral(&after, "eye")["ready"], false);
     assert_eq!(container(&after, "app")["containerID"], container(&before, "app")["containerID"]);
     assert_eq!(container(&after, "app")["restartCount"], 0);
+    // A pod that a manifest names, and a part of the container's spec from a file.
+    let (manifest, custom) = (podlet.root.join("web.yaml"), podlet.root.join("custom.yaml"));
+    std::fs::write(&manifest, pod("Always", LIVES, "")).unwrap();
+    std::fs::write(&custom, "env: [{name: FROM, value: file}]\nsecurityContext: {runAsUser: 7}\n").unwrap();
+    let (manifest, custom) = (manifest.to_str().unwrap(), custom.to_str().unwrap());
+    let words =
+        ["debug", "-f", manifest, "--custom", custom, "--image=podlet.local/host", "-c", "made", "--attach", "--"];
+    let seen = podlet.succeed(&[&words[..], &["sh", "-c", "echo $FROM $(id -u)"]].concat());
+    assert!(seen.ends_with("file 7\n"), "{seen}");
     let described = podlet.succeed(&["describe", "pod", "web"]);
     assert!(described.contains("Ephemeral Containers:\n  own:"), "{described}");
     assert_eq!(podlet.logs("web", "own").lines().last(), Some("web"));
     // A manifest applied again leaves them alone.
     assert_eq!(podlet.apply(&pod("Always", &format!("echo mark > /file; {LIVES}"), "")), "pod/web unchanged\n");
     for (words, text) in [
-        (vec!["-c", "own", "--image=podlet.local/host"], "spec.ephemeralContainers[2].name: Duplicate value: \"own\""),
+        (vec!["-c", "own", "--image=podlet.local/host"], "spec.ephemeralContainers[3].name: Duplicate value: \"own\""),
         (vec!["--target=no", "--image=podlet.local/host"], "targetContainerName: Not found: \"no\""),
         (vec!["-i"], "you must specify --image when not using --copy-to."),
         (vec!["--image=podlet.local/host", "--profile=all"], "unknown profile: all"),

@@ -303,6 +303,10 @@ fn fields_are_patched() {
     ] {
         assert_eq!(run(&podlet, words), (Some(0), out.to_owned(), String::new()), "{words:?}");
     }
+    // The part for resources takes nothing else, and says nothing of it.
+    let resize = ["patch", "pod", "web", "--subresource=resize", "-p"];
+    let marked = [&resize[..], &["metadata: {labels: {x: z}}"]].concat();
+    assert_eq!(run(&podlet, &marked), (Some(0), "pod/web patched (no change)\n".to_owned(), String::new()));
     let pod = podlet.pod("web");
     assert_eq!(pod["spec"]["activeDeadlineSeconds"], 600);
     assert_eq!(pod["metadata"]["labels"], json!({"app": "web", "tier": "front"}));
@@ -317,6 +321,11 @@ fn fields_are_patched() {
         ),
         (&["patch", "pod", "nope", "-p", "{}"], "Error from server (NotFound): pods \"nope\" not found"),
         (&["patch", "pod", "web", "-p", "a: ["], "error: unable to parse \"a: [\": "),
+        (&["patch", "pod", "web", "-p", "{}", "--subresource=x"], "invalid subresource value: \"x\"."),
+        (
+            &["patch", "cm", "conf", "-p", "{}", "--subresource=resize"],
+            "Error from server (NotFound): the server could not find the requested resource",
+        ),
         (&["patch", "pod", "web"], "error: must specify --patch or --patch-file containing the contents of the patch"),
         (
             &["patch", "pod", "web", "-p", "{}", "--type=x"],
@@ -330,6 +339,55 @@ fn fields_are_patched() {
         let (code, out, err) = run(&podlet, words);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{words:?}: {err}");
         assert!(err.contains(said), "{words:?}: {err}");
+    }
+    podlet.finish();
+}
+
+/// What scripts read that speak to an API server.
+#[test]
+fn raw_paths_and_parts_are_read() {
+    let podlet = Podlet::new();
+    podlet.apply(&format!("{}\n---\n{CONFIG}\n", web("web")));
+    let raw = |path: &str| serde_json::from_str::<Value>(&podlet.succeed(&["get", "--raw", path])).unwrap();
+    let list = raw("/api/v1/namespaces/default/pods");
+    assert_eq!((&list["kind"], &list["items"][0]["metadata"]["name"]), (&json!("PodList"), &json!("web")));
+    assert_eq!(list["items"][0]["kind"], Value::Null);
+    assert_eq!(raw("/api/v1/configmaps")["items"][0]["data"], json!({"k": "v"}));
+    assert_eq!(raw("/api/v1/namespaces/other/pods")["items"], json!([]));
+    for path in ["/api/v1/namespaces/default/pods/web", "/api/v1/namespaces/default/pods/web/status"] {
+        assert_eq!((&raw(path)["kind"], &raw(path)["metadata"]["name"]), (&json!("Pod"), &json!("web")));
+    }
+    assert_eq!((&raw("/version")["major"], &raw("/version")["minor"]), (&json!("1"), &json!("36")));
+    let pods = raw("/api/v1")["resources"].as_array().unwrap().iter().find(|one| one["name"] == "pods").cloned();
+    assert_eq!(pods.unwrap()["shortNames"], json!(["po"]));
+    assert_eq!(podlet.succeed(&["get", "--raw", "/readyz"]), "ok");
+    let whole = podlet.succeed(&["get", "pod", "web", "--no-headers"]);
+    let part = podlet.succeed(&["get", "pod", "web", "--subresource=status", "--no-headers"]);
+    assert_eq!(whole.split_whitespace().next(), part.split_whitespace().next());
+    assert_eq!(podlet.succeed(&["get", "pod", "web", "--subresource", "resize", "-o", "name"]), "pod/web\n");
+    let not_there = "Error from server (NotFound): the server could not find the requested resource\n";
+    for (words, said) in [
+        (&["get", "--raw", "/apis/apps/v1"][..], not_there),
+        (&["get", "--raw", "/api/v1/namespaces/default/services"], not_there),
+        (
+            &["get", "--raw", "/api/v1/namespaces/default/pods/no"],
+            "Error from server (NotFound): pods \"no\" not found\n",
+        ),
+        (&["get", "pods", "--raw", "/api"], "error: arguments may not be passed when --raw is specified\n"),
+        (&["get", "--raw", "/api", "-o", "json"], "error: --raw and --output are mutually exclusive\n"),
+        (
+            &["get", "--raw", "/api", "-l", "a=b"],
+            "error: --raw may not be specified with other flags that filter the server request or alter the output\n",
+        ),
+        (&["get", "--raw", "api"], "error: --raw must be a valid URL path: parse \"api\": invalid URI for request\n"),
+        (&["get", "pod", "web", "--subresource=scale"], not_there),
+        (&["get", "cm", "conf", "--subresource=status"], not_there),
+        (
+            &["get", "pods", "--subresource=status"],
+            "error: subresource cannot be used when bulk resources are specified\n",
+        ),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(1), String::new(), said.to_owned()), "{words:?}");
     }
     podlet.finish();
 }

@@ -2,10 +2,12 @@
 //! that keeps crashing (`--hold`), or in a copy of the pod. kubectl's words, flags and texts; `--hold` is podlet's own.
 
 mod copy;
+mod custom;
 mod hold;
 mod profile;
 
 use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,15 +18,17 @@ use super::apply::change;
 use super::attach::{self, Beginning};
 use super::everywhere::Everywhere;
 use super::logs::choose;
+use super::resource::Kind;
 use super::run::{is_over_already, print_log};
 use super::watching::{Sight, Watch};
-use super::{Caller, Failure, ask, resource};
+use super::{Caller, Failure, ask, files, resource};
 use crate::image::Reference;
 use crate::manifest::containers::find_container;
 use crate::manifest::{default, update};
 use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Standing};
+use custom::Custom;
 use profile::Profile;
 
 /// The words of `debug`.
@@ -35,15 +39,21 @@ Examples:
   podlet debug web -it --image=busybox --target=app    that sees the processes of the container app
   podlet debug web -it --hold=app                      a shell in place of app, in what app has left: its files,
                                                        volumes, environment and user; app starts again behind it
+  podlet debug web -it --image=busybox --custom=limits.yaml
+                                                       a shell with the resources, mounts, … of a file
   podlet debug web -it --copy-to=web2 -c app -- sh     a copy of the pod in which app is a shell
   podlet debug web --copy-to=web2 --set-image='*=busybox'
 
 What was added stays in the pod's spec and is never started again: podlet describe pod web shows how it ended.
+
 Exit code: 0; 1 for an error.")]
 pub struct Words {
     /// POD or pod/POD.
     #[arg(value_name = "POD")]
     pub words: Vec<String>,
+    /// The pods of these manifests.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
     /// The image of the new container.
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
@@ -74,6 +84,9 @@ pub struct Words {
     /// What the container may do.
     #[arg(long, value_name = "general|baseline|restricted|netadmin|sysadmin|legacy")]
     pub profile: Option<String>,
+    /// A file with a part of a container's spec, JSON or YAML, that is merged into the new container over its profile.
+    #[arg(long, value_name = "FILE")]
+    pub custom: Option<PathBuf>,
     /// The words behind -- are arguments for the image's command, not the command.
     #[arg(long)]
     pub arguments_only: bool,
@@ -121,22 +134,17 @@ pub struct Words {
 /// Debugs.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let profile = Profile::read(words.profile.as_deref())?;
+    let custom = Custom::read(words.custom.as_deref())?;
     words.check(caller)?;
-    for word in &words.words {
-        if word.starts_with("node/") || word.starts_with("nodes/") {
-            return Err(Failure::error(
-                "podlet has no nodes: what kubectl debug node/… shows is this machine, and you are on it",
-            ));
-        }
-        let name = resource::pod_name(word)?;
-        let seen = ask::pod(&caller.paths, everywhere.namespace(), &name)?;
+    for (namespace, name) in words.pods(everywhere, caller)? {
+        let seen = ask::pod(&caller.paths, &namespace, &name)?;
         let uid = seen.pod.metadata.uid.clone().unwrap_or_default();
         let manifest = kept::manifest(&caller.paths, &uid).map_err(|error| ask::kept_failure(&error))?;
         let manifest = manifest.unwrap_or_else(|| seen.pod.clone());
         let (pod, container) = match &words.copy_to {
-            Some(copy) => copy::make(words, profile, &manifest, copy, everywhere, caller)?,
+            Some(copy) => copy::make(words, profile, &custom, &manifest, copy, everywhere, caller)?,
             None => {
-                let (pod, container) = add(words, profile, manifest, seen.standing, caller)?;
+                let (pod, container) = add(words, profile, &custom, manifest, seen.standing, caller)?;
                 (pod, Some(container))
             }
         };
@@ -149,6 +157,30 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
 }
 
 impl Words {
+    /// Namespace and name of each pod that is meant.
+    fn pods(&self, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<Vec<(String, String)>, Failure> {
+        let mut pods = Vec::new();
+        for word in &self.words {
+            if word.starts_with("node/") || word.starts_with("nodes/") {
+                return Err(Failure::error(
+                    "podlet has no nodes: what kubectl debug node/… shows is this machine, and you are on it",
+                ));
+            }
+            pods.push((everywhere.namespace().to_owned(), resource::pod_name(word)?));
+        }
+        if self.filenames.is_empty() {
+            return Ok(pods);
+        }
+        for (kind, namespace, name) in files::names(&self.filenames, everywhere, caller)? {
+            if kind != Kind::Pod {
+                let kind = kind.plural();
+                return Err(Failure::Error(format!("{kind:?} not supported by debug")));
+            }
+            pods.push((namespace, name));
+        }
+        Ok(pods)
+    }
+
     /// kubectl's rules of what goes with what, in its order.
     fn check(&self, caller: &mut Caller<'_>) -> Result<(), Failure> {
         let refuse = |text: &str| Err(Failure::error(text));
@@ -188,7 +220,7 @@ impl Words {
         if let Some(image) = self.image.as_deref().filter(|image| Reference::parse(image).is_err()) {
             return Err(Failure::Error(format!("invalid image name {image:?}: invalid reference format")));
         }
-        if self.words.is_empty() {
+        if self.words.is_empty() && self.filenames.is_empty() {
             return refuse("NAME or filename is required for debug");
         }
         if let Some(other) =
@@ -321,6 +353,7 @@ impl Words {
 fn add(
     words: &Words,
     profile: Profile,
+    custom: &Custom,
     manifest: Pod,
     standing: Standing,
     caller: &mut Caller<'_>,
@@ -348,6 +381,7 @@ fn add(
     if held.is_none() || words.profile.is_some() {
         profile.apply(&mut container);
     }
+    custom.apply(&mut container);
     let container: EphemeralContainer = serde_json::from_value(Value::Object(container))
         .map_err(|error| Failure::Error(format!("the container cannot be made: {error}")))?;
     if let Some(warning) = profile::warning(&manifest, container.security_context.as_ref()) {

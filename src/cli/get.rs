@@ -1,5 +1,6 @@
 //! `podlet get`: lists pods, ConfigMaps, Secrets and events as kubectl does.
 
+mod raw;
 mod watch;
 
 use std::path::PathBuf;
@@ -43,6 +44,12 @@ pub struct Words {
     /// The template, when -o jsonpath or -o custom-columns does not hold it.
     #[arg(long, value_name = "TEMPLATE")]
     pub template: Option<String>,
+    /// What an API server answers for this path, as JSON: /api/v1/namespaces/default/pods.
+    #[arg(long, value_name = "PATH")]
+    pub raw: Option<String>,
+    /// This part of a pod, which is given whole: status, resize or ephemeralcontainers.
+    #[arg(long, value_name = "PART")]
+    pub subresource: Option<String>,
     /// The objects of these manifests.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub filenames: Vec<PathBuf>,
@@ -95,10 +102,17 @@ impl Words {
     fn sort_field(&self) -> Option<&str> {
         self.sort_by.as_deref().filter(|field| !field.is_empty())
     }
+
+    fn part(&self) -> Option<&str> {
+        self.subresource.as_deref().filter(|part| !part.is_empty())
+    }
 }
 
 /// Lists.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    if let Some(path) = words.raw.as_deref().filter(|path| !path.is_empty()) {
+        return raw::run(path, words, caller);
+    }
     let watches = words.watch || words.watch_only;
     match words.output.as_deref().unwrap_or_default() {
         "" | "wide" => {}
@@ -132,6 +146,9 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         };
     }
     let wanted = resource::parse(&words.resources, "get")?;
+    if let (Some(_), Wanted::All(_)) = (words.part(), &wanted) {
+        return Err(Failure::error("subresource cannot be used when bulk resources are specified"));
+    }
     if watches {
         return watch::run(words, output, &wanted, namespace, caller);
     }
@@ -215,6 +232,9 @@ fn named(
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for Target { kind, namespace, name } in targets {
+        if words.part().is_some_and(|part| !raw::is_part(*kind, part)) {
+            return Err(raw::not_there());
+        }
         match ask::find(&caller.paths, *kind, namespace, name)? {
             Some(object) => {
                 let mut one = vec![object];

@@ -10,6 +10,7 @@ use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::failure::in_go;
 use super::print::wire;
+use super::resource::Kind;
 use super::revision::{self, Refused};
 use super::targets::{Selection, Target, Targets};
 use super::{Caller, Failure, ask, edit, files};
@@ -23,9 +24,11 @@ Examples:
   podlet patch pod web -p '{\"spec\":{\"activeDeadlineSeconds\":600}}'
   podlet patch pod web -p '{\"spec\":{\"containers\":[{\"name\":\"app\",\"image\":\"shop/app:2\"}]}}'
   podlet patch configmap conf --type=merge -p 'data: {mode: test, old: null}'
+  podlet patch pod web --subresource=resize -p '{\"spec\":{\"containers\":[{\"name\":\"app\",\"resources\":{\"limits\":{\"cpu\":\"2\"}}}]}}'
   podlet patch pod web --type=json -p '[{\"op\":\"replace\",\"path\":\"/spec/containers/0/image\",\"value\":\"shop/app:2\"}]'
 
-What may change on a live pod: images, the deadline, tolerations that are added, labels and annotations.")]
+What may change on a live pod: images, the deadline, tolerations that are added, labels and annotations; cpu and memory with \
+--subresource=resize.")]
 pub struct Words {
     /// TYPE NAME … or TYPE/NAME ….
     #[arg(value_name = "TYPE[/NAME]")]
@@ -45,8 +48,8 @@ pub struct Words {
     /// Changes what the manifests of -f say, prints it, and asks for no object that is there.
     #[arg(long)]
     pub local: bool,
-    /// For kubectl's users: objects are patched whole.
-    #[arg(long, hide = true, value_name = "SUBRESOURCE")]
+    /// Takes of the patch what this part of a pod has: resize, resources of containers. All else stays as it is.
+    #[arg(long, value_name = "resize")]
     pub subresource: Option<String>,
     /// How far, and what is printed of it.
     #[command(flatten)]
@@ -59,6 +62,14 @@ enum Way {
     Json,
     Merge,
     Strategic,
+}
+
+/// What of an object is patched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// `--subresource=resize`.
+    Resources,
 }
 
 /// Patches.
@@ -87,9 +98,13 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         "strategic" | "" => Way::Strategic,
         _ => return Err(Failure::Error(format!("--type must be one of [json merge strategic], not {:?}", words.kind))),
     };
-    if let Some(part) = words.subresource.as_deref().filter(|part| !matches!(*part, "" | "resize")) {
-        return Err(Failure::Error(format!("podlet patches objects whole and has no subresource {part:?} to patch")));
-    }
+    let part = match words.subresource.as_deref() {
+        None | Some("") => Part::Whole,
+        Some("resize") => Part::Resources,
+        Some(part) => {
+            return Err(Failure::Error(format!("invalid subresource value: {part:?}. Must be one of [resize]")));
+        }
+    };
     let patch = parse(&text)?;
     if words.local {
         for (_, object) in files::load_with_sources(&words.filenames, everywhere, "patch", caller)? {
@@ -104,7 +119,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         selection.find(&words.resources, "patch", everywhere, caller)?;
     let mut failures = Vec::new();
     for target in &targets {
-        let changed = change(way, &patch, target, dry_run, caller);
+        let changed = change((way, part), &patch, target, dry_run, caller);
         let shown = changed.and_then(|(object, changed)| {
             output.print_change(&object, &format!("{}{}", sentence(changed), dry_run.note()), caller)
         });
@@ -150,9 +165,44 @@ fn patched(way: Way, before: &Value, patch: &Value) -> Result<Value, Failure> {
     Ok(after)
 }
 
+/// A pod with the resources of another, which is what the API's `resize` takes: whatever else a patch says is dropped without a
+/// word. Containers that come, go or change places are left for validation to refuse.
+fn with_resources(before: &Value, after: &Value) -> Value {
+    let list = |pod: &Value, kind: &str| pod.pointer(&format!("/spec/{kind}")).and_then(Value::as_array).cloned();
+    let names = |list: &Option<Vec<Value>>| {
+        list.iter().flatten().map(|container| container.get("name").cloned()).collect::<Vec<_>>()
+    };
+    let mut pod = before.clone();
+    for kind in ["containers", "initContainers"] {
+        let (old, new) = (list(before, kind), list(after, kind));
+        if names(&old) != names(&new) {
+            return after.clone();
+        }
+        let containers = pod.pointer_mut(&format!("/spec/{kind}")).and_then(Value::as_array_mut);
+        for (container, new) in containers.into_iter().flatten().zip(new.into_iter().flatten()) {
+            take(container, &new, &["resources", "resizePolicy"]);
+        }
+    }
+    if let (Some(spec), Some(new)) = (pod.get_mut("spec"), after.get("spec")) {
+        take(spec, new, &["resources"]);
+    }
+    pod
+}
+
+/// Gives an object these fields of another, or takes them away where that has none.
+fn take(object: &mut Value, from: &Value, fields: &[&str]) {
+    let Some(object) = object.as_object_mut() else { return };
+    for field in fields {
+        match from.get(field) {
+            Some(value) => drop(object.insert((*field).to_owned(), value.clone())),
+            None => drop(object.remove(*field)),
+        }
+    }
+}
+
 /// The object as it is, or would be, and whether that is something else.
 fn change(
-    way: Way,
+    (way, part): (Way, Part),
     patch: &Value,
     target: &Target,
     dry_run: DryRun,
@@ -162,7 +212,7 @@ fn change(
     let missing = || Failure::not_found(kind.plural(), name);
     let live = ask::find(&caller.paths, *kind, namespace, name)?.ok_or_else(missing)?;
     let before = live.wire();
-    let after = patched(way, before, patch)?;
+    let mut after = patched(way, before, patch)?;
     for (field, wanted, what) in [("name", name, "name"), ("namespace", namespace, "namespace")] {
         let found = after.pointer(&format!("/metadata/{field}")).and_then(Value::as_str).unwrap_or_default();
         if found != wanted {
@@ -170,6 +220,15 @@ fn change(
                 "the {what} of the object ({found}) does not match the {what} on the URL ({wanted})"
             )));
         }
+    }
+    if part == Part::Resources {
+        if *kind != Kind::Pod {
+            return Err(Failure::Server {
+                reason: "NotFound",
+                message: "the server could not find the requested resource".to_owned(),
+            });
+        }
+        after = with_resources(before, &after);
     }
     if dry_run == DryRun::Client {
         return Ok((after.clone(), *before != after));
@@ -219,6 +278,14 @@ mod tests {
         for wrong in [json!([{"op": "remove", "path": "/nope"}]), json!({"op": "remove"}), json!("x")] {
             assert!(patched(Way::Json, &before, &wrong).is_err(), "{wrong}");
         }
+        let resized =
+            |container: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container], "k": 2}});
+        let one = json!({"spec": {"containers": [{"name": "a", "image": "x:1", "resizePolicy": []}], "k": 1}});
+        let new = resized(json!({"name": "a", "image": "x:2", "resources": {"limits": {"cpu": 1}}}));
+        let expected = json!({"spec": {"containers": [{"name": "a", "image": "x:1", "resources": {"limits": {"cpu": 1}}}], "k": 1}});
+        assert_eq!(with_resources(&one, &new), expected);
+        let other = resized(json!({"name": "b"}));
+        assert_eq!(with_resources(&one, &other), other);
         assert!(patched(Way::Merge, &before, &json!([1])).is_err());
         assert!(parse("a: [").is_err() && parse("").is_err());
     }

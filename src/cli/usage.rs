@@ -125,6 +125,12 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
                 verb => Failure::usage(format!("unknown command {word:?}"), verb),
             });
         }
+        ErrorKind::UnknownArgument if is_kustomize(&flag) && takes_files(words) => {
+            return Err(Failure::Error(format!(
+                "podlet builds no kustomizations; type: kustomize build DIRECTORY | podlet {verb}-f - (kubectl kustomize DIRECTORY \
+                 builds them, too)"
+            )));
+        }
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
             let near = text(ContextKind::SuggestedArg);
             let near = if near.is_empty() { near } else { format!(" (did you mean {near}?)") };
@@ -159,6 +165,18 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         _ => error.render().to_string().trim_start_matches("error: ").trim_end().to_owned(),
     };
     Err(Failure::Error(format!("{said}\nSee 'podlet {verb}--help' for usage.")))
+}
+
+/// kubectl's flag for a directory of manifests that are to be put together.
+fn is_kustomize(flag: &str) -> bool {
+    flag == "--kustomize" || flag.starts_with("-k")
+}
+
+/// Whether the verb reads manifests.
+fn takes_files(words: &[OsString]) -> bool {
+    let command = Line::command();
+    let (verb, _) = named(&command, words);
+    verb.get_arguments().any(|argument| argument.get_long() == Some("filename"))
 }
 
 /// A flag by both its names, `-w, --watch`, as kubectl names it where its value is wrong.
@@ -264,6 +282,14 @@ mod tests {
     #[test]
     fn words_that_lead_nowhere_lead_on() {
         assert!(said("podlet compose up").starts_with("error: podlet has no \"compose\"; type: podlet up FILE"));
+        for line in ["podlet apply -k overlays/test", "podlet apply --kustomize=.", "podlet delete -k."] {
+            let verb = line.split(' ').nth(1).unwrap();
+            let expected = format!(
+                "error: podlet builds no kustomizations; type: kustomize build DIRECTORY | podlet {verb} -f - "
+            );
+            assert!(said(line).starts_with(&expected), "{}", said(line));
+        }
+        assert!(said("podlet logs -k").starts_with("error: unknown shorthand flag: 'k' in -k"));
         assert!(said("podlet -n shop rm web").contains("podlet delete pod POD"));
         assert_eq!(said("podlet getx").lines().next(), Some("error: unknown command \"getx\" for \"podlet\""));
         assert_eq!(

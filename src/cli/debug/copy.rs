@@ -7,6 +7,7 @@ use super::super::ask;
 use super::super::ending::{self, Way};
 use super::super::everywhere::Everywhere;
 use super::super::{Caller, Failure, files, replace};
+use super::custom::Custom;
 use super::profile::{self, Profile};
 use super::{Words, pairs};
 use crate::image::Reference;
@@ -16,12 +17,13 @@ use crate::manifest::{self, Object, Options, Source};
 pub fn make(
     words: &Words,
     profile: Profile,
+    custom: &Custom,
     manifest: &Pod,
     name: &str,
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
 ) -> Result<(Pod, Option<String>), Failure> {
-    let (value, container) = describe(words, profile, manifest, name, caller)?;
+    let (value, container) = describe(words, (profile, custom), manifest, name, caller)?;
     let source = Source { name: "debug".to_owned(), bytes: serde_json::to_vec(&value).unwrap_or_default() };
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
     let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
@@ -51,7 +53,7 @@ pub fn make(
 /// The copy as a manifest.
 fn describe(
     words: &Words,
-    profile: Profile,
+    (profile, custom): (Profile, &Custom),
     manifest: &Pod,
     name: &str,
     caller: &mut Caller<'_>,
@@ -72,7 +74,7 @@ fn describe(
     let mut copy = manifest.clone();
     copy.spec = Some(spec.clone());
     let mut spec = serde_json::to_value(spec).unwrap_or_default();
-    let container = change_container(words, profile, &copy, &mut spec, caller)?;
+    let container = change_container(words, (profile, custom), &copy, &mut spec, caller)?;
     Ok((json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}), container))
 }
 
@@ -122,7 +124,7 @@ fn change_spec(words: &Words, profile: Profile, spec: &mut PodSpec) -> Result<()
 /// The container that is changed, or added; none when only images were said.
 fn change_container(
     words: &Words,
-    profile: Profile,
+    (profile, custom): (Profile, &Custom),
     copy: &Pod,
     spec: &mut Value,
     caller: &mut Caller<'_>,
@@ -144,5 +146,6 @@ fn change_container(
     let Some(container) = containers.get_mut(at).and_then(Value::as_object_mut) else { return Ok(None) };
     words.describe(container)?;
     profile.apply(container);
+    custom.apply(container);
     Ok(container.get("name").and_then(Value::as_str).map(str::to_owned))
 }
