@@ -35,7 +35,7 @@ Examples:
   podlet apply pod.yaml --replace          end the pod of that name first
   podlet apply pod.yaml --dry-run=server -o yaml    the object with its defaults, or what is wrong with it
 
-Exit code: 0; 1 for an error; with --wait the pod's: 0 when ready or succeeded, else the code of the first container
+Exit code: 0; 1 for an error; with --wait the pod's: 0 when ready or succeeded, else the code of the first container \
 that failed, 1 when it never started, 130 after Ctrl-C.")]
 pub struct Words {
     /// Which manifests.

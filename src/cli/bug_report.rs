@@ -29,7 +29,7 @@ Examples:
   podlet bug-report web -o web.tar.gz    of one
   podlet bug-report web -o - | tar tz    to standard output
 
-The archive's README.txt says what it holds, what was left out (logs of containers, values of Secrets and of
+The archive's README.txt says what it holds, what was left out (logs of containers, values of Secrets and of \
 environment variables) and what to look at before giving it away.")]
 pub struct Words {
     /// Only of these pods.

@@ -41,7 +41,7 @@ Examples:
   podlet completion zsh > \"${fpath[1]}/_podlet\"
   podlet completion fish > ~/.config/fish/completions/podlet.fish
 
-Names of pods, containers, ConfigMaps, Secrets, namespaces and images are completed as they are at that moment, where the
+Names of pods, containers, ConfigMaps, Secrets, namespaces and images are completed as they are at that moment, where the \
 user may see them.")]
 pub struct Words {
     /// bash, zsh or fish.

@@ -26,9 +26,9 @@ Examples:
   podlet config view -o yaml                 a settings file with all of them
   podlet config view --seccomp-default=Unconfined
 
-Settings are read from /etc/podlet/config.yaml (PODLET_CONFIG names another file), a KubeletConfiguration. A pod
-keeps those with which it was set going until the machine is started anew. --sleep-after is what apply and up
-do without that flag: after so long without anything to do a pod's supervisor ends, and the next event starts
+Settings are read from /etc/podlet/config.yaml (PODLET_CONFIG names another file), a KubeletConfiguration. A pod \
+keeps those with which it was set going until the machine is started anew. --sleep-after is what apply and up \
+do without that flag: after so long without anything to do a pod's supervisor ends, and the next event starts \
 it again; nobody who follows the pod notices.")]
 pub struct View {
     /// yaml or json.

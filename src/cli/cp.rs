@@ -32,9 +32,9 @@ Examples:
   podlet cp web:/var/log/app.log .           a file out of it
   podlet cp note.txt shop/web:/tmp/ -c app   of another namespace, into this container
 
-The container must run; the image needs no tar. A directory that is there takes what is copied in under its own name; what
-is in a directory of the container's goes into one that is there. Paths in the container begin at its working directory.
-What is copied in belongs to the container's user; where that is root, to whom it belongs here. Out of a container links
+The container must run; the image needs no tar. A directory that is there takes what is copied in under its own name; what \
+is in a directory of the container's goes into one that is there. Paths in the container begin at its working directory. \
+What is copied in belongs to the container's user; where that is root, to whom it belongs here. Out of a container links \
 are not copied, so that nothing is written elsewhere; one that is named itself is followed inside.")]
 pub struct Words {
     /// From where: PATH, or POD:PATH, or NAMESPACE/POD:PATH.

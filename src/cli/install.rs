@@ -26,7 +26,7 @@ Examples:
   sudo ./podlet install             program, completions, manual pages, start and stop with the machine
   sudo ./podlet install --dry-run   what would be written and run
 
-A newer podlet is installed over an older one in the same way; pods that run keep the program that they were
+A newer podlet is installed over an older one in the same way; pods that run keep the program that they were \
 started with until podlet upgrade --all.")]
 pub struct Install {
     /// Changes nothing, prints what would be done.
@@ -45,7 +45,7 @@ Examples:
   sudo podlet uninstall --purge     and these, too, with the settings
   sudo podlet uninstall --dry-run --purge
 
-A file that was changed since stays, and is named. Refuses while pods run. With --force they go on without the program, and with --force --purge they are deleted,
+A file that was changed since stays, and is named. Refuses while pods run. With --force they go on without the program, and with --force --purge they are deleted, \
 each within its grace period.")]
 pub struct Uninstall {
     /// Also removes state, images, logs and settings.

@@ -25,8 +25,8 @@ Examples:
   podlet test web.yaml                 plays it in virtual time, on the same rules
   podlet record web.run -o web.yaml    of a run that `podlet replay --save` put into a file
 
-Containers behave as they did, to the millisecond: starts, exits, signals, what probes found at which age, hooks, pulls. The
-assertions are the starts, with a tolerance, and how all was at the end. Change the manifest in it, and `podlet test` says what
+Containers behave as they did, to the millisecond: starts, exits, signals, what probes found at which age, hooks, pulls. The \
+assertions are the starts, with a tolerance, and how all was at the end. Change the manifest in it, and `podlet test` says what \
 would have been otherwise. Before the file is written it is played; what does not hold is told, and the exit code is 1.")]
 pub struct Words {
     /// A pod, or a file in which a run was saved.

@@ -22,7 +22,7 @@ Examples:
   podlet replay web.run                 that run, on any machine
   podlet replay web -o json
 
-What the machine of rules asked for then is taken out of the journal and must come again, input by input: the same effects,
+What the machine of rules asked for then is taken out of the journal and must come again, input by input: the same effects, \
 and the same state behind them. Exit codes: 0 all is the same, 1 something is not, or cannot be replayed.")]
 pub struct Words {
     /// A pod, or a file in which a run was saved; also a directory with a pod's journal.

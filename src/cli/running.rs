@@ -23,7 +23,7 @@ Examples:
   podlet start --all        at boot: all pods of before, with their restart counts
   podlet start web          after podlet stop web
 
-What the restart policy does not start again stays as it ended: of a pod with Never, what ran; with OnFailure,
+What the restart policy does not start again stays as it ended: of a pod with Never, what ran; with OnFailure, \
 what ended with 0.")]
 pub struct Start {
     /// Which.
@@ -41,7 +41,7 @@ Examples:
   podlet stop --all         at shutdown: each pod within its grace, all at once
   podlet stop web           until podlet start web
 
-Pods, their logs and volumes stay (delete removes them). With --all the settings' shutdownGracePeriod,
+Pods, their logs and volumes stay (delete removes them). With --all the settings' shutdownGracePeriod, \
 shutdownGracePeriodCriticalPods and shutdownGracePeriodByPodPriority hold.")]
 pub struct Stop {
     /// Which.

@@ -35,7 +35,7 @@ Examples:
   podlet timeline scenario.yaml -o svg > timeline.svg
   podlet timeline scenarios/ --run backoff     only scenarios whose name has this word
 
-Of a real pod those results of probes are shown that changed something: failures, and the successes that count. A run that
+Of a real pod those results of probes are shown that changed something: failures, and the successes that count. A run that \
 `podlet replay --save` has put into a file is drawn, too.")]
 pub struct Words {
     /// Pods; or scenarios: files, directories, or - for standard input.

@@ -34,7 +34,7 @@ Examples:
   podlet top pod web --containers          each container of one
   podlet top pod -A --sort-by=memory --sum
 
-CPU(cores) is of the half second in which podlet looks; 1000m is one processor. MEMORY(bytes) is the working set: all that is
+CPU(cores) is of the half second in which podlet looks; 1000m is one processor. MEMORY(bytes) is the working set: all that is \
 charged, without file pages that were not used lately.")]
 pub struct PodWords {
     /// POD.

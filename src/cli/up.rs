@@ -33,7 +33,7 @@ Examples:
   podlet up pod.yaml                  run it here; Ctrl-C ends it, twice at once
   podlet up pod.yaml --timestamps     with the time of each line
 
-Exit code: 0 when the pod succeeded, else the code of the first container that failed (128 + n by signal n), 1 when it
+Exit code: 0 when the pod succeeded, else the code of the first container that failed (128 + n by signal n), 1 when it \
 never started, 130 after Ctrl-C.")]
 pub struct Words {
     /// Which manifests.

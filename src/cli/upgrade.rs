@@ -17,8 +17,8 @@ Examples:
   podlet upgrade --all      after a newer podlet was installed
   podlet upgrade web        this pod only
 
-A pod's supervisor and keeper become those of the podlet that is typed here, also of an older one that understands
-what they have written. No container is touched: nothing is started again, no line of a log is lost, and podlet
+A pod's supervisor and keeper become those of the podlet that is typed here, also of an older one that understands \
+what they have written. No container is touched: nothing is started again, no line of a log is lost, and podlet \
 exec goes on. podlet version says which pods run on another podlet.")]
 pub struct Words {
     /// Which.

@@ -33,7 +33,7 @@ Examples:
   podlet wait --for=create --for=condition=Ready pod/web    also before it is there
   podlet wait --for=delete pod/web --timeout=60s
 
-A pod that can never be as wished (it has ended, its image has no valid name, it keeps crashing …) is told of at once, with
+A pod that can never be as wished (it has ended, its image has no valid name, it keeps crashing …) is told of at once, with \
 the reason.")]
 pub struct Words {
     /// What is waited for.

@@ -27,7 +27,7 @@ Examples:
   podlet what-if web -f patch.yaml          a piece of a Pod, merged as `kubectl patch --type=strategic` does
   podlet what-if web.run -f patch.yaml -o json
 
-What containers did is known for as long as they did it: one that would have lived longer is taken to go on as it was last
+What containers did is known for as long as they did it: one that would have lived longer is taken to go on as it was last \
 seen, and a start that did not happen then to go like the last one. Where the answer stands on that, it says so.")]
 pub struct Words {
     /// A pod, or a file in which a run was saved.

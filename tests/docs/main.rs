@@ -6,6 +6,7 @@
 
 mod commands;
 mod fields;
+mod help;
 mod links;
 mod reliability;
 mod rules;
