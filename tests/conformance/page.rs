@@ -109,6 +109,17 @@ fn differences() -> String {
     page
 }
 
+/// What no test in virtual time notices: what `tests/mutants` has found, and why.
+fn mutants() -> String {
+    let text = fs::read_to_string(root().join("tests/mutants/survivors.txt")).unwrap();
+    let line = |line: &str| match (line.strip_prefix("# "), line.split_once('\t')) {
+        (Some(words), _) => format!("{words}\n"),
+        (None, Some((mutant, why))) => format!("- `{mutant}`: {why}\n"),
+        (None, None) => "\n".to_owned(),
+    };
+    text.lines().map(line).collect()
+}
+
 fn page() -> String {
     let (rows, cases, tests) = (rows(), Case::all(), machine_tests());
     let holders = holders(&rows, &cases);
@@ -164,6 +175,9 @@ fn page() -> String {
             DIFFERENT.iter().filter(|(name, ..)| *name == case.name).map(|(_, _, why)| *why).collect();
         writeln!(page, "| {} | {} |", case.name, known.join("; ")).unwrap();
     }
+
+    page += "\n## Mutants\n\n";
+    page += &mutants();
 
     page += "\n## Known differences\n\nThe reasons stand in [differences.md](differences.md).\n";
     page + &differences()
