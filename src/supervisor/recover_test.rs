@@ -29,6 +29,8 @@ impl Place {
             max_pods: None,
             pod_logs_dir: None,
             environment: Default::default(),
+            image_limits: Default::default(),
+            registry_patience: crate::http::PATIENCE,
             sleep_after: None,
         };
         let orders =
