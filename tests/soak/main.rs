@@ -1,5 +1,5 @@
 //! Long sweeps over real pods: the supervisor killed at every system call, killed at random many times,
-//! ten thousand restarts after which nothing has piled up, a gigabyte of output to the byte, and the waits of all rules up to the
+//! ten thousand restarts and ten thousand commands of probes after which nothing has piled up, a gigabyte of output to the byte, and the waits of all rules up to the
 //! longest. An ordinary test run tries a sample; whole they are run by
 //!
 //! ```text
@@ -17,6 +17,7 @@ mod actor_noise;
 #[path = "../common/mod.rs"]
 mod common;
 mod output;
+mod probes;
 mod restarts;
 mod scenario;
 mod storm;

@@ -14,10 +14,10 @@ const BEFORE: u64 = 300;
 
 /// What a pod holds of the machine, each with what it may have more of later.
 #[derive(Debug, PartialEq, Eq)]
-struct Holdings(Vec<(String, usize)>);
+pub struct Holdings(Vec<(String, usize)>);
 
 impl Holdings {
-    fn of(podlet: &Podlet, uid: &str) -> Holdings {
+    pub fn of(podlet: &Podlet, uid: &str) -> Holdings {
         let mut all = Vec::new();
         let mut add = |name: &str, count: usize| all.push((name.to_owned(), count));
         let processes = processes_of(uid);
@@ -45,6 +45,16 @@ impl Holdings {
         add("files of the state directory", files(&podlet.root.join("state")));
         add("files of logs", files(&podlet.root.join("logs")));
         Holdings(all)
+    }
+
+    /// Of each the lesser.
+    pub fn least(self, other: Holdings) -> Holdings {
+        Holdings(self.0.into_iter().zip(other.0).map(|((name, one), (_, other))| (name, one.min(other))).collect())
+    }
+
+    /// Whether there is no more of anything than there.
+    pub fn is_within(&self, other: &Holdings) -> bool {
+        self.0.iter().zip(&other.0).all(|((_, one), (_, other))| one <= other)
     }
 }
 
