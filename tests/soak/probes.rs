@@ -1,4 +1,5 @@
 //! Commands of probes are run ten thousand times; afterwards nothing has piled up: no zombie, no descriptor, no process.
+//! `PODLET_TEST_BUDGET=all cargo test --test soak probes -- --ignored --nocapture`, four minutes.
 
 use std::fs;
 use std::path::Path;
@@ -54,6 +55,7 @@ fn at_rest(podlet: &Podlet, uid: &str) -> (Holdings, usize) {
     })
 }
 
+#[ignore = "minutes of one probe after another: cargo test --test soak -- --ignored"]
 #[test]
 fn many_commands_of_probes_pile_nothing_up() {
     let podlet = Podlet::new();
