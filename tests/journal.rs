@@ -237,6 +237,50 @@ fn a_real_run_becomes_a_scenario_that_passes_and_fails_with_another_manifest() {
     podlet.finish();
 }
 
+const DONE: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: done}
+spec:
+  terminationGracePeriodSeconds: 10
+  volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]
+  containers:
+  - name: app
+    image: podlet.local/host
+    command: [sh, -c, \"trap 'exit 0' TERM; while :; do sleep 0.1; done\"]
+    volumeMounts: [{name: v, mountPath: /v}]
+    resources: {limits: {memory: 128Mi}, requests: {memory: 64Mi}}
+";
+
+#[test]
+fn what_users_did_and_what_was_too_much_are_recorded() {
+    let podlet = Podlet::new();
+    podlet.apply(DONE);
+    let runs = |restarts: i64| {
+        podlet.wait("done", |pod| {
+            let app = container(pod, "app");
+            app["state"]["running"].is_object() && app["restartCount"] == restarts
+        });
+    };
+    runs(0);
+    podlet.succeed(&["restart", "done", "-c", "app"]);
+    runs(1);
+    podlet.succeed(&["set", "resources", "pod/done", "-c", "app", "--limits=memory=96Mi"]);
+    podlet.wait("done", |pod| container(pod, "app")["resources"]["limits"]["memory"] == "96Mi");
+    podlet.succeed(&["debug", "done", "--image=podlet.local/host", "-c", "eye", "--", "sleep", "1"]);
+    podlet.wait("done", |pod| pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].is_object());
+    podlet.succeed(&["exec", "done", "--", "dd", "if=/dev/zero", "of=/v/file", "bs=1048576", "count=3"]);
+    podlet.wait("done", |pod| pod["status"]["reason"] == "Evicted");
+    let scenario = path(&podlet, "done.yaml");
+    let (code, _, error) = outcome(&podlet, &["record", "done", "-o", scenario.to_str().unwrap()]);
+    let written = std::fs::read_to_string(&scenario).unwrap();
+    assert_eq!(code, 0, "{error}\n{written}\n{}", podlet.succeed(&["timeline", "done", "--events"]));
+    assert!(!error.contains("left out"), "{error}");
+    for word in ["restart: app", "memory: 96Mi", "name: eye", "volume: v"] {
+        assert!(written.contains(word), "{word}\n{written}");
+    }
+    podlet.finish();
+}
+
 #[test]
 fn why_says_state_rule_evidence_and_what_comes_next() {
     let podlet = Podlet::new();

@@ -88,6 +88,48 @@ fn a_life_goes_with_real_processes_as_in_virtual_time() {
     podlet.finish();
 }
 
+/// A restart that is asked for, a re-apply, who looks on, memory that runs out, and a volume that is filled.
+const DEEDS: &str = "apiVersion: podlet.dev/v1alpha1
+kind: Scenario
+metadata: {name: deeds}
+spec:
+  duration: 30s
+  pod:
+    metadata: {name: web}
+    spec:
+      terminationGracePeriodSeconds: 2
+      volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]
+      containers:
+      - {name: app, image: shop/app:1}
+      - {name: greedy, image: shop/greedy:1}
+  actors:
+    greedy: {instances: [{oom: {after: 1s}}, {run: forever}]}
+  faults:
+  - {at: 3s, restart: app}
+  - {at: 6s, debug: {lasts: 2s}}
+  - {at: 9s, apply: {spec: {containers: [{name: app, image: 'shop/app:2'}]}}}
+  - {at: 15s, storage: {volume: v, used: 3Mi}}
+  asserts:
+  - {cause: {container: greedy, instance: 1, is: OOMKilled}}
+  - {sequence: [app.Started, app.RestartRequested, app.Exited, app.Started]}
+  - {sequence: [debugger.Started, 'debugger.Exited(code 0)']}
+  - {sequence: [pod.SpecChanged, app.Exited, app.Started, pod.Evicted, app.Exited]}
+  - {at: 30s, phase: Failed}
+  - {at: 30s, container: app, restarts: 2}
+";
+
+#[test]
+fn what_users_do_and_what_runs_out_is_real() {
+    let podlet = Podlet::new();
+    let deeds = file(&podlet, "deeds.yaml", DEEDS);
+    podlet.succeed(&["test", &deeds]);
+    let output = podlet.run(&[&REAL[..], &[&deeds]].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}{}", text(&output.stderr));
+    assert_eq!(report["scenarios"][0]["notes"], serde_json::json!([]));
+    podlet.finish();
+}
+
 #[test]
 fn a_failure_is_1_and_told_as_in_virtual_time() {
     let podlet = Podlet::new();
@@ -115,7 +157,9 @@ fn what_cannot_be_done_is_3_and_told_with_its_place_before_anything_starts() {
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
     assert_eq!(text(&output.stdout), "");
     for told in [
-        format!("{unreal}:5:3: spec.duration: lasts 3m0s, and real time is waited for 2m0s at most"),
+        format!(
+            "{unreal}:5:3: spec.duration: lasts 3m0s and a tolerance of 500ms, and real time is waited for 2m0s at most"
+        ),
         format!("{unreal}:9:14: spec.faults[0].clock: podlet does not set your machine's clock"),
         format!("{unreal}:10:14: spec.faults[1].reboot: podlet does not start your machine anew"),
     ] {
@@ -127,7 +171,7 @@ fn what_cannot_be_done_is_3_and_told_with_its_place_before_anything_starts() {
 #[test]
 fn interrupted_it_leaves_nothing() {
     let podlet = Podlet::new();
-    let long = file(&podlet, "long.yaml", &SHORT.replace("1s\n", "2m\n").replace("{exit: 4}", "{}"));
+    let long = file(&podlet, "long.yaml", &SHORT.replace("1s\n", "1m\n").replace("{exit: 4}", "{}"));
     let child =
         podlet.command(&["test", "--real", &long]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the run's journal", || places(&podlet).iter().any(|place| place.join("journal/admitted.json").exists()));

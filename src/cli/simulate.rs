@@ -24,6 +24,7 @@ Examples:
   podlet simulate pod.yaml --exit app=1@2s --for 2h -o svg > loop.svg
   podlet simulate pod.yaml --ready-after app=20s --ignore-term app --delete 5m
   podlet simulate pod.yaml --fault '{at: 1m, probe: {container: app, kind: liveness, fail: 3}}'
+  podlet simulate pod.yaml --fault '{at: 1m, storage: {volume: cache, used: 3Gi}}'
   podlet simulate pod.yaml --exit app=1@2s --as podman,docker,systemd
 
 A file with assertions is for `podlet test`.")]

@@ -15,6 +15,7 @@ use super::everywhere::Everywhere;
 use super::files::render;
 use super::{Caller, Failure, duration};
 use crate::manifest::{self, Source};
+use crate::simulation::scenario::real::Real;
 use crate::simulation::scenario::{self, Case, Options, Outcome};
 pub use reports::happening;
 
@@ -59,7 +60,7 @@ pub struct Words {
     /// With --real: nothing may come earlier than in virtual time, and everything so much later.
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration::parse, requires = "real")]
     tolerance: Duration,
-    /// With --real: no scenario may last longer.
+    /// With --real: no scenario may last longer, its tolerance included.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse, requires = "real")]
     patience: Duration,
     /// Prints the JSON Schema of the format.
@@ -97,7 +98,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         Ok(sources) => sources,
         Err(error) => return bad(&error.to_string(), caller),
     };
-    let real = words.real.then_some(words.patience);
+    let real = words.real.then_some(Real { patience: words.patience, tolerance: words.tolerance });
     let options = Options { matrix, namespace: everywhere.namespace.clone(), real };
     let read = match scenario::read(&sources, &options) {
         Ok(read) => read,

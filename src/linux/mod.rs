@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod container;
 pub mod descriptors;
 pub mod device;
+pub mod disk_usage;
 pub mod doctor;
 pub mod heap;
 pub mod keeper;

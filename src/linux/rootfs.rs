@@ -174,6 +174,11 @@ fn configure_in_one(lower: &[&Path], upper: &Path, work: &Path) -> io::Result<Ow
     finish(&context, &text(name(&upper))?, &text(name(&work))?)
 }
 
+/// Where the upper layer in an instance's directory is, unless it is in memory.
+pub fn layer_on_disk(directory: &Path) -> PathBuf {
+    directory.join("upper")
+}
+
 /// The upper layer in an instance's directory, as a layer for another one.
 pub fn layer_left(directory: &Path) -> Option<PathBuf> {
     [directory.join("upper"), directory.join("memory/upper")].into_iter().find(|upper| upper.is_dir())

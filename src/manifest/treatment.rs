@@ -114,12 +114,15 @@ impl Reviewer<'_> {
 
     fn resources(&mut self, node: &Node, path: &FieldPath<'_>) {
         let Value::Map(entries) = &node.value else { return };
+        let is_limits = path.to_string().ends_with("limits");
         for entry in entries {
             let here = path.key(&entry.key);
             match &*entry.key {
                 "cpu" | "memory" => {}
+                "ephemeral-storage" if is_limits => {}
                 "ephemeral-storage" => {
-                    self.review.notices.push(format!("{here} is noted, but podlet does not limit a container's disk"));
+                    let text = "is noted: there is no other machine to go to, and pods are not weighed by it";
+                    self.review.notices.push(format!("{here} {text}"));
                 }
                 _ => self.refuse(entry, &here, NEVER),
             }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hook::HookKind;
 use super::probe::ProbeKind;
+use super::storage::Usage;
 use super::time::{BootTime, Moment};
 
 /// One fact and when it was.
@@ -226,6 +227,11 @@ pub enum Fact {
         /// The container in whose place it comes, and which is not started until it has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holds: Option<String>,
+    },
+    /// So much local storage is in use.
+    StorageMeasured {
+        /// Of what [`Machine::storage_to_measure`](super::machine::Machine::storage_to_measure) names.
+        usage: Usage,
     },
     /// The machine was started anew since the last input: `CLOCK_BOOTTIME` began again and no process is left.
     Rebooted,

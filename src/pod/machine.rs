@@ -21,13 +21,14 @@ use super::resize::Resize;
 use super::restart::RestartPolicy;
 use super::rules::Rule;
 use super::sandbox::Sandbox;
+use super::storage::Exceeded;
 use super::time::{BootTime, Moment, WallTime};
 use crate::manifest::containers::{self, find_container};
 
 /// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
 /// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
 /// Raise it with each change of a rule, of an id or of the state's form.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,22 +174,34 @@ impl Active {
 }
 
 /// Why a pod has failed: `status.reason` and `status.message`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Failure {
     /// `activeDeadlineSeconds` have gone by.
     DeadlineExceeded,
+    /// It uses more local storage than it may.
+    Evicted(Exceeded),
 }
 
 impl Failure {
-    pub fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Failure::DeadlineExceeded => "DeadlineExceeded",
+            Failure::Evicted(_) => "Evicted",
         }
     }
 
-    pub fn message(self) -> &'static str {
+    pub fn message(&self) -> &str {
         match self {
             Failure::DeadlineExceeded => "Pod was active on the node longer than the specified deadline",
+            Failure::Evicted(exceeded) => &exceeded.message,
+        }
+    }
+
+    /// The rule by which it has.
+    pub fn rule(&self) -> &'static Rule {
+        match self {
+            Failure::DeadlineExceeded => super::rules::R_9_1_A,
+            Failure::Evicted(exceeded) => exceeded.rule(),
         }
     }
 }

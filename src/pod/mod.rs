@@ -10,6 +10,7 @@
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when; are all | `restart`, `backoff`; `reset` |
 //! | cpu and memory are changed while it runs | `resize` |
+//! | local storage: what is used, and that it is too much | `storage` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
 //! | postStart and preStop | `hook` |
 //! | what holds now, by which rule, and what comes next | `why` |
@@ -42,6 +43,7 @@ pub mod restart;
 pub mod rules;
 pub mod sandbox;
 mod status;
+pub mod storage;
 mod termination;
 pub mod time;
 pub mod why;

@@ -23,6 +23,10 @@ pub struct Numbers {
     /// How long after its start a container is probed for the first time, at the least (R-6.2-a). podlet's own: a kubelet looks
     /// at its pods once a second.
     pub first_probe_milliseconds: u64,
+    /// How often a pod's local storage is measured (`eviction_manager.go`: `evictionMonitoringPeriod` of `kubelet.go`).
+    pub storage_milliseconds: u64,
+    /// The grace period of a pod that is evicted at once (`eviction_manager.go`: `immediateEvictionGracePeriodSeconds`).
+    pub eviction_grace_seconds: u64,
     /// First wait after volumes could not be set up (R-0.6-a; `exponentialbackoff.go`: `initialDurationBeforeRetry`).
     pub volume_initial_milliseconds: u64,
     /// The largest (`maxDurationBeforeRetry`).
@@ -62,6 +66,8 @@ impl Numbers {
         least_grace_milliseconds: 2_000,
         default_grace_seconds: 30,
         first_probe_milliseconds: 1_000,
+        storage_milliseconds: 10_000,
+        eviction_grace_seconds: 1,
         volume_initial_milliseconds: 500,
         volume_maximum_milliseconds: 122_000,
         image_initial_milliseconds: 10_000,
@@ -91,6 +97,16 @@ impl Numbers {
     /// See the field.
     pub fn first_probe(&self) -> Duration {
         Duration::from_millis(self.first_probe_milliseconds)
+    }
+
+    /// See the field.
+    pub fn storage_period(&self) -> Duration {
+        Duration::from_millis(self.storage_milliseconds)
+    }
+
+    /// See the field.
+    pub fn eviction_grace(&self) -> Duration {
+        Duration::from_secs(self.eviction_grace_seconds)
     }
 
     /// Of image pulls.

@@ -180,6 +180,14 @@ rules! {
         "A running container whose resizePolicy for a changed resource is RestartContainer is stopped, with the grace period of the spec, and started with the new amounts, whatever its policy and without back-off.";
     R_9_7_C = "R-9.7-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go validateMemoryResizeAction",
         "A memory limit at or below what is in use is not set, nor anything else of the resize; it is tried again after a fixed 10 s (a kubelet: at each of its looks).";
+    R_9_9_A = "R-9.9-a", "pkg/kubelet/eviction/eviction_manager.go emptyDirLimitEviction",
+        "A pod with an emptyDir on disk that holds more than its sizeLimit is evicted: it has failed, Evicted, whatever its policy. What it uses is measured every 10 s.";
+    R_9_9_B = "R-9.9-b", "pkg/kubelet/eviction/eviction_manager.go podEphemeralStorageLimitEviction",
+        "A pod whose containers and emptyDirs together use more local storage than the limits of its containers allow is evicted.";
+    R_9_9_C = "R-9.9-c", "pkg/kubelet/eviction/eviction_manager.go containerEphemeralStorageLimitEviction",
+        "A pod of which a regular container uses more local storage, in its root file system and its logs, than its limit is evicted.";
+    R_9_9_D = "R-9.9-d", "pkg/kubelet/eviction/eviction_manager.go evictPod; podlet",
+        "The containers of a pod that is evicted are told to stop with a grace period of 1 s, whatever the spec and their probes say; what is being stopped already is shortened to that (a kubelet finishes the stop that is under way).";
 }
 
 #[cfg(test)]

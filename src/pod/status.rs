@@ -79,7 +79,7 @@ impl Machine {
         let spec = self.pod.spec.as_ref();
         let ips = self.addresses();
         // They are told together with the phase.
-        let failure = self.state.failure.filter(|_| self.state.published.phase.is_terminal());
+        let failure = self.state.failure.as_ref().filter(|_| self.state.published.phase.is_terminal());
         PodStatus {
             phase: Some(self.state.published.phase.word().to_owned()),
             conditions: Some(self.shown_conditions()),

@@ -44,6 +44,11 @@ impl State {
         let active = self.active?;
         Some(active.since.after(Duration::from_secs(u64::try_from(seconds).ok()?).saturating_sub(active.before)))
     }
+
+    /// Whether the pod has used more local storage than it may.
+    fn is_evicted(&self) -> bool {
+        matches!(self.failure, Some(Failure::Evicted(_)))
+    }
 }
 
 /// Whether nothing of the pod's work is left, whatever still runs beside it.
@@ -90,10 +95,10 @@ impl Turn<'_> {
     pub(super) fn look_at_deadline(&mut self) {
         let Some(deadline) = self.state.deadline(self.pod).filter(|deadline| *deadline <= self.now()) else { return };
         let failure = Failure::DeadlineExceeded;
+        self.event(None, Normal, failure.reason(), failure.message().to_owned());
         self.state.failure = Some(failure);
         self.state.course = Course::Ending;
         self.state.round.clear();
-        self.event(None, Normal, failure.reason(), failure.message().to_owned());
         let late = super::backoff::go_duration(self.now().since(deadline));
         self.note("", rules::R_9_1_A, because! {"late": late});
     }
@@ -144,6 +149,7 @@ impl Turn<'_> {
             Course::Resetting => Cause::Reset,
             Course::Restarting => Cause::Requested,
             _ if self.state.deletion.is_some() => Cause::Pod(rules::R_8_1_A),
+            _ if self.state.is_evicted() => Cause::Pod(rules::R_9_9_D),
             _ if self.state.halt.is_some() => Cause::Pod(rules::R_9_4_B),
             _ => Cause::Pod(rules::R_8_1_B),
         })
@@ -281,7 +287,10 @@ impl Turn<'_> {
             Cause::Reset => Some(0),
             _ => None,
         };
+        let evicted = self.state.is_evicted();
         let seconds = match self.state.deletion {
+            // The smallest of all overrides, and at least 1.
+            _ if evicted => i64::try_from(self.numbers().eviction_grace_seconds).unwrap_or(1),
             Some(deletion) => deletion.grace_seconds.max(1),
             None => of_probe().unwrap_or_else(|| self.spec_grace()).min(most),
         };

@@ -147,8 +147,8 @@ impl Machine {
         let state = &self.state;
         let (rule, why) = if state.deletion.is_some() {
             (rules::R_8_1_A, None)
-        } else if let Some(failure) = state.failure {
-            (rules::R_9_1_A, Some(failure.message().to_owned()))
+        } else if let Some(failure) = &state.failure {
+            (failure.rule(), Some(failure.message().trim_end().to_owned()))
         } else if state.halt.is_some() && self.is_stopped() {
             (rules::R_9_4_B, Some("it was stopped".to_owned()))
         } else if let Some((init, ended)) = state.failed_init(&self.pod) {

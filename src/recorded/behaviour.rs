@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
+use serde_json::Value;
 
 use super::replay::{self, Care, Outcome, Step};
 use crate::pod::effect::Action;
@@ -12,6 +13,7 @@ use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, Fact, ImageFailure, ProbeOutcome, StartStage, TerminationMessage};
 use crate::pod::machine::Settings;
 use crate::pod::probe::ProbeKind;
+use crate::pod::storage::Usage;
 use crate::pod::time::BootTime;
 use crate::supervisor::history::History;
 
@@ -111,8 +113,16 @@ pub enum Deed {
     SandboxError(String),
     /// The volumes could not be set up.
     VolumeError(String),
-    /// A re-apply changed these images, by container.
-    Apply(Vec<(String, String)>),
+    /// A re-apply changed these containers' images, cpu and memory: what they are then, by name.
+    Apply(Vec<(String, Changed)>),
+    /// The change of cpu and memory could not be put in force.
+    ResizeError(String),
+    /// The user asked for a restart of a container, or of all.
+    Restart(Option<String>),
+    /// An ephemeral container was added, in the place of another one perhaps.
+    Debug(String, Option<String>),
+    /// So much local storage was in use, which was too much.
+    UseStorage(Usage),
 }
 
 impl Instance {
@@ -159,7 +169,18 @@ impl Behaviour {
 struct Watch {
     admitted: bool,
     sandbox_stops: bool,
-    images: BTreeMap<String, String>,
+    changeable: BTreeMap<String, Changed>,
+    /// Where in the deeds the latest re-apply is, whose resize may fail.
+    applied: Option<Duration>,
+}
+
+/// What may change of a container that runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changed {
+    /// Its image.
+    pub image: String,
+    /// Its cpu and memory.
+    pub resources: Option<ResourceRequirements>,
 }
 
 impl Watch {
@@ -167,7 +188,7 @@ impl Watch {
         if !std::mem::replace(&mut self.admitted, true) {
             into.pod = step.machine.pod();
             into.settings = step.machine.settings().clone();
-            self.images = images(&into.pod);
+            self.changeable = changeable(&into.pod);
         }
         into.last = step.at;
         if let Some(input) = step.input {
@@ -229,19 +250,25 @@ impl Watch {
                 }
             }
             Fact::SpecChanged { .. } => {
-                let now = images(&step.machine.pod());
-                let changed = now.iter().filter(|(name, image)| self.images.get(*name) != Some(image));
-                let changed: Vec<(String, String)> =
-                    changed.map(|(name, image)| (name.clone(), image.clone())).collect();
+                let now = changeable(&step.machine.pod());
+                let changed = now.iter().filter(|(name, one)| self.changeable.get(*name) != Some(one));
+                let changed: Vec<(String, Changed)> = changed.map(|(name, one)| (name.clone(), one.clone())).collect();
                 if !changed.is_empty() {
                     deed(Deed::Apply(changed));
                 }
-                self.images = now;
+                self.changeable = now;
+                self.applied = Some(at);
             }
-            Fact::RestartRequested { container } => {
-                let whom = container.as_deref().unwrap_or("all containers");
-                into.left_out.push(format!("a restart of {whom} that was asked for: a scenario has no such fault"));
+            // What is to fail has to be said before.
+            Fact::Resized { failure: Some(failure), .. } => {
+                into.deeds.push((self.applied.unwrap_or(at), Deed::ResizeError(failure.clone())));
             }
+            Fact::RestartRequested { container } => deed(Deed::Restart(container.clone())),
+            Fact::EphemeralContainerAdded { container, holds } => {
+                let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+                deed(Deed::Debug(name.to_owned(), holds.clone()));
+            }
+            Fact::StorageMeasured { usage } => deed(Deed::UseStorage(usage.clone())),
             Fact::ImageReady { container, pulled, .. } => {
                 if let (Some(instance), Some(pulled)) = (latest(into, container), pulled) {
                     instance.pulled = Some(Duration::from_millis(pulled.with_waiting_milliseconds));
@@ -299,8 +326,12 @@ fn running<'b>(into: &'b mut Behaviour, container: &str) -> Option<(&'b mut Inst
     Some((instance, started))
 }
 
-fn images(pod: &Pod) -> BTreeMap<String, String> {
+fn changeable(pod: &Pod) -> BTreeMap<String, Changed> {
     let spec = pod.spec.iter();
     let all = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
-    all.map(|container| (container.name.clone(), container.image.clone().unwrap_or_default())).collect()
+    let one = |container: &Container| Changed {
+        image: container.image.clone().unwrap_or_default(),
+        resources: container.resources.clone(),
+    };
+    all.map(|container| (container.name.clone(), one(container))).collect()
 }

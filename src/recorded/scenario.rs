@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use serde_json::{Map, Value, json};
 
-use super::behaviour::{Behaviour, Deed, End, Instance, Start};
+use super::behaviour::{Behaviour, Changed, Deed, End, Instance, Start};
 use crate::manifest::Source;
 use crate::pod::backoff::go_duration;
 use crate::pod::hook::HookKind;
@@ -76,12 +76,48 @@ impl Recording {
             }
         }
         spec.insert("actors".to_owned(), Value::Object(actors));
-        let faults: Vec<Value> = self.behaviour.deeds.iter().filter_map(|(at, deed)| fault(*at, deed)).collect();
+        let mut faults: Vec<(Duration, Value)> = Vec::new();
+        for (at, deed) in &self.behaviour.deeds {
+            self.faults(*at, deed, &mut faults);
+        }
+        // What is to fail the next time is said before that.
+        faults.sort_by_key(|(at, fault)| (*at, fault.get("resizeError").is_none()));
+        let faults: Vec<Value> = faults.into_iter().map(|(_, fault)| fault).collect();
         if !faults.is_empty() {
             spec.insert("faults".to_owned(), Value::Array(faults));
         }
         spec.insert("duration".to_owned(), json!(span(self.duration)));
         spec
+    }
+
+    /// What makes this happen in a scenario.
+    fn faults(&self, at: Duration, deed: &Deed, into: &mut Vec<(Duration, Value)>) {
+        let when = span(at);
+        match deed {
+            Deed::Debug(name, holds) => {
+                let instance = self.behaviour.instances.get(name).and_then(|instances| instances.first());
+                let end = instance.filter(|one| one.signalled.is_none()).and_then(|one| one.end.as_ref());
+                let mut debug = json!({"name": name});
+                if let Some(fields) = debug.as_object_mut() {
+                    fields.extend(holds.as_ref().map(|held| ("holds".to_owned(), json!(held))));
+                    fields.extend(end.map(|end| ("lasts".to_owned(), json!(span(end.after)))));
+                }
+                into.push((at, json!({"at": when, "debug": debug})));
+            }
+            Deed::UseStorage(usage) => {
+                let mut used = |what: &str, name: &str, bytes: u64| {
+                    let storage = json!({what: name, "used": bytes.to_string(), "atOnce": true});
+                    into.push((at, json!({"at": when, "storage": storage})));
+                };
+                for (name, bytes) in &usage.volumes {
+                    used("volume", name, *bytes);
+                }
+                for (name, one) in &usage.containers {
+                    used("container", name, one.layer.saturating_add(one.logs));
+                }
+            }
+            deed => into.extend(fault(&when, deed).map(|fault| (at, fault))),
+        }
     }
 
     /// What was seen, as assertions: starts give or take a tolerance, and how all was at the end.
@@ -388,8 +424,7 @@ fn answer(outcome: &ProbeOutcome) -> Value {
     }
 }
 
-fn fault(at: Duration, deed: &Deed) -> Option<Value> {
-    let at = span(at);
+fn fault(at: &str, deed: &Deed) -> Option<Value> {
     Some(match deed {
         Deed::Delete(grace, force) => {
             let mut delete = Map::new();
@@ -405,10 +440,19 @@ fn fault(at: Duration, deed: &Deed) -> Option<Value> {
         Deed::Lose(container) => json!({"at": at, "lost": container}),
         Deed::SandboxError(message) => json!({"at": at, "sandboxError": {"message": message}}),
         Deed::VolumeError(message) => json!({"at": at, "volumeError": {"message": message}}),
-        Deed::Apply(images) => {
-            let containers: Vec<Value> =
-                images.iter().map(|(name, image)| json!({"name": name, "image": image})).collect();
-            json!({"at": at, "apply": {"spec": {"containers": containers}}})
+        Deed::Apply(changed) => {
+            let piece = |(name, Changed { image, resources }): &(String, Changed)| {
+                let mut piece = json!({"name": name, "image": image});
+                if let (Some(resources), Some(fields)) = (resources, piece.as_object_mut()) {
+                    fields.insert("resources".to_owned(), json!(resources));
+                }
+                piece
+            };
+            json!({"at": at, "apply": {"spec": {"containers": changed.iter().map(piece).collect::<Vec<_>>()}}})
         }
+        Deed::ResizeError(message) => json!({"at": at, "resizeError": {"message": message}}),
+        Deed::Restart(None) => json!({"at": at, "restart": true}),
+        Deed::Restart(Some(container)) => json!({"at": at, "restart": container}),
+        Deed::Debug(..) | Deed::UseStorage(_) => return None,
     })
 }

@@ -15,6 +15,7 @@ use crate::pod::input::{Exit, Fact, Input, LinuxUser, TerminationMessage};
 use crate::pod::machine::{Machine, Settings};
 use crate::pod::probe::ProbeKind;
 use crate::pod::prober::Prober;
+use crate::pod::storage::Usage;
 use crate::pod::time::{BootTime, Moment, WallTime};
 
 /// Where the virtual clocks begin: an uptime of 1,000 s, and 2026-01-01T00:00:00Z.
@@ -70,6 +71,9 @@ pub struct Driver {
     /// A fault that the tests put into the machine.
     #[cfg(test)]
     pub(super) mutant: Option<&'static super::explore::Mutant>,
+    /// What is in use of local storage, and when it is measured next: only when it has changed since.
+    pub(super) storage: Usage,
+    pub(super) storage_due: Option<Duration>,
     /// What probes are to find whatever their instance would answer, by container and probe.
     pub(super) forced: BTreeMap<(String, ProbeKind), Vec<Forced>>,
 }
@@ -133,6 +137,8 @@ impl Driver {
             looks: BTreeMap::new(),
             sandboxes: 0,
             mounts: 0,
+            storage: Usage::default(),
+            storage_due: None,
             forced: BTreeMap::new(),
             #[cfg(test)]
             mutant: None,
@@ -183,7 +189,7 @@ impl Driver {
         let since_admission = |wake: BootTime| (Duration::from_nanos(wake.0) + self.booted).saturating_sub(UPTIME);
         let wakes = [self.machine.wake(), self.prober.wake()].into_iter().flatten().map(since_admission);
         let fact = self.queue.keys().next().map(|(time, _)| *time);
-        wakes.chain(fact).min().map(|next| next.max(self.down_until))
+        wakes.chain(fact).chain(self.storage_due).min().map(|next| next.max(self.down_until))
     }
 
     /// What a clock on the wall shows now.
@@ -199,6 +205,9 @@ impl Driver {
 
     /// Takes one fact that is due, else begins the probes that are, else a tick.
     fn advance(&mut self) {
+        if self.storage_due.is_some_and(|due| due <= self.now) {
+            return self.measure_storage();
+        }
         let now = self.moment(self.now).boot;
         let due = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now);
         if due.is_none() && self.machine.wake().is_none_or(|wake| wake > now) {
@@ -221,6 +230,15 @@ impl Driver {
         // The kernel's record of an exit tells when it was, however late it is read.
         let when = if matches!(fact, Fact::ContainerExited { .. }) { when } else { self.now };
         self.tell(self.moment(when), fact);
+    }
+
+    /// The local storage is measured, as a supervisor does it.
+    fn measure_storage(&mut self) {
+        self.storage_due = None;
+        let fact = Fact::StorageMeasured { usage: self.storage.clone() };
+        if self.machine.is_news(&fact) {
+            self.tell(self.moment(self.now), fact);
+        }
     }
 
     /// Tells the machine at once, past the queue.

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::EphemeralContainer;
+
 use super::answers::Forced;
 use super::driver::{Driver, beginning, exited};
-use super::script::Run;
+use super::script::{End, Run};
 use crate::pod::input::{Exit, Fact};
 use crate::pod::machine::Machine;
 use crate::pod::probe::ProbeKind;
 use crate::pod::prober::Prober;
+use crate::pod::storage::Usage;
 
 /// A machine made from the journal anew is not the machine that wrote it: a fault of the machine.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -82,6 +85,33 @@ impl Driver {
         let Some(attempt) = self.machine.standing_sandbox() else { return false };
         self.input(Fact::SandboxExited { attempt });
         true
+    }
+
+    /// From now on so much of the pod's local storage is in use besides what was: what this names, and the rest as it was. It is
+    /// measured at once, or at the next turn of a clock that began with the pod.
+    pub fn use_storage(&mut self, usage: &Usage, at_once: bool) {
+        self.storage.volumes.extend(usage.volumes.clone());
+        self.storage.containers.extend(usage.containers.clone());
+        let period = self.machine.settings().numbers.storage_period();
+        let turns = self.now.as_nanos() / period.as_nanos().max(1) + 1;
+        let turn = period.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
+        self.storage_due = Some(if at_once { self.now } else { turn });
+    }
+
+    /// An ephemeral container is added, in the place of another one perhaps; it ends well after so long, or not before it must.
+    pub fn debug(&mut self, container: &EphemeralContainer, holds: Option<&str>, lasts: Option<Duration>) {
+        let run = lasts.map_or_else(Run::forever, |lasts| Run {
+            end: Some(End { after: lasts, exit: Exit::Code(0) }),
+            ..Run::forever()
+        });
+        self.script.runs.insert(container.name.clone(), vec![run]);
+        let container = Box::new(serde_json::to_value(container).unwrap_or_default());
+        self.input(Fact::EphemeralContainerAdded { container, holds: holds.map(str::to_owned) });
+    }
+
+    /// The next times that other cpu and memory are to be put in force, it does not work.
+    pub fn fail_resizes(&mut self, message: &str, times: u32) {
+        self.script.resizes.extend(std::iter::repeat_n(message.to_owned(), times as usize));
     }
 
     /// The next starts of a container go so, before what was to come.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::timeline::{ContainerView, Entry, Line, View};
+use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::effect::{Action, Effect, RuleId};
 use crate::pod::input::{Exit, Fact, ProbeOutcome, StartStage};
 use crate::pod::machine::Machine;
+use crate::pod::storage::Usage;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +86,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("StopRequested", "the pod was stopped"),
     ("RestartRequested", "the user asked for a restart"),
     ("SpecChanged", "a re-apply changed the pod"),
+    ("StorageMeasured", "it uses more local storage than it may; the detail is all that it uses"),
     ("Rebooted", "the machine was started anew"),
     ("TearingDown", "the pod is being torn down"),
     ("TornDown", "the pod is torn down"),
@@ -244,6 +247,7 @@ impl Story {
                 (container.as_deref().unwrap_or_default(), "RestartRequested", String::new())
             }
             Fact::SpecChanged { .. } => ("", "SpecChanged", String::new()),
+            Fact::StorageMeasured { usage } => ("", "StorageMeasured", storage_words(usage)),
             Fact::Rebooted => ("", "Rebooted", String::new()),
             Fact::TornDown => ("", "TornDown", String::new()),
             other => {
@@ -340,6 +344,15 @@ impl Story {
 }
 
 /// A fact that has no words of its own here, by the names of its fields.
+fn storage_words(usage: &Usage) -> String {
+    let size = |bytes: u64| Quantity::from_value(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySi);
+    let volumes = usage.volumes.iter().map(|(name, used)| format!("volume {name} {}", size(*used)));
+    let containers = usage.containers.iter().map(|(name, used)| {
+        format!("container {name} {} in its root file system, {} of logs", size(used.layer), size(used.logs))
+    });
+    volumes.chain(containers).collect::<Vec<_>>().join(", ")
+}
+
 fn in_general(fact: &Fact) -> (String, String, String) {
     let value = serde_json::to_value(fact).unwrap_or_default();
     let Some((word, fields)) = value.as_object().and_then(|map| map.iter().next()) else {

@@ -36,6 +36,7 @@ mod server;
 mod sleep;
 mod state;
 mod status_pipe;
+mod storage;
 mod streams;
 mod termination;
 pub mod trace;

@@ -29,6 +29,7 @@ use super::server::{self, Connections};
 use super::sleep::{self, Habit};
 use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
+use super::storage::Gauge;
 use super::world::World;
 use super::{clock, diagnostics, exec, probe};
 use crate::linux::cgroup::Cgroup;
@@ -93,6 +94,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         commands: HashMap::new(),
         requests: Requests::default(),
         prober: Prober::default(),
+        gauge: Gauge::default(),
         attachments: HashMap::new(),
         happenings,
         // Who sleeps has published all.
@@ -128,6 +130,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         }
     }
     supervisor.prober.follow(&supervisor.state.machine);
+    supervisor.follow_storage();
     Ok(supervisor)
 }
 

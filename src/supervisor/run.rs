@@ -28,6 +28,7 @@ use super::server::Connections;
 use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
 use super::status_pipe::{Outcome, StatusPipe};
+use super::storage::Gauge;
 use super::streams::Copying;
 use super::world::World;
 use super::{clock, diagnostics, files, publish, recover};
@@ -39,6 +40,7 @@ use crate::linux::{heap, watch};
 use crate::pod::effect::EffectId;
 use crate::pod::input::{Fact, Input, ProbeOutcome};
 use crate::pod::prober::Prober;
+use crate::pod::storage::Usage;
 use crate::pod::time::{BootTime, Moment};
 
 /// What can wake the supervisor beside the keeper and the clock.
@@ -140,6 +142,13 @@ pub enum Happening {
         /// The id of its spawn.
         id: String,
     },
+    /// The local storage was measured, in so long.
+    StorageMeasured {
+        /// What is in use.
+        usage: std::io::Result<Usage>,
+        /// How long it took.
+        took: Duration,
+    },
     /// A signal came for this process itself.
     Signal(i32),
     /// What was published may be older than what is.
@@ -205,6 +214,8 @@ pub struct Supervisor {
     pub(super) requests: Requests,
     /// When probes are due.
     pub(super) prober: Prober,
+    /// When the local storage is measured.
+    pub(super) gauge: Gauge,
     /// Clients that are shown what a container writes, by their connection.
     pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
@@ -336,6 +347,7 @@ impl Supervisor {
                         self.tell(Fact::Tick, now, None, None).await;
                     }
                     self.begin_due_probes().await;
+                    self.measure_storage_if_due();
                 }
                 () = until(tidying) => {
                     heap::give_back();
@@ -355,9 +367,9 @@ impl Supervisor {
         }
     }
 
-    /// When the machine wants to be woken, or a probe is due.
+    /// When the machine wants to be woken, a probe is due, or the local storage is to be measured.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        [self.state.machine.wake(), self.prober.wake()].into_iter().flatten().min()
+        [self.state.machine.wake(), self.prober.wake(), self.gauge.wake()].into_iter().flatten().min()
     }
 
     /// Carries out all that is asked for, then tells those who watch.
@@ -368,11 +380,15 @@ impl Supervisor {
                 self.perform(asked).await;
             }
         }
+        // Not only behind a change: each exec that ends is in the journal, too, and may be all that happens for months.
+        if self.over.is_none() {
+            self.rotate_journal();
+        }
         // Once it is over there is no place any more to write to.
         if self.changed && self.over.is_none() {
             self.changed = false;
             self.prober.follow(&self.state.machine);
-            self.rotate_journal();
+            self.follow_storage();
             self.publish_change();
             self.end_if_over();
         }
@@ -434,6 +450,7 @@ impl Supervisor {
             }
             Happening::Probed { purpose, outcome } => self.probed(purpose, outcome).await,
             Happening::HookRan { id, fact } => self.hook_ran(&id, fact).await,
+            Happening::StorageMeasured { usage, took } => self.storage_measured(usage, took).await,
             Happening::CommandTimedOut { id } => self.command_timed_out(&id),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {

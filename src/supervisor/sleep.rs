@@ -165,6 +165,7 @@ impl Supervisor {
         let guests = guests && self.unclaimed_stdin().is_empty();
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
+        let probing = probing || self.gauge.is_watching();
         work && !probing && guests && shown && looked_after && self.next_deadline().is_none_or(|wake| wake.0 > soon)
     }
 

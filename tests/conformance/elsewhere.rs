@@ -49,6 +49,7 @@ held! {
     "T113" "": "tests/crash.rs" podlets_processes_are_killed_and_the_pod_does_not_notice;
     "T115" "": "tests/lifecycle.rs" messages_and_the_largest_back_off_have_their_limits;
     "T116" "": "tests/cgroup.rs" a_container_beyond_its_memory_limit_is_oom_killed;
+    "T117" "": "tests/storage.rs" a_pod_beyond_its_limits_is_evicted;
     "T122" "`describe` is laid out as kubectl's": "tests/kubectl_golden.rs" pods_that_a_kubelet_ran_are_printed_as_kubectl_prints_them;
     "T124" "with a shared PID namespace pause is process 1": "src/linux/container/tests/inside.rs" a_pod_that_shares_its_processes;
 }

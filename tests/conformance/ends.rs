@@ -8,6 +8,7 @@ use podlet::plan::resources;
 use podlet::pod::hook::HookKind::{PostStart, PreStop};
 use podlet::pod::input::{Exit, Fact, ImageFacts, ImageFailure, ProbeOutcome, StartStage, TerminationMessage};
 use podlet::pod::probe::ProbeKind::{Readiness, Startup};
+use podlet::pod::storage::Usage;
 use podlet::simulation::{End, ImageOutcome, Run, Script};
 use serde_json::{Value, json};
 
@@ -42,6 +43,11 @@ pub const ROWS: &[Row] = &[
     Row { number: "T114", says: "podlet: a grace period goes on over a supervisor's death", play: t114 },
     Row { number: "T115", says: "the termination message: file, log, and limits", play: t115 },
     Row { number: "T116", says: "OOMKilled with whatever code; Succeeded with 0", play: t116 },
+    Row {
+        number: "T117",
+        says: "an emptyDir beyond its sizeLimit evicts the pod: Failed, Evicted, also with Always",
+        play: t117,
+    },
     Row { number: "T120", says: "what is not there yet keeps a container waiting, without a count", play: t120 },
     Row { number: "T121", says: "ages, and RESTARTS with the time of the last", play: t121 },
     Row { number: "4.5", says: "a failed pull is tried again after 10, 20, 40 s from the failure", play: pulls },
@@ -179,6 +185,37 @@ fn t116() {
     let mut world = one("Always", 2, json!({}), script(Exit::Signal(9)));
     world.until(10.0);
     assert_eq!(world.times("start/"), [0.0, 1.0, 3.0, 6.0]);
+}
+
+fn t117() {
+    let spec = json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "containers": [{"name": "c"}],
+        "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]});
+    let mut world = World::new(spec, Script::default().container("c", [Run::forever().deaf()]));
+    world.until(12.0).driver.use_storage(&holds("v", 3 << 20), false);
+    world.until(19.0);
+    assert_eq!(world.phase(), "Running");
+    world.until(21.0);
+    assert_eq!((world.phase().as_str(), world.condition("Ready").as_str()), ("Running", "False PodFailed"));
+    world.until(60.0);
+    let text = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
+    let status = serde_json::to_value(world.pod().status).unwrap();
+    for (field, value) in [("phase", "Failed"), ("reason", "Evicted"), ("message", text)] {
+        assert_eq!(status[field], value, "{status:#}");
+    }
+    assert!(!status["conditions"].to_string().contains("DisruptionTarget"), "{status:#}");
+    assert_eq!(world.events("Evicted"), [text]);
+    assert_eq!(
+        (world.times("signal/"), world.times("kill/"), world.times("start/")),
+        (vec![20.0], vec![22.0], vec![0.0])
+    );
+    // A container's own reason is shown before the pod's; where there is none, that.
+    assert_eq!(world.row(), "0/1 Error 0");
+    assert!(!world.driver.removed);
+}
+
+/// So much lies in a volume.
+fn holds(volume: &str, bytes: u64) -> Usage {
+    Usage { volumes: [(volume.to_owned(), bytes)].into(), ..Usage::default() }
 }
 
 fn t120() {

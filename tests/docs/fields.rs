@@ -56,7 +56,7 @@ fn in_words(treatment: Treatment) -> String {
         Treatment::RefusedFor(values) => format!("carried out; {} refused", listed(values)),
         Treatment::RefusedUnless(values) => format!("refused, but for {}", listed(values)),
         Treatment::ResourceNames => {
-            "`cpu` and `memory` carried out; `ephemeral-storage` passed over, with a notice; others refused".into()
+            "`cpu` and `memory` carried out; `ephemeral-storage` as a limit, as a request passed over with a notice; others refused".into()
         }
     }
 }

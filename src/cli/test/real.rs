@@ -8,17 +8,18 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use crate::cli::ending::{self, Way};
+use crate::cli::ending::{self, Asked, Way};
 use crate::cli::everywhere::Everywhere;
 use crate::cli::signals::Told;
 use crate::cli::{Caller, Failure, files, replace, require};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::privilege::Work;
 use crate::linux::{pidfd, process};
-use crate::manifest::{self, Object, Source};
+use crate::manifest::{self, Object, Source, default};
 use crate::paths::Paths;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
@@ -234,18 +235,7 @@ impl Trial<'_> {
     }
 
     fn launch(&self, stage: &Stage, choices: &launch::Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
-        let mut pod = serde_json::to_value(&stage.pod).unwrap_or_default();
-        if let Some(fields) = pod.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), "v1".into());
-            fields.insert("kind".to_owned(), "Pod".into());
-        }
-        let source = Source { name: self.case.title(), bytes: serde_json::to_vec(&pod).unwrap_or_default() };
-        let options = manifest::Options { namespace: stage.pod.metadata.namespace.clone(), ..Default::default() };
-        let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
-        let Some(Object::Pod(pod)) = loaded.objects.into_iter().next() else {
-            return Err(Failure::error("the scenario's pod is none"));
-        };
-        let launched = launch::launch(&caller.paths, *pod, choices);
+        let launched = launch::launch(&caller.paths, *self.read(&stage.pod)?, choices);
         let launched =
             launched.map_err(|error| Failure::Server { reason: "InternalError", message: error.to_string() })?;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -256,6 +246,23 @@ impl Trial<'_> {
         Ok(claim)
     }
 
+    /// With its defaults, and validated.
+    fn read(&self, pod: &Pod) -> Result<Box<Pod>, Failure> {
+        let namespace = pod.metadata.namespace.clone();
+        let mut pod = serde_json::to_value(pod).unwrap_or_default();
+        if let Some(fields) = pod.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), "v1".into());
+            fields.insert("kind".to_owned(), "Pod".into());
+        }
+        let source = Source { name: self.case.title(), bytes: serde_json::to_vec(&pod).unwrap_or_default() };
+        let options = manifest::Options { namespace, ..Default::default() };
+        let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
+        match loaded.objects.into_iter().next() {
+            Some(Object::Pod(pod)) => Ok(pod),
+            _ => Err(Failure::error("the scenario's pod is none")),
+        }
+    }
+
     /// Does it; else says why there was nothing to do.
     fn perform(&self, step: &Step, claim: &Claim, caller: &Caller<'_>) -> Result<Result<(), String>, Failure> {
         let signal = |found: Option<i32>, number: i32, what: &str| match found {
@@ -264,6 +271,11 @@ impl Trial<'_> {
                 let sent = pidfd::open(pid).and_then(|process| pidfd::signal(process.as_fd(), number));
                 Ok(sent.map_err(|error| format!("{what}: {error}")))
             }
+        };
+        let ask = |request: &Request| match ending::put(&caller.paths, claim, request, |_| false) {
+            Ok(Asked::Accepted) => Ok(Ok(())),
+            Ok(Asked::Gone | Asked::Nobody) => Ok(Err("the pod does not run any more, so nothing was done".to_owned())),
+            Err(refused) => Ok(Err(refused)),
         };
         match step {
             Step::Signal(container, number) => {
@@ -287,6 +299,29 @@ impl Trial<'_> {
                 asked.map(|_| Ok(())).map_err(Failure::Error)
             }
             Step::Put(file, text) => self.place.put(file, text).map(Ok),
+            Step::Restart(container) => ask(&Request::Restart { container: container.clone() }),
+            Step::Apply(pod) => {
+                let mut pod = self.read(pod)?;
+                pod.metadata.uid = Some(claim.uid.clone());
+                ask(&Request::Apply { pod })
+            }
+            Step::Debug(container, holds) => {
+                let spec = PodSpec { ephemeral_containers: Some(vec![(**container).clone()]), ..PodSpec::default() };
+                let mut pod = Pod { spec: Some(spec), ..Pod::default() };
+                default::pod(&mut pod);
+                let made = pod.spec.and_then(|spec| spec.ephemeral_containers).and_then(|mut list| list.pop());
+                ask(&Request::Debug { container: Box::new(made.unwrap_or_default()), holds: holds.clone() })
+            }
+            Step::Fill(volume, bytes) => {
+                let directory = caller.paths.volume(&claim.uid, "empty-dir", volume);
+                if !directory.is_dir() {
+                    return Ok(Err(format!("volume {volume} is not there, so it was not filled")));
+                }
+                let path = directory.join("podlet-test");
+                // Written, not only made so long: a hole takes nothing.
+                let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
+                fs::write(&path, vec![b'x'; bytes]).map(Ok).map_err(|error| failure("write", &path, &error))
+            }
         }
     }
 }

@@ -129,7 +129,7 @@ pub fn tap(report: &Report) -> String {
     for (index, outcome) in report.outcomes.iter().enumerate() {
         let _ = writeln!(text, "# Subtest: {}", name(&outcome.title));
         if let World::Real { tolerance } = outcome.world {
-            let _ = writeln!(text, "    # with real processes, give {}", go_duration(tolerance));
+            let _ = writeln!(text, "    # with real processes, up to {} late", go_duration(tolerance));
         }
         let _ = writeln!(text, "    1..{}", outcome.judged.len());
         for (number, judged) in outcome.judged.iter().enumerate() {

@@ -48,7 +48,7 @@ pub enum Treatment {
     RefusedFor(&'static [&'static str]),
     /// `Refused` when it has another value than these.
     RefusedUnless(&'static [&'static str]),
-    /// Amounts by resource name: cpu and memory are carried out, ephemeral-storage is noted, others are refused.
+    /// Amounts by resource name: cpu and memory are carried out, of ephemeral-storage the limits, others are refused.
     ResourceNames,
 }
 

@@ -9,6 +9,7 @@ use crate::pod::hook::HookKind;
 use crate::pod::input::{Fact, ImageFailure, ProbeOutcome, StartStage};
 use crate::pod::probe::ProbeKind;
 use crate::pod::rules::{self, RULES};
+use crate::pod::storage::Usage;
 use crate::simulation::{ImageOutcome, Run};
 
 /// Small lives of pods that between them come upon every rule.
@@ -46,6 +47,11 @@ fn lives() -> Vec<Driver> {
     );
     let mut with_deadline = pod("Always", json!([{"name": "c"}]));
     with_deadline.spec.as_mut().unwrap().active_deadline_seconds = Some(5);
+    let stored = |usage: Usage| {
+        let mut driver = Driver::new(super::storage::limited_pod(), settings(), Script::default());
+        driver.use_storage(&usage, false);
+        until(driver, 60)
+    };
     let deaf = || run_one("Always", runs(&[Run::forever().deaf()]), 10);
     let sick = |run: Run, kind| run.probe(kind, 1_500, ProbeOutcome::Failure(String::new()));
     let probed = |policy, kind: ProbeKind, run: Run| {
@@ -130,6 +136,9 @@ fn lives() -> Vec<Driver> {
             super::live::memory("96Mi", "RestartContainer"),
             60,
         ),
+        stored(super::storage::volume("v", 1 << 30)),
+        stored(super::storage::volume("w", 1 << 30)),
+        stored(super::storage::of_container("d", 20 << 20, 0)),
         run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 30),
     ]
 }

@@ -23,6 +23,7 @@ mod restarts;
 mod sandboxes;
 mod status;
 mod stops;
+mod storage;
 mod upgrade;
 mod why;
 

@@ -77,6 +77,11 @@ const HOLDERS: &[(&str, fn())] = holders![
     status::all_containers_of_a_pod_share_twelve_kibibytes_of_messages,
     status::a_memory_kill_is_told_whatever_the_exit_code,
     status::a_terminal_phase_is_published_after_the_conditions_tell_of_it,
+    storage::a_pod_that_uses_too_much_is_evicted_at_the_next_measurement_and_for_good,
+    storage::limits_of_volumes_come_first_then_the_pods_then_the_containers,
+    storage::what_is_not_limited_critical_or_ending_is_not_measured,
+    storage::an_evicted_container_has_one_second_for_its_hook_whatever_its_spec_says,
+    storage::a_stop_that_is_under_way_is_shortened_and_what_waits_is_not_started_again,
     status::generation_is_raised_by_a_changed_spec_and_by_the_first_delete,
 ];
 

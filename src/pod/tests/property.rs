@@ -16,6 +16,7 @@ use crate::pod::input::{
 use crate::pod::machine::Machine;
 use crate::pod::probe::ProbeKind;
 use crate::pod::rules;
+use crate::pod::storage::Usage;
 use crate::pod::time::{BootTime, Moment, WallTime};
 
 /// One thing to do to a machine.
@@ -58,6 +59,10 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             12 if grace > 50 => Fact::DeleteRequested { grace_seconds: Some(grace - 50), force: grace % 2 == 0 },
             13 => Fact::TornDown,
             14 if grace % 2 == 0 => Fact::LogDropping { container, message: "full".to_owned() },
+            14 if grace % 7 == 0 => {
+                let volumes = [("v".to_owned(), code.unsigned_abs().into())].into();
+                Fact::StorageMeasured { usage: Usage { volumes, ..Usage::default() } }
+            }
             14 if grace % 3 == 0 => Fact::KillStuck { container, message: "process 1 (sh)".to_owned() },
             14 if grace % 5 == 0 => {
                 let holds = (grace % 2 == 0).then(|| container.clone());

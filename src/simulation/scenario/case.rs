@@ -31,7 +31,7 @@ pub struct Options {
     /// The namespace of pods that name none.
     pub namespace: Option<String>,
     /// They are to run with real processes, for no longer than this.
-    pub real: Option<Duration>,
+    pub real: Option<real::Real>,
 }
 
 /// A scenario with one of its pods, ready to be played.
@@ -174,9 +174,8 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
     for variant in variants {
         match case(root, &scenario, variant, source, options) {
             Ok(mut case) => {
-                if let Some(longest) = options.real {
-                    let lasts = (case.duration, longest);
-                    let refused = real::refusals(&scenario.spec, &case.pod, &case.deeds, lasts);
+                if let Some(patience) = options.real {
+                    let refused = real::refusals(&scenario.spec, &case.pod, &case.deeds, case.duration, patience);
                     case.unreal = files.diagnostics(located(root, refused));
                 }
                 cases.push(case);
@@ -262,7 +261,9 @@ fn case(
 ) -> Result<Case, Vec<Finding>> {
     let spec = &scenario.spec;
     let pod = variant.pod;
-    let mut found = Faults { containers: container_names(&pod), found: Vec::new() };
+    let added = spec.faults.iter().filter_map(|fault| fault.debug.as_ref()).map(|debug| debug.name());
+    let containers = container_names(&pod).into_iter().chain(added).collect();
+    let mut found = Faults { containers, found: Vec::new() };
     unknown_to_the_machine(&pod, &mut found);
     let script = script(spec, &pod, &mut found);
     let settings = settings(spec, &mut found);

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use super::actors::{image_failure, signal_of, start_failure};
 use super::case::Options;
 use super::condition::Faults;
-use super::format::{Delete, Down, ExitNow, Fault, Kill, OnContainer, Stop, Switch, Target, Times};
+use super::format::{
+    Delete, Down, ExitNow, Fault, Kill, OnContainer, Restart, Stop, StorageUse, Switch, Target, Times,
+};
 use super::{pods, probes};
 use crate::manifest::node::Position;
-use crate::manifest::{patch, tree};
+use crate::manifest::quantity::Quantity;
+use crate::manifest::{patch, suggest, tree};
 use crate::pod::input::Exit;
 use crate::pod::probe::ProbeKind;
+use crate::pod::storage::{ContainerUsage, Usage, is_on_disk};
 use crate::simulation::answers::Forced;
 use crate::simulation::script::{ImageOutcome, Run, Start};
 
@@ -48,6 +52,14 @@ pub enum Deed {
     ForceProbe(String, ProbeKind, Forced),
     /// A re-apply.
     Apply(Box<Pod>),
+    /// The next times other cpu and memory cannot be put in force.
+    NextResizes(String, u32),
+    /// The user asks for a restart of a container, or of all.
+    Restart(Option<String>),
+    /// An ephemeral container is added, in the place of another one perhaps, and ends after so long.
+    Debug(Box<EphemeralContainer>, Option<String>, Option<Duration>),
+    /// So much local storage is in use; whether it is measured at once.
+    UseStorage(Usage, bool),
 }
 
 /// The times of a fault up to the end of the scenario, in order.
@@ -125,6 +137,10 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
         ("stop", fault.stop.is_some()),
         ("clock", fault.clock.is_some()),
         ("apply", fault.apply.is_some()),
+        ("resizeError", fault.resize_error.is_some()),
+        ("restart", fault.restart.is_some()),
+        ("debug", fault.debug.is_some()),
+        ("storage", fault.storage.is_some()),
     ];
     let names: Vec<&str> = said.iter().filter(|(_, said)| *said).map(|(name, _)| *name).collect();
     match names.as_slice() {
@@ -145,6 +161,7 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
         ("reboot", is_off(fault.reboot.as_ref())),
         ("delete", is_off(fault.delete.as_ref())),
         ("stop", is_off(fault.stop.as_ref())),
+        ("restart", matches!(fault.restart, Some(Restart::All(false)))),
     ] {
         if off {
             faults.add(&inside(name), "false says nothing: leave the fault out");
@@ -219,7 +236,61 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     if let Some(piece) = &fault.apply {
         return apply(piece, pod, &inside("apply"), options, faults);
     }
+    if let Some(error) = &fault.resize_error {
+        let message = error.message.clone().unwrap_or_else(|| "failed to update the pod's cgroups".to_owned());
+        return Some(Deed::NextResizes(message, error.times.unwrap_or(1)));
+    }
+    if let Some(restart) = &fault.restart {
+        let mut named = |name: &str| Some(faults.container(name, &inside("restart")));
+        return Some(Deed::Restart(match restart {
+            Restart::All(_) => None,
+            Restart::Name(name) => named(name),
+            Restart::Full(full) => named(&full.container),
+        }));
+    }
+    if let Some(words) = &fault.debug {
+        let held = words.holds.as_ref().map(|held| faults.container(held, &inside("debug.holds")));
+        if container_spec(pod, words.name()).is_some() {
+            let text = format!("the pod has a container {:?} already", words.name());
+            faults.add(&inside("debug.name"), text);
+        }
+        let image = Some("podlet.local/host".to_owned());
+        let container = EphemeralContainer { name: words.name().to_owned(), image, ..EphemeralContainer::default() };
+        return Some(Deed::Debug(Box::new(container), held, words.lasts.map(|span| span.0)));
+    }
+    if let Some(words) = &fault.storage {
+        return storage(words, pod, &inside("storage"), faults);
+    }
     None
+}
+
+fn storage(words: &StorageUse, pod: &Pod, path: &str, faults: &mut Faults<'_>) -> Option<Deed> {
+    let used = Quantity::parse(&words.used).ok().and_then(|used| u64::try_from(used.value()).ok());
+    let Some(used) = used else {
+        faults.add(&format!("{path}.used"), format!("{:?} is no amount of storage such as 3Mi", words.used));
+        return None;
+    };
+    let mut usage = Usage::default();
+    match (&words.volume, &words.container) {
+        (Some(volume), None) => {
+            let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+            let names: Vec<&str> = volumes.filter(|one| is_on_disk(one)).map(|one| one.name.as_str()).collect();
+            if !names.contains(&volume.as_str()) {
+                let near = suggest::nearest(volume, names.iter().copied());
+                let hint = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                faults.add(&format!("{path}.volume"), format!("the pod has no emptyDir {volume:?} on disk{hint}"));
+            }
+            usage.volumes.insert(volume.clone(), used);
+        }
+        (None, container) => {
+            let name = faults.container(container.as_deref().unwrap_or_default(), &format!("{path}.container"));
+            usage.containers.insert(name, ContainerUsage { layer: used, logs: 0 });
+        }
+        (Some(_), Some(_)) => {
+            faults.add(&format!("{path}.container"), "a volume or a container, not both: make it a fault of its own");
+        }
+    }
+    Some(Deed::UseStorage(usage, words.at_once))
 }
 
 /// A container of any kind.

@@ -338,6 +338,10 @@ impl<'c> Play<'c> {
                 let pod = Box::new(serde_json::to_value(pod).unwrap_or_default());
                 self.driver.input(Fact::SpecChanged { pod });
             }
+            Deed::NextResizes(message, times) => self.driver.fail_resizes(message, *times),
+            Deed::Restart(container) => self.driver.input(Fact::RestartRequested { container: container.clone() }),
+            Deed::Debug(container, holds, lasts) => self.driver.debug(container, holds.as_deref(), *lasts),
+            Deed::UseStorage(usage, at_once) => self.driver.use_storage(usage, *at_once),
         }
     }
 

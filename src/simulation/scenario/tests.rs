@@ -23,6 +23,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: p}
 spec:
+  volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]
   containers:
   - name: app
     image: localhost/app:1
@@ -300,6 +301,41 @@ fn every_fault_does_what_it_says() {
             forever,
             "[{at: 1m, apply: {spec: {containers: [{name: app, image: 'localhost/app:2'}]}}}]",
             "{cause: {container: app, stoppedBy: R-4.3-a}}",
+        ),
+        (
+            forever,
+            "[{at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}}}]}}}]",
+            "{count: {of: pod.ResizeCompleted, at: [1m]}}",
+        ),
+        (
+            forever,
+            "[{at: 1m, resizeError: {message: full, times: 2}},
+              {at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}}}]}}}]",
+            "{count: {of: pod.ResizeCompleted, at: [80s]}}",
+        ),
+        (forever, "[{at: 1m, restart: app}]", "{sequence: [app.RestartRequested, app.Exited, app.Started]}"),
+        (
+            forever,
+            "[{at: 1m, restart: true}]",
+            "{sequence: [pod.RestartRequested, app.Exited, app.Started, proxy.Started]}",
+        ),
+        (forever, "[{at: 1m, debug: {lasts: 5s}}]", "{count: {of: debugger.Exited, at: [65s]}}"),
+        (
+            "{exit: 1}",
+            "[{at: 15s, debug: {name: eye, holds: app, lasts: 1m}}]",
+            "{sequence: [eye.Started, eye.Exited, app.Started]}",
+        ),
+        (forever, "[{at: 61s, storage: {volume: v, used: 3Mi}}]", "{count: {of: pod.Evicted, at: [70s]}}"),
+        (
+            forever,
+            "[{at: 61s, storage: {volume: v, used: 3Mi, atOnce: true}}]",
+            "{at: 61s, phase: Failed, status: Completed}",
+        ),
+        (
+            forever,
+            "[{at: 61s, storage: {volume: v, used: 3Mi}}, {at: 65s, storage: {volume: v, used: 1Mi}},
+              {at: 80s, storage: {container: app, used: 3Gi}}]",
+            "{never: {phase: Failed}}",
         ),
         (
             forever,

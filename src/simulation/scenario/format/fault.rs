@@ -53,8 +53,17 @@ pub struct Fault {
     pub stop: Option<Switch<Stop>>,
     /// The wall clock jumps by so much: `1h`, `-30m`. No timer may notice.
     pub clock: Option<String>,
-    /// A re-apply: a piece of the pod that is merged into it (what may change in place: images).
+    /// A re-apply: a piece of the pod that is merged into it (what may change in place: images, and cpu and memory, which is a
+    /// resize).
     pub apply: Option<serde_json::Map<String, Json>>,
+    /// The next resizes cannot be carried out.
+    pub resize_error: Option<NextResize>,
+    /// The user asks for a restart: `true` of all containers, else of the one of this name.
+    pub restart: Option<Restart>,
+    /// `podlet debug`: an ephemeral container is added, and runs.
+    pub debug: Option<Debug>,
+    /// From now on so much local storage is in use. It is measured every 10 s.
+    pub storage: Option<StorageUse>,
 }
 
 /// One time, or several.
@@ -230,4 +239,63 @@ pub struct Delete {
 pub struct Stop {
     /// No container has more grace than this.
     pub grace_period_seconds: Option<i64>,
+}
+
+/// The next resizes cannot be carried out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct NextResize {
+    /// What condition and event say.
+    pub message: Option<String>,
+    /// How many of them (1).
+    pub times: Option<u32>,
+}
+
+/// `true`, or a container by name, or in full.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(untagged)]
+pub enum Restart {
+    /// `true`: all containers.
+    All(bool),
+    /// This container.
+    Name(String),
+    /// In full.
+    Full(OnContainer),
+}
+
+/// An ephemeral container.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct Debug {
+    /// Its name (debugger).
+    pub name: Option<String>,
+    /// The container that it stands in for, as with `podlet debug --hold`.
+    pub holds: Option<String>,
+    /// It ends with exit code 0 after so long (not before it is told to).
+    pub lasts: Option<Span>,
+}
+
+impl Debug {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("debugger")
+    }
+}
+
+/// What is in use of a volume, or by a container.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct StorageUse {
+    /// Which emptyDir.
+    pub volume: Option<String>,
+    /// Which container's root file system and logs.
+    pub container: Option<String>,
+    /// How much: `3Mi`.
+    pub used: String,
+    /// It is measured at once, and not up to 10 s later.
+    pub at_once: bool,
 }

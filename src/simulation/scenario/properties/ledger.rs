@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, Pod};
 
 use super::known::{End, Entry, Known, Life, settling};
 use super::{Breach, Property};
@@ -27,7 +27,7 @@ pub struct Ledger {
     pub(super) policy: RestartPolicy,
     /// The spec's grace period.
     pub(super) grace: Duration,
-    /// The pod is limited in time, or waits for others to be Ready.
+    /// The pod is limited in time, or has used too much storage, or waits for others to be Ready.
     pub(super) limited: bool,
     pub(super) gated: bool,
     /// Init containers and sidecars first, in list order.
@@ -241,6 +241,8 @@ impl Ledger {
                 self.deleted(if *force { Some(0) } else { *grace_seconds });
             }
             Fact::StopRequested { .. } => self.halted = true,
+            // Only what is too much is told.
+            Fact::StorageMeasured { .. } => self.limited = true,
             Fact::RestartRequested { .. } => {
                 self.reset();
                 self.disturb(self.restart_patience());
@@ -424,12 +426,16 @@ impl Ledger {
         let all = spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten());
         for new in all {
             let Some(known) = self.containers.iter_mut().find(|known| known.name == new.name) else { continue };
-            if known.image != new.image {
-                known.image = new.image;
+            let (image_changed, resized) = (known.image != new.image, known.spec.resources != new.resources);
+            let restarts = |policy: &ContainerResizePolicy| policy.restart_policy == "RestartContainer";
+            let anew = image_changed || resized && known.spec.resize_policy.iter().flatten().any(restarts);
+            known.image = new.image;
+            known.spec.resources = new.resources;
+            if image_changed || resized {
                 known.becomes_unclear();
-                if let Some(life) = &mut known.life {
-                    life.image_changed = true;
-                }
+            }
+            if let Some(life) = known.life.as_mut().filter(|_| anew) {
+                life.image_changed = true;
             }
         }
         self.disturb(self.restart_patience());

@@ -9,5 +9,5 @@ mod stage;
 mod tests;
 
 pub use hearing::Sighting;
-pub use refusals::refusals;
+pub use refusals::{Real, refusals};
 pub use stage::{MOUNT, Stage, Step};

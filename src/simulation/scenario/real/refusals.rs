@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::backoff::go_duration;
 use crate::simulation::scenario::actors::{exit_words, signal_of};
 use crate::simulation::scenario::condition::Faults;
@@ -19,21 +20,36 @@ use crate::simulation::scenario::words::Answer;
 const OWN_FAULTS: [i32; 4] = [4, 5, 8, 11];
 /// So many codes can be asked of a process from outside: by SIGUSR1 and SIGUSR2.
 const EXIT_CODES: usize = 2;
+/// So many bytes are written into a volume.
+const MOST_STORAGE: i64 = 64 << 20;
 
-/// What of a scenario cannot be done with real processes, by paths. `longest` is what the user has patience for.
+/// How long a user waits for real processes.
+#[derive(Clone, Copy, Debug)]
+pub struct Real {
+    /// No run may last longer.
+    pub patience: Duration,
+    /// A run lasts so much longer than its scenario.
+    pub tolerance: Duration,
+}
+
+/// What of a scenario that lasts so long cannot be done with real processes, by paths.
 pub fn refusals(
     spec: &Spec,
     pod: &Pod,
     deeds: &[(Duration, Deed)],
-    lasts: (Duration, Duration),
+    duration: Duration,
+    real: Real,
 ) -> Vec<(String, String)> {
     let mut found = Faults { containers: Vec::new(), found: Vec::new() };
-    let (duration, longest) = lasts;
-    if duration > longest {
+    let Real { patience, tolerance } = real;
+    let whole = duration.saturating_add(tolerance);
+    if whole > patience {
         let path = if spec.duration.is_some() { "spec.duration" } else { "spec" };
-        let (lasts, most) = (go_duration(duration), go_duration(longest));
+        let (lasts, most) = (go_duration(duration), go_duration(patience));
+        let (more, whole) = (go_duration(tolerance), go_duration(whole));
         let text = format!(
-            "lasts {lasts}, and real time is waited for {most} at most: set spec.duration, or --patience {lasts}"
+            "lasts {lasts} and a tolerance of {more}, and real time is waited for {most} at most: set spec.duration, or \
+             --patience {whole}"
         );
         found.add(path, text);
     }
@@ -85,7 +101,6 @@ fn instance(one: &Instance, path: &str, found: &mut Faults<'_>) {
         }
     }
     for (field, said, why) in [
-        ("oom", one.oom.is_some(), "the memory controller kills when memory runs out, not at a time"),
         ("startDelay", one.start_delay.is_some(), "a real start takes as long as it takes"),
         ("startError", one.start_error.is_some(), "a real program can be started"),
         ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
@@ -94,6 +109,9 @@ fn instance(one: &Instance, path: &str, found: &mut Faults<'_>) {
         if said {
             found.add(&inside(field), why);
         }
+    }
+    if one.oom.as_ref().is_some_and(|oom| oom.code.is_some_and(|code| code != 137)) {
+        found.add(&inside("oom.code"), "the memory controller kills with SIGKILL: the code is 137");
     }
     for (name, reaction) in one.on_signal.iter().flatten() {
         let by_signal = match reaction {
@@ -146,15 +164,19 @@ fn answers(said: &Answers, path: &str, found: &mut Faults<'_>) {
 fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
     let inside = |field: &str| format!("{path}.{field}");
     for (field, said, why) in [
-        ("oom", one.oom.is_some(), "the memory controller kills when memory runs out, not at a time"),
+        (
+            "oom",
+            one.oom.is_some(),
+            "from outside no memory can be made to run out: let an instance of the actor do it, `oom: {after: 5s}`",
+        ),
         ("lost", one.lost.is_some(), "what runs can be found"),
-        ("startError", one.start_error.is_some(), "a real program can be started"),
+        ("startError", one.start_error.is_some(), "podlet's own program can be started, whenever it is tried"),
         ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
+        ("resizeError", one.resize_error.is_some(), "what a real cgroup refuses is not podlet's to say"),
         ("sandboxError", one.sandbox_error.is_some(), "a real sandbox can be made"),
         ("volumeError", one.volume_error.is_some(), "the volumes of a pod are no part of a real run"),
         ("reboot", one.reboot.is_some(), "podlet does not start your machine anew"),
         ("clock", one.clock.is_some(), "podlet does not set your machine's clock"),
-        ("apply", one.apply.is_some(), "all containers have podlet's own image, which does not change"),
     ] {
         if said {
             found.add(&inside(field), why);
@@ -170,6 +192,15 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
         };
         let text = format!("the first process of a container can be killed by SIGKILL alone, not by {shown}");
         found.add(&inside("kill.signal"), text);
+    }
+    if let Some(used) = &one.storage {
+        if used.volume.is_none() {
+            found.add(&inside("storage.container"), "only a volume can be filled from outside");
+        }
+        let most = Quantity::from_value(MOST_STORAGE, Format::BinarySi);
+        if Quantity::parse(&used.used).is_ok_and(|used| used > most) {
+            found.add(&inside("storage.used"), format!("no more than {most} of your disk is taken"));
+        }
     }
     if let Some(Switch::Full(down)) = &one.supervisor_death
         && !down.down_for.0.is_zero()

@@ -7,21 +7,33 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Container, ExecAction, HostPathVolumeSource, Lifecycle, LifecycleHandler, Pod, PodSpec, Probe, Volume, VolumeMount,
+    Container, EphemeralContainer, ExecAction, HostPathVolumeSource, Lifecycle, LifecycleHandler, Pod, PodSpec, Probe,
+    Volume, VolumeMount,
 };
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::manifest::resources::{Kind, list, worth};
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ProbeOutcome};
 use crate::pod::probe::ProbeKind;
+use crate::pod::storage::is_on_disk;
 use crate::simulation::answers::{Answers, Forced, Length};
 use crate::simulation::scenario::Case;
-use crate::simulation::scenario::faults::Deed;
+use crate::simulation::scenario::faults::{Deed, container_spec};
 use crate::simulation::script::{End, HookRun, OnSignal, Run};
 
 /// Where the containers see the parts.
 pub const MOUNT: &str = "/podlet.test";
 /// podlet's own image (`docs/actor.md`), in which every container runs.
 const ACTOR: &str = "podlet.local/actor";
+/// The same by another name.
+const ACTOR_TOO: &str = "podlet.local/actor:latest";
+/// What a container may have that is to run out of it and has no limit of its own, and how fast it takes it.
+const MEMORY: &str = "64Mi";
+const GREED: &str = "1Gi/s";
+/// So many bytes more than it may have.
+const BEYOND: i64 = 64 << 20;
 /// The volume's name.
 const VOLUME: &str = "podlet-test";
 /// An answer is not written more often than this.
@@ -40,7 +52,7 @@ pub struct Stage {
 }
 
 /// Something that is done from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A container's first process is sent this signal.
     Signal(String, i32),
@@ -54,6 +66,14 @@ pub enum Step {
     Stop(Option<i64>),
     /// A file of the stage is replaced.
     Put(String, String),
+    /// The user asks for a restart of a container, or of all.
+    Restart(Option<String>),
+    /// The pod is applied as it is now.
+    Apply(Box<Pod>),
+    /// An ephemeral container is added, in the place of another one perhaps.
+    Debug(Box<EphemeralContainer>, Option<String>),
+    /// So many bytes lie in an emptyDir.
+    Fill(String, u64),
 }
 
 impl Stage {
@@ -81,7 +101,7 @@ impl Stage {
             stage.pod.spec = Some(PodSpec {
                 containers: containers(spec.containers),
                 init_containers,
-                volumes: Some(vec![volume]),
+                volumes: Some(spec.volumes.into_iter().flatten().filter(is_on_disk).chain([volume]).collect()),
                 security_context: None,
                 host_network: None,
                 host_users: None,
@@ -89,11 +109,36 @@ impl Stage {
                 ..spec
             });
         }
+        let (mut applied, mut staged) = (&*case.pod, stage.pod.clone());
         for (time, deed) in &case.deeds {
+            if let Deed::Apply(pod) = deed {
+                change(&mut staged, applied, pod);
+                applied = &**pod;
+                stage.steps.push((*time, Step::Apply(Box::new(staged.clone()))));
+            }
             stage.steps.extend(steps(*time, deed, &codes, &mut stage.files));
         }
         stage.steps.sort_by_key(|(time, _)| *time);
         stage
+    }
+}
+
+/// What a re-apply changes from one of the scenario's pods to the next is changed in the staged one: amounts of cpu and memory as
+/// they are, and for another image the other of the two names that podlet's own has.
+fn change(staged: &mut Pod, before: &Pod, after: &Pod) {
+    let Some(spec) = &mut staged.spec else { return };
+    for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+        let (Some(old), Some(new)) = (container_spec(before, &container.name), container_spec(after, &container.name))
+        else {
+            continue;
+        };
+        if old.image != new.image {
+            let other = if container.image.as_deref() == Some(ACTOR) { ACTOR_TOO } else { ACTOR };
+            container.image = Some(other.to_owned());
+        }
+        if old.resources != new.resources {
+            container.resources.clone_from(&new.resources);
+        }
     }
 }
 
@@ -126,6 +171,22 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
         Deed::Delete(grace, force) => Step::Delete(*grace, *force),
         Deed::Stop(most) => Step::Stop(*most),
         Deed::ForceProbe(container, kind, forced) => return force(time, container, *kind, forced, files),
+        Deed::Restart(container) => Step::Restart(container.clone()),
+        Deed::Debug(container, holds, lasts) => {
+            let lasts = lasts.map_or_else(|| "forever".to_owned(), |lasts| format!("{}ms", lasts.as_millis()));
+            let container = EphemeralContainer {
+                image: Some(ACTOR.to_owned()),
+                args: Some(vec!["sleep".to_owned(), lasts]),
+                ..(**container).clone()
+            };
+            Step::Debug(Box::new(container), holds.clone())
+        }
+        Deed::UseStorage(usage, _) => {
+            let filled = usage.volumes.iter().map(|(name, bytes)| (time, Step::Fill(name.clone(), *bytes)));
+            return filled.collect();
+        }
+        // Its step is there.
+        Deed::Apply(_) => return Vec::new(),
         // Refused.
         Deed::Lose(_)
         | Deed::NextStarts(..)
@@ -133,7 +194,7 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
         | Deed::NextVolumes(..)
         | Deed::Reboot
         | Deed::SetClock(..)
-        | Deed::Apply(_) => return Vec::new(),
+        | Deed::NextResizes(..) => return Vec::new(),
     };
     vec![(time, step)]
 }
@@ -190,7 +251,11 @@ struct Cast<'s> {
 }
 
 impl Cast<'_> {
-    fn container(&mut self, container: Container, runs: &[Run]) -> Container {
+    fn container(&mut self, mut container: Container, runs: &[Run]) -> Container {
+        if runs.iter().any(|run| run.oom_killed) {
+            let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
+            limits.entry("memory".to_owned()).or_insert_with(|| Quantity(MEMORY.to_owned()));
+        }
         let lines: Vec<String> =
             runs.iter().enumerate().map(|(index, run)| self.part(&container, index, run)).collect();
         let name = container.name.clone();
@@ -304,6 +369,11 @@ impl Cast<'_> {
         }
         match run.end {
             None => actions.push("sleep forever".to_owned()),
+            Some(End { after, .. }) if run.oom_killed => {
+                pass_to(after, &mut actions);
+                // Where nothing limits it, it stops by itself and takes not all that the machine has.
+                actions.push(format!("allocate {GREED} until={}", memory_limit(spec).saturating_add(BEYOND)));
+            }
             Some(End { after, exit }) => {
                 pass_to(after, &mut actions);
                 actions.push(match exit {
@@ -355,6 +425,11 @@ impl Cast<'_> {
             }
         }
     }
+}
+
+fn memory_limit(spec: &Container) -> i64 {
+    let limits = list(spec.resources.as_ref(), Kind::Limits);
+    limits.and_then(|limits| limits.get("memory")).map_or(0, |limit| worth(limit).value())
 }
 
 fn command(file: &str) -> ExecAction {

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Sighting, Stage};
+use super::{Real, Sighting, Stage};
 use crate::manifest::Source;
 use crate::simulation::scenario::{Case, Options, read};
 use crate::simulation::story::Story;
@@ -33,7 +33,8 @@ spec:
 
 fn case(text: &str) -> Case {
     let source = Source { name: "crash.yaml".to_owned(), bytes: text.into() };
-    let options = Options { real: Some(Duration::from_secs(60)), ..Options::default() };
+    let real = Real { patience: Duration::from_secs(60), tolerance: Duration::from_secs(1) };
+    let options = Options { real: Some(real), ..Options::default() };
     read(&[source], &options).expect("a good file").cases.remove(0)
 }
 
