@@ -93,7 +93,7 @@ const DEEDS: &str = "apiVersion: podlet.dev/v1alpha1
 kind: Scenario
 metadata: {name: deeds}
 spec:
-  duration: 30s
+  duration: 45s
   pod:
     metadata: {name: web}
     spec:
@@ -114,8 +114,8 @@ spec:
   - {sequence: [app.Started, app.RestartRequested, app.Exited, app.Started]}
   - {sequence: [debugger.Started, 'debugger.Exited(code 0)']}
   - {sequence: [pod.SpecChanged, app.Exited, app.Started, pod.Evicted, app.Exited]}
-  - {at: 30s, phase: Failed}
-  - {at: 30s, container: app, restarts: 2}
+  - {at: 45s, phase: Failed}
+  - {at: 45s, container: app, restarts: 2}
 ";
 
 #[test]

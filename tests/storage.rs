@@ -82,6 +82,7 @@ fn a_pod_beyond_its_limits_is_evicted() {
         let why = podlet.succeed(&["why", name]).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(why.contains(rule) && why.contains(message.trim_end()), "{why}");
     }
+    podlet.finish();
 }
 
 #[test]
@@ -106,4 +107,5 @@ fn what_is_within_its_limits_or_only_seems_beyond_them_lives_on() {
     podlet.succeed(&["exec", "within", "--", "dd", "if=/dev/zero", "of=/v/b", "bs=1048576", "count=2"]);
     let pod = evicted(&podlet, "within");
     assert_eq!(pod["status"]["reason"], "Evicted", "{:#}", pod["status"]);
+    podlet.finish();
 }

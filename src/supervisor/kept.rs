@@ -262,7 +262,8 @@ pub fn revise(paths: &Paths, claim: &Claim, manifest: &Pod) -> Result<(), KeptEr
     Ok(())
 }
 
-/// A pod as it can be seen now: its supervisor is asked, unless all that is to be said is published; where none answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
+/// A pod as it can be seen now: its supervisor is asked, unless all that is to be said is published ([`vouch`]); where none
+/// answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
 /// now).
 pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     if vouch::is_current(paths, uid)
