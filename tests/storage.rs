@@ -9,6 +9,8 @@ use common::podlet::{Podlet, container, text};
 use serde_json::{Value, json};
 
 const LIVES: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+/// Hears no SIGTERM.
+const DEAF: &str = "trap '' TERM; while :; do sleep 0.1; done";
 
 fn mib(words: &str) -> String {
     format!("dd if=/dev/zero of={words} bs=1048576 status=none; {LIVES}")
@@ -33,6 +35,11 @@ fn pod(name: &str, size_limit: Option<&str>, containers: &[(&str, &str, Option<&
     .to_string()
 }
 
+/// A time of the API's, in whole seconds: what lies between two of them is never shown shorter than it was by a second.
+fn second(time: &Value) -> i64 {
+    time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
 fn evicted(podlet: &Podlet, name: &str) -> Value {
     podlet.wait(name, |pod| pod["status"]["phase"] == "Failed")
 }
@@ -45,7 +52,7 @@ fn a_pod_beyond_its_limits_is_evicted() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(!text(&output.stderr).contains("ephemeral-storage"), "{}", text(&output.stderr));
     };
-    apply(pod("volume", Some("1Mi"), &[("app", &mib("/v/file count=3"), None)]));
+    apply(pod("volume", Some("1Mi"), &[("app", &mib("/v/file count=3"), None), ("deaf", DEAF, None)]));
     let write = mib("/file count=3");
     apply(pod("whole", None, &[("app", &mib("/v/file count=3"), Some("2Mi")), ("idle", LIVES, None)]));
     apply(pod("layer", None, &[("app", &write, Some("2Mi")), ("idle", LIVES, Some("50Mi"))]));
@@ -71,6 +78,15 @@ fn a_pod_beyond_its_limits_is_evicted() {
             events["items"].as_array().unwrap().iter().filter(|event| event["reason"] == "Evicted").collect();
         assert_eq!(told.len(), 1, "{events:#}");
         assert_eq!((&told[0]["type"], &told[0]["message"]), (&json!("Warning"), &json!(message)));
+        // It is measured every 10 s, not before.
+        let at = second(&told[0]["lastTimestamp"]);
+        assert!(at - second(&status["startTime"]) >= 10, "{events:#}\n{status:#}");
+        if name == "volume" {
+            // A second's grace is two, the least there is, and no minute as its spec has it.
+            let ended = &container(&pod, "deaf")["state"]["terminated"];
+            let took = second(&ended["finishedAt"]) - at;
+            assert!(ended["exitCode"] == 137 && (2..40).contains(&took), "{took} s: {ended:#}");
+        }
         let described = podlet.succeed(&["describe", "pod", name]);
         let field = |name: &str| {
             let line = described.lines().find_map(|line| line.strip_prefix(name));

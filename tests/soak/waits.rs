@@ -26,6 +26,8 @@ const REAL: &[(&str, &str)] = &[
     ("backoff_reset_milliseconds", "crash-long and crash-short: a run of 610 s and one of 580 s (all)"),
     ("retry_milliseconds", "config and never: every 10 s"),
     ("least_grace_milliseconds", "lifecycle: the_shortest_grace_period_is_two_seconds"),
+    ("storage_milliseconds", "storage: a_pod_beyond_its_limits_is_evicted"),
+    ("eviction_grace_seconds", "storage: a_pod_beyond_its_limits_is_evicted"),
     // A pod that came through the API's defaults names one, and podlet knows no other way: the defaults' number is held.
     ("default_grace_seconds", "deaf: 30 s"),
     ("volume_initial_milliseconds", "volume: 0.5, 1, 2, 4 …"),
