@@ -165,8 +165,13 @@ impl Supervisor {
         let guests = guests && self.unclaimed_stdin().is_empty();
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
-        let probing = probing || self.gauge.is_watching();
-        work && !probing && guests && shown && looked_after && self.next_deadline().is_none_or(|wake| wake.0 > soon)
+        let measuring = self.gauge.is_watching();
+        work && !probing
+            && !measuring
+            && guests
+            && shown
+            && looked_after
+            && self.next_deadline().is_none_or(|wake| wake.0 > soon)
     }
 
     /// Falls asleep, if the pod is quiet: then this does not come back. What stands in the way of it is none of the pod's
