@@ -47,12 +47,14 @@ fn stopped_pods_are_set_going_again_as_their_policies_say() {
     podlet.apply(&pod(&podlet, "never", "Never", r#""on", TERM, exit, "0", ",", BEAT, ",", sleep, forever"#));
     let names = ["always", "on-failure", "never"];
     names.iter().for_each(|name| beats(&podlet, name, 1));
+    podlet.apply(&pod(&podlet, "crashing", "Always", r#"exit, "7""#));
+    podlet.wait("crashing", |pod| container(pod, "main")["state"]["waiting"]["reason"] == "CrashLoopBackOff");
     let uids = names.map(|name| uid(&podlet, name));
 
     let said = podlet.succeed(&["stop", "--all"]);
     let mut lines: Vec<&str> = said.lines().collect();
     lines.sort_unstable();
-    assert_eq!(lines, ["pod/always stopped", "pod/never stopped", "pod/on-failure stopped"]);
+    assert_eq!(lines, ["pod/always stopped", "pod/crashing stopped", "pod/never stopped", "pod/on-failure stopped"]);
     for uid in &uids {
         until("no process of the pod is left", || processes_of(uid).is_empty());
     }
@@ -63,6 +65,10 @@ fn stopped_pods_are_set_going_again_as_their_policies_say() {
     let main = container(&stopped, "main");
     assert_eq!((&main["ready"], &main["state"]["terminated"]["exitCode"]), (&false.into(), &0.into()));
     assert_eq!(container(&podlet.pod("on-failure"), "main")["state"]["terminated"]["exitCode"], 3);
+    // It waits for no back-off any more.
+    let crashed = podlet.pod("crashing");
+    assert_eq!(container(&crashed, "main")["state"]["terminated"]["exitCode"], 7, "{crashed:#}");
+    podlet.succeed(&["delete", "pod", "crashing"]);
     // Nothing would start this one again: it is over.
     assert_eq!(podlet.pod("never")["status"]["phase"], "Succeeded");
     assert_eq!(podlet.succeed(&["stop", "always"]), "pod/always unchanged\n");

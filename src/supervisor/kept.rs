@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -292,13 +293,21 @@ pub fn see(paths: &Paths, uid: &str) -> Result<Option<Seen>, KeptError> {
     }))
 }
 
-/// The pod waits to be set going again. Its containers are as they ended.
+/// The pod waits to be set going again. Its containers are as they ended: none waits for its back-off any more.
 fn stopped(mut pod: Pod, events: Vec<Event>) -> Seen {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let status = pod.status.get_or_insert_with(PodStatus::default);
     status.phase = Some("Pending".to_owned());
     status.reason = Some("Stopped".to_owned());
     status.message = Some(format!("The pod was stopped; podlet start {name} sets it going again"));
+    for container in status.container_statuses.iter_mut().chain(&mut status.init_container_statuses).flatten() {
+        if let (Some(state), Some(last)) = (&mut container.state, &mut container.last_state)
+            && state.waiting.is_some()
+            && last.terminated.is_some()
+        {
+            *state = mem::take(last);
+        }
+    }
     Seen { pod, events, standing: Standing::Stopped }
 }
 
