@@ -12,7 +12,11 @@ use crate::common::podlet::{Podlet, container, processes_of, text, until};
 /// Restarts before the first look: what is made once is made by then.
 const BEFORE: u64 = 300;
 
-/// What a pod holds of the machine, each with what it may have more of later.
+/// By so many mappings a process may differ that has not grown: glibc takes and gives back pieces of a heap. What piles up
+/// does it once a restart or a probe.
+const MAPPINGS: usize = 10;
+
+/// What a pod holds of the machine.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Holdings(Vec<(String, usize)>);
 
@@ -27,7 +31,7 @@ impl Holdings {
             add(&format!("descriptors of {part:?}"), entries(&format!("/proc/{pid}/fd")));
             add(&format!("threads of {part:?}"), entries(&format!("/proc/{pid}/task")));
             let mappings = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-            add(&format!("mappings of {part:?}, in tens"), mappings.lines().count() / 10);
+            add(&format!("mappings of {part:?}"), mappings.lines().count());
         }
         let mut namespaces: Vec<std::path::PathBuf> = processes
             .iter()
@@ -54,7 +58,8 @@ impl Holdings {
 
     /// Whether there is no more of anything than there.
     pub fn is_within(&self, other: &Holdings) -> bool {
-        self.0.iter().zip(&other.0).all(|((_, one), (_, other))| one <= other)
+        let slack = |name: &str| if name.starts_with("mappings") { MAPPINGS } else { 0 };
+        self.0.iter().zip(&other.0).all(|((name, one), (_, other))| *one <= other + slack(name))
     }
 }
 
@@ -175,7 +180,10 @@ spec:
     let (before, memory_before, state_before) = rests(BEFORE);
     kills::send(kills::program(&uid, "main"), Signal::SIGKILL);
     let (after, memory_after, state_after) = rests(BEFORE + restarts);
-    assert_eq!(after, before, "after {restarts} restarts there is more of something");
+    assert!(
+        after.is_within(&before),
+        "after {restarts} restarts there is more of something: {after:?}, before {before:?}"
+    );
     println!("memory of the supervisor: {memory_before} KiB, {memory_after} KiB after {restarts} restarts");
     println!("state: {state_before} bytes, {state_after} bytes after {restarts} restarts");
     assert!(memory_after <= memory_before + 64, "the supervisor has grown from {memory_before} to {memory_after} KiB");
