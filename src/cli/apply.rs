@@ -14,11 +14,12 @@ use clap::Args;
 use super::choices::{ChoiceWords, choices};
 use super::dry_run::DryRun;
 use super::everywhere::Everywhere;
-use super::files::FileWords;
+use super::files::{self, FileWords};
 use super::notices::Notices;
+use super::output::{Output, TemplateWords};
 use super::print::wire;
 use super::revision;
-use super::{Caller, Failure, check_output, config, duration, print, require};
+use super::{Caller, Failure, config, duration, require};
 use crate::linux::privilege::Work;
 use crate::manifest::Object;
 use crate::supervisor::launch::Choices;
@@ -41,9 +42,15 @@ pub struct Words {
     /// Which manifests.
     #[command(flatten)]
     pub files: FileWords,
-    /// Prints the objects: json, yaml or name.
-    #[arg(short, long, value_name = "json|name|yaml")]
+    /// Only documents with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Prints the objects: json, yaml, name, jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|kyaml|name|yaml")]
     pub output: Option<String>,
+    /// And the template.
+    #[command(flatten)]
+    pub template: TemplateWords,
     /// Changes nothing: client prints what would be done; server also defaults and validates as the API server does.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<String>,
@@ -66,14 +73,16 @@ pub struct Words {
 
 /// Applies.
 pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = words.output.as_deref().unwrap_or_default();
-    check_output(output, &["json", "name", "yaml"])?;
+    let output = &Output::of_change(words.output.as_deref(), &words.template)?;
+    let selector = words.selector.as_deref();
     let dry_run = DryRun::parse(words.dry_run.as_deref())?;
     if dry_run == DryRun::Server {
-        let loaded = words.files.judge(everywhere, output, caller)?;
+        let mut loaded = words.files.judge(everywhere, output, caller)?;
+        files::retain(&mut loaded.objects, |object| object, selector, "apply")?;
         return rehearsal::on_the_server(&loaded.objects, words.replace, output, caller);
     }
-    let loaded = words.files.load(everywhere, output == "json", caller)?;
+    let mut loaded = words.files.load(everywhere, *output == Output::Json, caller)?;
+    files::retain(&mut loaded.objects, |object| object, selector, "apply")?;
     if dry_run == DryRun::Client {
         return rehearsal::on_the_client(&loaded.objects, output, caller);
     }
@@ -97,7 +106,7 @@ pub fn all(
     objects: &[Object],
     replace: bool,
     choices: &Choices,
-    output: &str,
+    output: &Output,
     notices: &mut Notices,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<Applied>, Failure> {
@@ -140,8 +149,8 @@ pub fn all(
             let name = object.metadata().name.as_deref().unwrap_or_default();
             let full_name = format!("{}/{name}", object.kind().to_lowercase());
             match output {
-                "" => caller.print(&format!("{full_name} {}\n", outcome.word()))?,
-                "name" => caller.print(&format!("{full_name}\n"))?,
+                Output::Table => caller.print(&format!("{full_name} {}\n", outcome.word()))?,
+                Output::Name => caller.print(&format!("{full_name}\n"))?,
                 _ => shown.push(value),
             }
             // Each line is there as soon as it is so.
@@ -170,15 +179,10 @@ pub fn keep(
 }
 
 /// One object as it is, several as a List.
-fn show(mut values: Vec<serde_json::Value>, output: &str, caller: &mut Caller<'_>) -> Result<(), Failure> {
+fn show(mut values: Vec<serde_json::Value>, output: &Output, caller: &mut Caller<'_>) -> Result<(), Failure> {
     if values.is_empty() {
         return Ok(());
     }
     let value = if values.len() == 1 { values.swap_remove(0) } else { wire::list(values) };
-    match output {
-        "json" => print::json(&value, caller.out)?,
-        "yaml" => print::yaml(&value, caller.out)?,
-        _ => {}
-    }
-    Ok(())
+    output.print_change(&value, "", caller)
 }

@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::print::wire;
 use super::replace::{check_free, make, show, usual_choices, within};
 use super::resource::Kind;
-use super::{Caller, Failure, files};
+use super::{Caller, Failure, files, raw};
 use crate::manifest::field::escape_html;
 use crate::manifest::validate::names;
 use crate::manifest::{self, Object, Options, Source};
@@ -45,8 +46,14 @@ pub struct Words {
     #[command(subcommand)]
     pub kind: Option<Made>,
     /// Manifests: files, directories, or - for standard input.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
+    /// Only documents with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Posts the JSON of the one file to this path of the API, and prints what an API server answers.
+    #[arg(long, value_name = "PATH")]
+    pub raw: Option<String>,
     /// How far, and what is printed of it.
     #[command(flatten)]
     pub change: ChangeWords,
@@ -187,7 +194,17 @@ fn of_manifests(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>)
     if words.filenames.is_empty() {
         return Err(Failure::error("must specify one of -f and -k"));
     }
-    let objects = files::load_with_sources(&words.filenames, everywhere, "create", caller)?;
+    let selector = words.selector.as_deref().filter(|selector| !selector.is_empty());
+    if let Some(path) = words.raw.as_deref().filter(|path| !path.is_empty()) {
+        let source = words.filenames.only()?;
+        if selector.is_some() {
+            return Err(Failure::error("--raw and --selector (-l) are mutually exclusive"));
+        }
+        words.change.not_with_raw()?;
+        return raw::post(path, source, everywhere, caller);
+    }
+    let mut objects = files::load_with_sources(&words.filenames, everywhere, "create", caller)?;
+    files::retain(&mut objects, |(_, object)| object, selector, "create")?;
     let choices = usual_choices(everywhere, caller)?;
     let mut failures = Vec::new();
     for (source, object) in &objects {

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::apply::change;
 use super::attach::{self, Beginning};
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::logs::choose;
 use super::resource::Kind;
 use super::run::{is_over_already, print_log};
@@ -52,8 +53,8 @@ pub struct Words {
     #[arg(value_name = "POD")]
     pub words: Vec<String>,
     /// The pods of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// The image of the new container.
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,

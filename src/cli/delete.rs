@@ -9,7 +9,7 @@ use super::ending::Way;
 use super::everywhere::Everywhere;
 use super::resource::Kind;
 use super::targets::{Target, TargetWords, Targets};
-use super::{Caller, Failure, ask, duration, ending, stored};
+use super::{Caller, Failure, ask, duration, ending, raw, stored};
 use crate::supervisor::kept::Claim;
 
 /// The words of `delete`.
@@ -19,6 +19,7 @@ Examples:
   podlet delete pod web                    SIGTERM, SIGKILL; waits
   podlet delete -f pod.yaml                what a file names
   podlet delete pods --all
+  podlet delete pods -l app=web -i         asks first
   podlet delete pod web --now              with one second of grace
   podlet delete pod web --force --grace-period=0     at once")]
 pub struct Words {
@@ -53,6 +54,12 @@ pub struct Words {
     /// Changes nothing, prints what would be done: client or server.
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<String>,
+    /// Asks before anything is deleted.
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Deletes what is at this path of the API, and prints what an API server answers; options may come with -f.
+    #[arg(long, value_name = "PATH")]
+    pub raw: Option<String>,
     /// name prints names only.
     #[arg(short, long, value_name = "name")]
     pub output: Option<String>,
@@ -62,7 +69,14 @@ pub struct Words {
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let way = way(words)?;
     let dry_run = DryRun::parse(words.dry_run.as_deref())?;
+    if let Some(path) = words.raw.as_deref().filter(|path| !path.is_empty()) {
+        return by_path(path, words, caller);
+    }
     let (objects, missing) = chosen(words, everywhere, caller)?;
+    if words.interactive && missing.is_empty() && !objects.is_empty() && !is_confirmed(&objects, caller)? {
+        caller.print("deletion is cancelled\n")?;
+        return Ok(0);
+    }
     if words.force && words.wait {
         caller.notice(
             "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The \
@@ -100,6 +114,32 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         caller.notice(&failure.text().unwrap_or_default());
     }
     Err(Failure::Told)
+}
+
+fn by_path(path: &str, words: &Words, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let filenames = &words.targets.selection.filenames;
+    if words.interactive {
+        return Err(Failure::error("--interactive can not be used with --raw"));
+    }
+    let body = if filenames.is_empty() { None } else { Some(filenames.only()?) };
+    if words.output.as_deref().is_some_and(|output| !output.is_empty()) {
+        return Err(Failure::error("--raw and --output are mutually exclusive"));
+    }
+    raw::delete(path, body, caller)
+}
+
+/// Asks as kubectl does; whatever is no y is a no.
+fn is_confirmed(objects: &[Target], caller: &mut Caller<'_>) -> Result<bool, Failure> {
+    let mut text = format!("You are about to delete the following {} resource(s):\n", objects.len());
+    for Target { kind, name, .. } in objects {
+        text.push_str(&format!("{}/{name}\n", kind.singular()));
+    }
+    text.push_str("Do you want to continue? (y/N): ");
+    caller.print(&text)?;
+    caller.out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 /// kubectl's rules of how the three flags go together.

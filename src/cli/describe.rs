@@ -5,8 +5,9 @@ use clap::Args;
 
 use super::ask::{self, Object, Typed};
 use super::everywhere::Everywhere;
+use super::files::{self, Filenames};
 use super::print::describe;
-use super::resource::{self, Wanted};
+use super::resource::{self, Kind, Wanted};
 use super::select::{self, Selector};
 use super::{Caller, Failure, why};
 use crate::supervisor::is_asleep;
@@ -22,6 +23,9 @@ pub struct Words {
     /// TYPE [NAME …] or TYPE/NAME …; a beginning of a name means all that begin with it.
     #[arg(value_name = "TYPE[/NAME]")]
     pub resources: Vec<String>,
+    /// Which, by their manifests.
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
@@ -35,9 +39,23 @@ pub struct Words {
 
 /// Describes.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let wanted = resource::parse(&words.resources, "describe")?;
     let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
     let (mut found, mut missing) = (Vec::new(), Vec::new());
+    if !words.filenames.is_empty() {
+        if !words.resources.is_empty() {
+            return Err(Failure::error(
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+            ));
+        }
+        for (kind, namespace, name) in files::names(&words.filenames, everywhere, caller)? {
+            match ask::find(&caller.paths, kind, &namespace, &name)? {
+                Some(object) => found.push(object),
+                None => missing.push((kind, name)),
+            }
+        }
+        return print(words, &found, missing, "", caller);
+    }
+    let wanted = resource::parse(&words.resources, "describe")?;
     match &wanted {
         Wanted::Named(_) if words.selector.is_some() => {
             return Err(Failure::error("name cannot be provided when a selector is specified"));
@@ -46,7 +64,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             for (kind, name) in names {
                 match ask::find(&caller.paths, *kind, everywhere.namespace(), name)? {
                     Some(object) => found.push(object),
-                    None => missing.push((*kind, name)),
+                    None => missing.push((*kind, name.clone())),
                 }
             }
         }
@@ -60,7 +78,6 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             }
         }
     }
-    let with_events = words.show_events.unwrap_or(found.len() == 1 && missing.is_empty());
     let mut end = "";
     // `describe pod we` describes all pods whose names begin so, when none is called just that.
     if let ([(kind, beginning)], true) = (missing.as_slice(), words.resources.len() == 2) {
@@ -71,6 +88,18 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
             missing.clear();
         }
     }
+    print(words, &found, missing, end, caller)
+}
+
+/// Prints what was found, and what of it is not there.
+fn print(
+    words: &Words,
+    found: &[Object],
+    missing: Vec<(Kind, String)>,
+    end: &str,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
+    let with_events = words.show_events.unwrap_or(found.len() == 1 && missing.is_empty() && end.is_empty());
     let texts: Vec<String> = found.iter().map(|object| text(object, with_events, caller) + end).collect();
     // kubectl leaves two lines between descriptions, one after each that it found by its beginning.
     caller.print(&texts.join(if end.is_empty() { "\n\n" } else { "" }))?;
@@ -79,7 +108,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     }
     caller.out.flush()?;
     for (kind, name) in missing {
-        caller.notice(&Failure::not_found(kind.plural(), name).text().unwrap_or_default());
+        caller.notice(&Failure::not_found(kind.plural(), &name).text().unwrap_or_default());
     }
     Err(Failure::Told)
 }

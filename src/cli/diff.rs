@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::apply::change::keep_marks;
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::print::{self, wire};
 use super::resource::Kind;
 use super::targets::Target;
@@ -29,8 +30,11 @@ pub struct Words {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The same, as kubectl takes it.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
+    /// Only documents with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
     /// Shows what Secrets hold.
     #[arg(long)]
     pub show_secrets: bool,
@@ -56,13 +60,15 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
 
 /// Whether anything differs.
 fn compare(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<bool, Failure> {
-    let names: Vec<PathBuf> = words.files.iter().chain(&words.filenames).cloned().collect();
+    let names = words.filenames.behind(&words.files);
     if names.is_empty() {
         return Err(Failure::error("must specify one of -f and -k"));
     }
     let external = std::env::var("KUBECTL_EXTERNAL_DIFF").ok().filter(|program| !program.trim().is_empty());
     let mut pairs = Vec::new();
-    for (_, object) in files::load_with_sources(&names, everywhere, "diff", caller)? {
+    let mut objects = files::load_with_sources(&names, everywhere, "diff", caller)?;
+    files::retain(&mut objects, |(_, object)| object, words.selector.as_deref(), "diff")?;
+    for (_, object) in objects {
         pairs.push(pair(&object, words.show_secrets, caller)?);
     }
     if let Some(program) = external {

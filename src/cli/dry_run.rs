@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, TemplateWords};
 
 /// What a change is told by verbs that change objects, beside what is changed.
 #[derive(Args, Clone, Debug)]
@@ -14,12 +14,25 @@ pub struct ChangeWords {
     /// Prints the object in place of the sentence: json, yaml, name, jsonpath=TEMPLATE.
     #[arg(short, long, value_name = "json|kyaml|name|yaml")]
     pub output: Option<String>,
+    /// And its template.
+    #[command(flatten)]
+    pub template: TemplateWords,
 }
 
 impl ChangeWords {
     /// How far it goes, and in which form the object is printed.
     pub fn read(&self) -> Result<(DryRun, Output), Failure> {
-        Ok((DryRun::parse(self.dry_run.as_deref())?, Output::of_change(self.output.as_deref())?))
+        Ok((DryRun::parse(self.dry_run.as_deref())?, Output::of_change(self.output.as_deref(), &self.template)?))
+    }
+}
+
+impl ChangeWords {
+    /// What `--raw` answers has one form.
+    pub fn not_with_raw(&self) -> Result<(), Failure> {
+        match self.output.as_deref() {
+            None | Some("") => Ok(()),
+            Some(_) => Err(Failure::error("--raw and --output are mutually exclusive")),
+        }
     }
 }
 

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use super::apply::change::{Change, compare};
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::output::Output;
 use super::print::{self, wire};
 use super::resource::{self, Wanted};
 use super::revision::{self, Refused};
 use super::select::Selector;
+use super::subresource::Part;
 use super::targets::{self, Target};
 use super::{Caller, Failure, ask, files};
 use crate::manifest::field::FieldError;
@@ -36,8 +38,8 @@ pub struct Words {
     #[arg(value_name = "TYPE[/NAME]")]
     pub resources: Vec<String>,
     /// The objects of these manifests, as they are now.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// In which form they are edited: yaml or json.
     #[arg(short, long, value_name = "json|yaml")]
     pub output: Option<String>,
@@ -60,13 +62,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         "json" => true,
         other => return Err(Failure::no_printer(other, &["json", "yaml"])),
     };
-    let only_resources = match words.subresource.as_deref() {
-        None => false,
-        Some("resize") => true,
-        Some(other) => {
-            return Err(Failure::Error(format!("invalid subresource value: {other:?}. Must be one of [resize]")));
-        }
-    };
+    let only_resources = Part::parse(words.subresource.as_deref())? == Part::Resources;
     let targets = targets(words, everywhere, caller)?;
     let mut originals = Vec::new();
     for target in &targets {

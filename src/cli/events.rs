@@ -7,10 +7,11 @@ use k8s_openapi::api::core::v1::Event;
 
 use super::everywhere::Everywhere;
 use super::lookout::{Lookout, News, Scope};
+use super::output::{Output, TemplateWords};
 use super::print::columns::Widths;
 use super::print::event_row;
 use super::resource::{self, Kind, Wanted};
-use super::{Caller, Failure, ask, check_output, print};
+use super::{Caller, Failure, ask, print};
 
 /// The words of `events`.
 #[derive(Args, Debug)]
@@ -38,21 +39,24 @@ pub struct Words {
     /// Without the line of headings.
     #[arg(long)]
     pub no_headers: bool,
-    /// json or yaml.
-    #[arg(short, long, value_name = "json|name|yaml")]
+    /// json, yaml, name or jsonpath=TEMPLATE.
+    #[arg(short, long, value_name = "json|kyaml|name|yaml")]
     pub output: Option<String>,
+    /// And its template.
+    #[command(flatten)]
+    pub template: TemplateWords,
 }
 
 /// Lists events.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let choice = Choice::parse(words)?;
+    let output = Output::of_change(words.output.as_deref(), &words.template)?;
     let namespace = if words.all_namespaces { None } else { Some(everywhere.namespace()) };
     if words.watch {
-        return watch(words, &choice, namespace, caller);
+        return watch(words, &choice, namespace, &output, caller);
     }
     let mut events = ask::events(&caller.paths, namespace)?;
     events.retain(|event| choice.takes(event));
-    check_output(words.output.as_deref().unwrap_or_default(), &FORMATS)?;
     if events.is_empty() {
         caller.notice(&match namespace {
             Some(namespace) => format!("No events found in {namespace} namespace."),
@@ -61,28 +65,22 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         return Ok(0);
     }
     event_row::sort_by_last_seen(&mut events);
-    let values = || print::wire::event_list(&events);
-    match words.output.as_deref().unwrap_or_default() {
-        "" => {
+    match output {
+        Output::Table => {
             let now = caller.now();
             let table =
                 event_row::events_table(&events, !words.no_headers, words.all_namespaces, now, &mut Widths::new());
             caller.print(&table)?;
         }
-        "json" => print::json(&values(), caller.out)?,
-        "yaml" => print::yaml(&values(), caller.out)?,
-        "name" => {
+        Output::Name => {
             for event in &events {
-                caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?;
+                output.print_change(&print::wire::event(event), "", caller)?;
             }
         }
-        other => return Err(Failure::no_printer(other, &FORMATS)),
+        output => output.print_change(&print::wire::event_list(&events), "", caller)?,
     }
     Ok(0)
 }
-
-/// Beside the table.
-const FORMATS: [&str; 3] = ["json", "name", "yaml"];
 
 /// Which events are meant.
 struct Choice {
@@ -120,9 +118,13 @@ impl Choice {
     }
 }
 
-fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let output = words.output.as_deref().unwrap_or_default();
-    check_output(output, &FORMATS)?;
+fn watch(
+    words: &Words,
+    choice: &Choice,
+    namespace: Option<&str>,
+    output: &Output,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
     let scope = Scope { namespace: namespace.map(str::to_owned), name: None };
     let mut lookout = Lookout::start(&caller.paths, scope)?;
     let mut shown: BTreeMap<(String, String), Event> = BTreeMap::new();
@@ -144,20 +146,18 @@ fn watch(words: &Words, choice: &Choice, namespace: Option<&str>, caller: &mut C
         event_row::sort_by_last_seen(&mut events);
         for event in events {
             match output {
-                "" => {
+                Output::Table => {
                     let headings = std::mem::take(&mut headings);
                     let (event, now) = ([event], caller.now());
                     let rows = event_row::events_table(&event, headings, words.all_namespaces, now, &mut widths);
                     caller.print(&rows)?;
                 }
-                "json" => print::json(&print::wire::event(&event), caller.out)?,
-                "yaml" => {
-                    if std::mem::replace(&mut documents, 1) > 0 {
+                output => {
+                    if matches!(output, Output::Yaml | Output::Kyaml) && std::mem::replace(&mut documents, 1) > 0 {
                         caller.print("---\n")?;
                     }
-                    print::yaml(&print::wire::event(&event), caller.out)?;
+                    output.print_change(&print::wire::event(&event), "", caller)?;
                 }
-                _ => caller.print(&format!("event/{}\n", event.metadata.name.as_deref().unwrap_or_default()))?,
             }
         }
         caller.out.flush()?;

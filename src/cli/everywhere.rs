@@ -13,6 +13,7 @@ pub struct Everywhere {
     /// Says on stderr what podlet does; -v=1 to -v=9 for more. PODLET_LOG sets the same by word: warn, info, debug, trace.
     #[arg(
         short = 'v',
+        alias = "v",
         global = true,
         value_name = "LEVEL",
         num_args = 0..=1,

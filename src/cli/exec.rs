@@ -7,9 +7,11 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::logs::choose;
+use super::resource::Kind;
 use super::session::{End, Peer, Raw, Session, Told};
-use super::{Caller, Failure, ask, outlook, resource};
+use super::{Caller, Failure, ask, files, outlook, resource};
 use crate::supervisor::client::ClientError;
 use crate::supervisor::exec_session::{self, ExecSession, Step};
 
@@ -26,6 +28,9 @@ pub struct Words {
     /// POD or pod/POD.
     #[arg(value_name = "POD")]
     pub words: Vec<String>,
+    /// In the pod of this manifest.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filename: Vec<std::path::PathBuf>,
     /// In this container.
     #[arg(short, long, value_name = "CONTAINER")]
     pub container: Option<String>,
@@ -45,7 +50,17 @@ pub struct Words {
 
 /// Runs a command.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+    let mut namespace = everywhere.namespace().to_owned();
     let name = match words.words.as_slice() {
+        [] if !words.filename.is_empty() => {
+            let filenames = Filenames { names: words.filename.clone(), recursive: false };
+            let named = files::names(&filenames, everywhere, caller)?;
+            let Some((_, within, name)) = named.into_iter().find(|(kind, ..)| *kind == Kind::Pod) else {
+                return Err(Failure::error("there is no Pod in the manifest"));
+            };
+            namespace = within;
+            name
+        }
         [] => return Err(Failure::error("pod, type/name or --filename must be specified")),
         [name] => resource::pod_name(name)?,
         _ => {
@@ -58,7 +73,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if words.command.is_empty() {
         return Err(Failure::error("you must specify at least one command for the container"));
     }
-    let pod = ask::pod(&caller.paths, everywhere.namespace(), &name)?.pod;
+    let pod = ask::pod(&caller.paths, &namespace, &name)?.pod;
     let phase = outlook::phase(&pod);
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Failure::Error(format!(

@@ -5,11 +5,54 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::everywhere::Everywhere;
+use super::output::Output;
 use super::resource::Kind;
+use super::select::Selector;
 use super::{Caller, Failure};
 use crate::http;
 use crate::linux::container::SeccompDefault;
 use crate::manifest::{self, Diagnostic, Loaded, Object, Options, Rejected, Source};
+
+/// `-f`, and how deep.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Filenames {
+    /// Manifests: files, directories, https addresses, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub names: Vec<PathBuf>,
+    /// Takes directories with all that lie in them.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+}
+
+impl Filenames {
+    /// Whether none is named.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The same behind these, which need no `-f`.
+    pub fn behind(&self, files: &[PathBuf]) -> Filenames {
+        Filenames { names: files.iter().chain(&self.names).cloned().collect(), recursive: self.recursive }
+    }
+
+    /// The one local file or `-` that `--raw` takes; kubectl's texts.
+    pub fn only(&self) -> Result<Source, Failure> {
+        let [name] = self.names.as_slice() else {
+            return Err(Failure::error("--raw can only use a single local file or stdin"));
+        };
+        if name.to_str().is_some_and(is_address) {
+            return Err(Failure::error("--raw cannot read from a url"));
+        }
+        if self.recursive {
+            return Err(Failure::error("--raw and --recursive are mutually exclusive"));
+        }
+        let mut sources = read(self)?;
+        match (sources.pop(), sources.is_empty()) {
+            (Some(source), true) => Ok(source),
+            _ => Err(Failure::error("--raw can only use a single local file or stdin")),
+        }
+    }
+}
 
 /// Which files, and what about them is let pass.
 #[derive(Args, Clone, Debug)]
@@ -18,8 +61,8 @@ pub struct FileWords {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The same, as kubectl takes it.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    filenames: Filenames,
     /// Goes on although podlet does not carry this field out yet, and says so.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     allow_unsupported: Vec<String>,
@@ -54,8 +97,17 @@ impl FileWords {
         }
     }
 
-    fn names(&self) -> Result<Vec<PathBuf>, Failure> {
-        let names: Vec<PathBuf> = self.files.iter().chain(&self.filenames).cloned().collect();
+    fn names(&self) -> Result<Filenames, Failure> {
+        let names = self.filenames.behind(&self.files);
+        if let [word, ..] = self.files.as_slice()
+            && let Some(what) = word.to_str().and_then(|word| word.strip_suffix("-last-applied"))
+            && !word.exists()
+        {
+            return Err(Failure::Error(format!(
+                "podlet keeps no manifest as it was last applied to {what} it; the object as it is: podlet get pod POD -o yaml; \
+                 in an editor: podlet edit pod POD"
+            )));
+        }
         if names.is_empty() {
             return Err(Failure::error("name a manifest: a file, a directory, or - for standard input"));
         }
@@ -64,7 +116,7 @@ impl FileWords {
 
     /// The API server's verdict alone, for `apply --dry-run=server`: what podlet itself does not carry out is let pass. What
     /// is refused is told, and its Status goes to stdout where the output is json or yaml.
-    pub fn judge(&self, everywhere: &Everywhere, output: &str, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+    pub fn judge(&self, everywhere: &Everywhere, output: &Output, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
         let names = self.names()?;
         let sources = read(&names)?;
         let options = self.options(everywhere);
@@ -79,18 +131,18 @@ impl FileWords {
                 Ok(loaded)
             }
             Err(rejected) => {
-                if output == "yaml" {
+                if *output == Output::Yaml {
                     let value = serde_json::to_value(&rejected.status).unwrap_or_default();
                     super::print::yaml(&value, caller.out)?;
                 }
-                reject(&rejected, output == "json", caller)
+                reject(&rejected, *output == Output::Json, caller)
             }
         }
     }
 }
 
 /// Reads, defaults and validates; see [`FileWords::load`].
-pub fn load(names: &[PathBuf], options: &Options, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+pub fn load(names: &Filenames, options: &Options, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
     let sources = read(names)?;
     match manifest::load(&sources, options) {
         Ok(loaded) if loaded.objects.is_empty() => {
@@ -112,7 +164,7 @@ pub fn load(names: &[PathBuf], options: &Options, status: bool, caller: &mut Cal
 /// Objects with the name of the file that each comes from, for verbs whose messages tell it. All are judged before any is
 /// answered.
 pub fn load_with_sources(
-    names: &[PathBuf],
+    names: &Filenames,
     everywhere: &Everywhere,
     verb: &str,
     caller: &mut Caller<'_>,
@@ -134,6 +186,25 @@ pub fn load_with_sources(
         objects.extend(loaded.objects.into_iter().map(|object| (source.name.clone(), object)));
     }
     Ok(objects)
+}
+
+/// Keeps those with the labels of `-l`.
+pub fn retain<T>(
+    objects: &mut Vec<T>,
+    object: impl Fn(&T) -> &Object,
+    selector: Option<&str>,
+    verb: &str,
+) -> Result<(), Failure> {
+    let Some(selector) = selector.filter(|selector| !selector.is_empty()) else { return Ok(()) };
+    let selector = Selector::parse(Kind::Pod, Some(selector), None)?;
+    objects.retain(|one| {
+        let labels = object(one).metadata().labels.clone().unwrap_or_default();
+        selector.matches(&labels, || &serde_json::Value::Null)
+    });
+    match objects.is_empty() {
+        true => Err(Failure::Error(format!("no objects passed to {verb}"))),
+        false => Ok(()),
+    }
 }
 
 /// What is refused, as the API server says it; without places, for objects that stand in no file of the user's.
@@ -205,7 +276,8 @@ fn window(excerpt: &str, column: usize) -> (String, usize) {
 const MOST_FETCHED: u64 = 4 << 20;
 
 /// Files, directories, `-` for standard input, and https addresses, in their order.
-fn read(names: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+fn read(filenames: &Filenames) -> Result<Vec<Source>, Failure> {
+    let names = &filenames.names;
     let address = |name: &PathBuf| name.to_str().filter(|name| is_address(name)).map(str::to_owned);
     let missing = |name: &&PathBuf| address(name).is_none() && name.as_os_str() != "-" && !name.exists();
     if let Some(missing) = names.iter().find(missing) {
@@ -216,7 +288,9 @@ fn read(names: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         match address(name) {
             Some(address) => sources.push(fetch(&address)?),
             None => {
-                let read = manifest::read_sources(std::slice::from_ref(name));
+                let deep = filenames.recursive && name.is_dir();
+                let files = if deep { manifest::files_beneath(name) } else { Ok(vec![name.clone()]) };
+                let read = files.and_then(|files| manifest::read_sources(&files));
                 sources.extend(read.map_err(|error| Failure::Error(error.to_string()))?);
             }
         }
@@ -246,7 +320,7 @@ fn fetch(address: &str) -> Result<Source, Failure> {
 /// Kinds, namespaces and names of the objects in manifests, for `delete -f`. What podlet does not carry out is no reason
 /// not to delete.
 pub fn names(
-    names: &[PathBuf],
+    names: &Filenames,
     everywhere: &Everywhere,
     caller: &mut Caller<'_>,
 ) -> Result<Vec<(Kind, String, String)>, Failure> {

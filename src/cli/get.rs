@@ -1,9 +1,6 @@
 //! `podlet get`: lists pods, ConfigMaps, Secrets and events as kubectl does.
 
-mod raw;
 mod watch;
-
-use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -11,14 +8,15 @@ use jiff::Timestamp;
 use super::ask::{self, Object, Typed};
 use super::everywhere::Everywhere;
 use super::files;
-use super::output::Output;
+use super::files::Filenames;
+use super::output::{Output, TemplateWords};
 use super::print::columns::Widths;
 use super::print::table::{Shape, Table};
 use super::print::{event_row, object_row, pod_row};
 use super::resource::{self, Kind, Wanted};
 use super::select::{self, Selector, Unsorted};
 use super::targets::Target;
-use super::{Caller, Failure, print};
+use super::{Caller, Failure, print, raw};
 
 /// The words of `get`.
 #[derive(Args, Debug)]
@@ -41,9 +39,9 @@ pub struct Words {
     /// custom-columns-file=.
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<String>,
-    /// The template, when -o jsonpath or -o custom-columns does not hold it.
-    #[arg(long, value_name = "TEMPLATE")]
-    pub template: Option<String>,
+    /// What belongs to -o.
+    #[command(flatten)]
+    pub template: TemplateWords,
     /// What an API server answers for this path, as JSON: /api/v1/namespaces/default/pods.
     #[arg(long, value_name = "PATH")]
     pub raw: Option<String>,
@@ -51,8 +49,8 @@ pub struct Words {
     #[arg(long, value_name = "PART")]
     pub subresource: Option<String>,
     /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// Prints again after each change, until Ctrl-C.
     #[arg(short, long)]
     pub watch: bool,
@@ -89,18 +87,29 @@ pub struct Words {
     /// A name that is not there is no error.
     #[arg(long)]
     pub ignore_not_found: bool,
-    /// For kubectl's users: podlet's lists come whole, and it keeps no managed fields.
-    #[arg(long, hide = true, value_name = "COUNT", allow_negative_numbers = true)]
-    pub chunk_size: Option<i64>,
-    /// See `chunk_size`.
-    #[arg(long, hide = true)]
-    pub show_managed_fields: bool,
 }
 
 impl Words {
     /// An empty one is none, as for kubectl.
     fn sort_field(&self) -> Option<&str> {
         self.sort_by.as_deref().filter(|field| !field.is_empty())
+    }
+
+    /// kubectl's rules of what `--raw` goes with.
+    fn alone_with_raw(&self) -> Result<(), Failure> {
+        if !self.resources.is_empty() {
+            return Err(Failure::error("arguments may not be passed when --raw is specified"));
+        }
+        let filters = self.selector.is_some() || self.field_selector.is_some() || self.sort_by.is_some();
+        if filters || self.watch || self.watch_only || !self.label_columns.is_empty() || !self.filenames.is_empty() {
+            return Err(Failure::error(
+                "--raw may not be specified with other flags that filter the server request or alter the output",
+            ));
+        }
+        match self.output.as_deref() {
+            None | Some("") => Ok(()),
+            Some(_) => Err(Failure::error("--raw and --output are mutually exclusive")),
+        }
     }
 
     fn part(&self) -> Option<&str> {
@@ -111,7 +120,8 @@ impl Words {
 /// Lists.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     if let Some(path) = words.raw.as_deref().filter(|path| !path.is_empty()) {
-        return raw::run(path, words, caller);
+        words.alone_with_raw()?;
+        return raw::get(path, caller);
     }
     let watches = words.watch || words.watch_only;
     match words.output.as_deref().unwrap_or_default() {
@@ -124,7 +134,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if words.output_watch_events && !watches {
         return Err(Failure::error("--output-watch-events option can only be used with --watch or --watch-only"));
     }
-    let output = Output::parse(words.output.as_deref(), words.template.as_deref())?;
+    let output = Output::parse(words.output.as_deref(), &words.template)?;
     if words.resources.is_empty() && words.filenames.is_empty() && !watches {
         return Err(Failure::Text(
             "You must specify the type of resource to get. Use \"podlet api-resources\" for a complete list of supported \

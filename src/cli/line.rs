@@ -1,11 +1,12 @@
 //! The words of the command line as clap knows them: one declaration gives parsing, `--help` and completions. Each verb's
 //! words and examples stand in the verb's own file.
 
+pub mod kubectl;
 pub mod truths;
 
 use std::ffi::OsString;
 
-use clap::{Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::{
@@ -21,6 +22,8 @@ use super::{
     name = "podlet",
     version,
     infer_long_args = false,
+    // Of a flag that is given twice the last counts, as for kubectl.
+    args_override_self = true,
     after_help = "\
 Examples:
   podlet up pod.yaml               run a pod in the foreground; Ctrl-C ends it
@@ -152,20 +155,35 @@ impl Line {
     /// To build up all verbs takes as long as to read a manifest, so those that are counted in milliseconds are tried alone.
     /// Whatever one does not take, asked for help among it, is for the whole command line to answer.
     pub fn read(words: &[OsString]) -> Result<Line, clap::Error> {
-        let words = &*truths::plain(words, <Line as clap::CommandFactory>::command);
+        let levelled = kubectl::with_levels(words);
+        let words = &*truths::plain(levelled.as_deref().unwrap_or(words), whole);
         let alone = match words.get(1).and_then(|verb| verb.to_str()) {
             Some("apply") => alone("apply", words, Verb::Apply),
             Some("delete") => alone("delete", words, Verb::Delete),
             Some("exec") => alone("exec", words, Verb::Exec),
             _ => None,
         };
-        alone.map_or_else(|| Line::try_parse_from(words), Ok)
+        match alone {
+            Some(line) => Ok(line),
+            None => among_all(words),
+        }
     }
+}
+
+/// The whole command line, with what it takes of kubectl's.
+fn whole() -> Command {
+    kubectl::known(Line::command(), "")
+}
+
+fn among_all(words: &[OsString]) -> Result<Line, clap::Error> {
+    let mut matches = whole().try_get_matches_from(words)?;
+    Line::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut whole()))
 }
 
 /// The words as those of this verb, if it takes them all.
 fn alone<W: Args>(name: &'static str, words: &[OsString], verb: fn(W) -> Verb) -> Option<Line> {
     let command = Everywhere::augment_args(Command::new("podlet")).subcommand(W::augment_args(Command::new(name)));
+    let command = kubectl::known(command.args_override_self(true), "");
     let matches = command.try_get_matches_from(words).ok()?;
     let everywhere = Everywhere::from_arg_matches(&matches).ok()?;
     let words = W::from_arg_matches(matches.subcommand_matches(name)?).ok()?;
@@ -210,8 +228,8 @@ mod tests {
             "podlet",
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let plain = truths::plain(&words, <Line as clap::CommandFactory>::command).into_owned();
-            match (Line::read(&words), Line::try_parse_from(&plain)) {
+            let plain = truths::plain(&words, whole).into_owned();
+            match (Line::read(&words), among_all(&plain)) {
                 (Ok(read), Ok(whole)) => assert_eq!(format!("{read:?}"), format!("{whole:?}")),
                 (Err(read), Err(whole)) => assert_eq!(read.to_string(), whole.to_string()),
                 (read, whole) => panic!("{line}: {read:?} is not {whole:?}"),

@@ -71,6 +71,9 @@ pub struct Words {
     /// Puts pod and container before each line.
     #[arg(long)]
     pub prefix: bool,
+    /// The same; for kubectl's users, whose Deployments have several pods.
+    #[arg(long)]
+    pub all_pods: bool,
     /// What the pod's supervisor says of itself; with --tail.
     #[arg(long)]
     pub supervisor: bool,
@@ -245,7 +248,7 @@ pub fn in_order_of_start(pod: &Pod) -> Vec<String> {
 fn share(pod: &Pod, container: &str, words: &Words) -> Share {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     Share {
-        prefix: if words.prefix { format!("[pod/{name}/{container}] ") } else { String::new() },
+        prefix: if words.prefix || words.all_pods { format!("[pod/{name}/{container}] ") } else { String::new() },
         left: words.limit_bytes.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
     }
 }

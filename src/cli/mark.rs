@@ -10,8 +10,9 @@ use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::output::Output;
 use super::pairs::{self, Pairs};
+use super::print::wire;
 use super::targets::{Selection, Target, Targets};
-use super::{Caller, Failure, ask, revision};
+use super::{Caller, Failure, ask, files, revision};
 use crate::manifest::Object;
 use crate::manifest::validate::names;
 
@@ -30,6 +31,9 @@ pub struct MarkWords {
     /// Shows what there is, and the changes if any, but changes nothing.
     #[arg(long)]
     pub list: bool,
+    /// Changes what the manifests of -f say, prints it, and asks for no object that is there.
+    #[arg(long)]
+    pub local: bool,
     /// How far, and what is printed of it.
     #[command(flatten)]
     pub change: ChangeWords,
@@ -110,6 +114,14 @@ fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Call
             return Err(Failure::Error(format!("cannot set --all and {flag} at the same time")));
         }
     }
+    if words.local && dry_run == DryRun::Server {
+        return Err(Failure::error("cannot specify --local and --dry-run=server - did you mean --dry-run=client?"));
+    }
+    if words.local && (!resources.is_empty() || selection.filenames.is_empty()) {
+        return Err(Failure::error(
+            "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set",
+        ));
+    }
     if resources.is_empty() && selection.filenames.is_empty() {
         return Err(Failure::error(
             "one or more resources must be specified as <resource> <name> or <resource>/<name>",
@@ -129,13 +141,27 @@ fn run(what: What, words: &MarkWords, everywhere: &Everywhere, caller: &mut Call
             }
         }));
     }
+    if words.local {
+        for (_, object) in files::load_with_sources(&selection.filenames, everywhere, what.word(), caller)? {
+            let target = revision::target(&object);
+            let marked = mark(what, words.overwrite, &pairs, object)?;
+            match words.list {
+                true => list(what, &target, true, marked, caller)?,
+                false => output.print_change(&wire::object(&marked.object), marked.sentence(what), caller)?,
+            }
+        }
+        return Ok(0);
+    }
     let targets = match selection.find(&resources, what.word(), everywhere, caller)? {
         Targets::Named(targets) | Targets::Found(targets) => targets,
     };
     let one = targets.len() == 1;
     let mut failures = Vec::new();
     for target in &targets {
-        let outcome = change(what, words.overwrite, &pairs, target, caller).and_then(|change| match words.list {
+        let missing = || Failure::not_found(target.kind.plural(), &target.name);
+        let object = revision::read(&caller.paths, target).and_then(|object| object.ok_or_else(missing));
+        let marked = object.and_then(|object| mark(what, words.overwrite, &pairs, object));
+        let outcome = marked.and_then(|change| match words.list {
             true => list(what, target, one, change, caller),
             false => put(what, change, dry_run, &output, target, caller),
         });
@@ -177,9 +203,20 @@ struct Marked {
     absent: Vec<String>,
 }
 
-fn change(what: What, overwrite: bool, pairs: &Pairs, target: &Target, caller: &Caller<'_>) -> Result<Marked, Failure> {
-    let missing = || Failure::not_found(target.kind.plural(), &target.name);
-    let mut object = revision::read(&caller.paths, target)?.ok_or_else(missing)?;
+impl Marked {
+    /// kubectl's word for what was done.
+    fn sentence(&self, what: What) -> &'static str {
+        match (what, self.added, self.removed) {
+            (What::Annotations, ..) => "annotated",
+            (What::Labels, true, true) => "modified",
+            (What::Labels, true, false) => "labeled",
+            (What::Labels, false, true) => "unlabeled",
+            (What::Labels, false, false) => "not labeled",
+        }
+    }
+}
+
+fn mark(what: What, overwrite: bool, pairs: &Pairs, mut object: Object) -> Result<Marked, Failure> {
     let marks = what.of(object.metadata_mut());
     let taken = |(key, value): &(String, String)| {
         // kubectl lets the cause of a change always be told anew.
@@ -225,13 +262,7 @@ fn put(
     target: &Target,
     caller: &mut Caller<'_>,
 ) -> Result<(), Failure> {
-    let sentence = match (what, change.added, change.removed) {
-        (What::Annotations, ..) => "annotated",
-        (What::Labels, true, true) => "modified",
-        (What::Labels, true, false) => "labeled",
-        (What::Labels, false, true) => "unlabeled",
-        (What::Labels, false, false) => "not labeled",
-    };
+    let sentence = change.sentence(what);
     if what == What::Labels && dry_run != DryRun::Client {
         change.absent.iter().try_for_each(|key| caller.print(&format!("label {key:?} not found.\n")))?;
     }

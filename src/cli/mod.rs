@@ -53,6 +53,7 @@ mod patch;
 mod plan;
 mod port_forward;
 pub mod print;
+mod raw;
 mod record;
 mod replace;
 mod replay;
@@ -68,6 +69,7 @@ mod set;
 mod signals;
 mod simulate;
 mod stored;
+mod subresource;
 mod supervise;
 mod system;
 mod targets;
@@ -93,6 +95,7 @@ pub use failure::{Failure, check_output};
 use crate::duration;
 use crate::linux::privilege::{self, Work};
 use crate::paths::Paths;
+use fingers::Finger;
 use line::{Line, Verb};
 
 /// The command line as clap knows it, for tests of the guide's transcripts.
@@ -133,7 +136,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>, caller: &mut Caller<'_>) -
         return crate::supervisor::pull::work(&directory, &id);
     }
     let words = match fingers::translated(&words) {
-        Some((line, note)) => {
+        Some(Finger::Missing(what)) => {
+            caller.notice(&format!("error: {what}"));
+            return 1;
+        }
+        Some(Finger::Line(line, note)) => {
             if caller.err_terminal {
                 caller.notice(&note);
             }

@@ -1,10 +1,11 @@
 //! What `-o` says: in which form objects are printed.
 
+use clap::{ArgAction, Args};
 use serde_json::Value;
 
 use super::failure::in_go;
 use super::print::custom_columns::Columns;
-use super::print::jsonpath::{Form, Template};
+use super::print::jsonpath::{Form, Missing, Template};
 use super::{Caller, Failure, print};
 
 /// Beside the table: kubectl's words. Those of Go's templates are answered with what takes their place.
@@ -40,6 +41,38 @@ pub const FORMATS_OF_CHANGES: [&str; 11] = [
     "yaml",
 ];
 
+/// What belongs to `-o jsonpath`.
+#[derive(Args, Clone, Debug)]
+pub struct TemplateWords {
+    /// The template, when -o jsonpath or -o custom-columns does not hold it.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub template: Option<String>,
+    /// With =false it is an error when a field of a jsonpath is not there.
+    #[arg(
+        long,
+        value_name = "TRUTH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_default_value = true,
+        action = ArgAction::Set
+    )]
+    pub allow_missing_template_keys: bool,
+}
+
+impl Default for TemplateWords {
+    fn default() -> TemplateWords {
+        TemplateWords { template: None, allow_missing_template_keys: true }
+    }
+}
+
+impl TemplateWords {
+    fn missing(&self) -> Missing {
+        if self.allow_missing_template_keys { Missing::Allowed } else { Missing::Refused }
+    }
+}
+
 /// How objects are printed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
@@ -62,10 +95,11 @@ pub enum Output {
 }
 
 impl Output {
-    /// Reads `-o` and `--template`.
-    pub fn parse(word: Option<&str>, template: Option<&str>) -> Result<Output, Failure> {
+    /// Reads `-o` and what belongs to it.
+    pub fn parse(word: Option<&str>, words: &TemplateWords) -> Result<Output, Failure> {
         let word = word.unwrap_or_default();
-        let separate = template.filter(|template| !template.is_empty());
+        let separate = words.template.as_deref().filter(|template| !template.is_empty());
+        let json_path = |text: &str, form| json_path(text, form, words.missing());
         if word.is_empty() && separate.is_some() {
             return Err(no_go_templates("go-template"));
         }
@@ -108,12 +142,12 @@ impl Output {
     }
 
     /// Reads `-o` of a verb that changes objects; the table stands for its sentence.
-    pub fn of_change(word: Option<&str>) -> Result<Output, Failure> {
+    pub fn of_change(word: Option<&str>, words: &TemplateWords) -> Result<Output, Failure> {
         match word.unwrap_or_default() {
             columns if columns == "wide" || columns.starts_with("custom-columns") => {
                 Err(Failure::no_printer(columns, &FORMATS_OF_CHANGES))
             }
-            word => Output::parse(Some(word), None).map_err(|failure| match failure {
+            word => Output::parse(Some(word), words).map_err(|failure| match failure {
                 // The list in the text is that of `get`.
                 Failure::Error(text) if text.starts_with("unable to match") => {
                     Failure::no_printer(word, &FORMATS_OF_CHANGES)
@@ -146,10 +180,10 @@ impl Output {
     }
 }
 
-fn json_path(text: &str, form: Form) -> Result<Output, Failure> {
+fn json_path(text: &str, form: Form, missing: Missing) -> Result<Output, Failure> {
     let parsed = Template::parse(text);
     parsed
-        .map(|template| Output::JsonPath(template, form))
+        .map(|template| Output::JsonPath(template.with(missing), form))
         .map_err(|error| Failure::Error(format!("error parsing jsonpath {text}, {error}")))
 }
 

@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
 use super::failure::in_go;
+use super::files::Filenames;
 use super::print::wire;
-use super::resource::Kind;
 use super::revision::{self, Refused};
+use super::subresource::Part;
 use super::targets::{Selection, Target, Targets};
-use super::{Caller, Failure, ask, edit, files};
+use super::{Caller, Failure, ask, files};
 use crate::manifest::node::Position;
-use crate::manifest::{self, Options, Source, tree};
+use crate::manifest::{self, Source, tree};
 
 /// The words of `patch`.
 #[derive(Args, Debug)]
@@ -34,8 +35,8 @@ pub struct Words {
     #[arg(value_name = "TYPE[/NAME]")]
     pub resources: Vec<String>,
     /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// The patch: JSON or YAML.
     #[arg(short, long, value_name = "PATCH")]
     pub patch: Option<String>,
@@ -58,18 +59,25 @@ pub struct Words {
 
 /// The ways to read a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub enum Way {
+    /// RFC 6902.
     Json,
+    /// RFC 7386.
     Merge,
+    /// Lists are merged by the names of their items.
     Strategic,
 }
 
-/// What of an object is patched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Whole,
-    /// `--subresource=resize`.
-    Resources,
+impl Way {
+    /// By its word.
+    pub fn parse(word: &str) -> Option<Way> {
+        match word.to_lowercase().as_str() {
+            "json" => Some(Way::Json),
+            "merge" => Some(Way::Merge),
+            "strategic" | "" => Some(Way::Strategic),
+            _ => None,
+        }
+    }
 }
 
 /// Patches.
@@ -92,19 +100,9 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     if words.local && dry_run == DryRun::Server {
         return Err(Failure::error("cannot specify --local and --dry-run=server - did you mean --dry-run=client?"));
     }
-    let way = match words.kind.to_lowercase().as_str() {
-        "json" => Way::Json,
-        "merge" => Way::Merge,
-        "strategic" | "" => Way::Strategic,
-        _ => return Err(Failure::Error(format!("--type must be one of [json merge strategic], not {:?}", words.kind))),
-    };
-    let part = match words.subresource.as_deref() {
-        None | Some("") => Part::Whole,
-        Some("resize") => Part::Resources,
-        Some(part) => {
-            return Err(Failure::Error(format!("invalid subresource value: {part:?}. Must be one of [resize]")));
-        }
-    };
+    let way = Way::parse(&words.kind)
+        .ok_or_else(|| Failure::Error(format!("--type must be one of [json merge strategic], not {:?}", words.kind)))?;
+    let part = Part::parse(words.subresource.as_deref())?;
     let patch = parse(&text)?;
     if words.local {
         for (_, object) in files::load_with_sources(&words.filenames, everywhere, "patch", caller)? {
@@ -144,7 +142,8 @@ fn parse(text: &str) -> Result<Value, Failure> {
     }
 }
 
-fn patched(way: Way, before: &Value, patch: &Value) -> Result<Value, Failure> {
+/// The object with the patch.
+pub fn patched(way: Way, before: &Value, patch: &Value) -> Result<Value, Failure> {
     let invalid = |why: String| Failure::Text(format!("The request is invalid: {why}"));
     let mut after = before.clone();
     match way {
@@ -163,41 +162,6 @@ fn patched(way: Way, before: &Value, patch: &Value) -> Result<Value, Failure> {
         }
     }
     Ok(after)
-}
-
-/// A pod with the resources of another, which is what the API's `resize` takes: whatever else a patch says is dropped without a
-/// word. Containers that come, go or change places are left for validation to refuse.
-fn with_resources(before: &Value, after: &Value) -> Value {
-    let list = |pod: &Value, kind: &str| pod.pointer(&format!("/spec/{kind}")).and_then(Value::as_array).cloned();
-    let names = |list: &Option<Vec<Value>>| {
-        list.iter().flatten().map(|container| container.get("name").cloned()).collect::<Vec<_>>()
-    };
-    let mut pod = before.clone();
-    for kind in ["containers", "initContainers"] {
-        let (old, new) = (list(before, kind), list(after, kind));
-        if names(&old) != names(&new) {
-            return after.clone();
-        }
-        let containers = pod.pointer_mut(&format!("/spec/{kind}")).and_then(Value::as_array_mut);
-        for (container, new) in containers.into_iter().flatten().zip(new.into_iter().flatten()) {
-            take(container, &new, &["resources", "resizePolicy"]);
-        }
-    }
-    if let (Some(spec), Some(new)) = (pod.get_mut("spec"), after.get("spec")) {
-        take(spec, new, &["resources"]);
-    }
-    pod
-}
-
-/// Gives an object these fields of another, or takes them away where that has none.
-fn take(object: &mut Value, from: &Value, fields: &[&str]) {
-    let Some(object) = object.as_object_mut() else { return };
-    for field in fields {
-        match from.get(field) {
-            Some(value) => drop(object.insert((*field).to_owned(), value.clone())),
-            None => drop(object.remove(*field)),
-        }
-    }
 }
 
 /// The object as it is, or would be, and whether that is something else.
@@ -221,25 +185,11 @@ fn change(
             )));
         }
     }
-    if part == Part::Resources {
-        if *kind != Kind::Pod {
-            return Err(Failure::Server {
-                reason: "NotFound",
-                message: "the server could not find the requested resource".to_owned(),
-            });
-        }
-        after = with_resources(before, &after);
-    }
+    after = part.of(*kind, before, after)?;
     if dry_run == DryRun::Client {
         return Ok((after.clone(), *before != after));
     }
-    let source = Source { name: "patch".to_owned(), bytes: after.to_string().into_bytes() };
-    let loaded = manifest::load(&[source], &Options::default()).map_err(|rejected| files::refusal(&rejected))?;
-    loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-    let Some(mut new) = loaded.objects.into_iter().next() else {
-        return Err(Failure::bad_request("nothing is left of the object"));
-    };
-    edit::own(&mut new);
+    let new = revision::from_wire(&after, caller)?;
     let old = revision::read(&caller.paths, target)?.ok_or_else(missing)?;
     let errors = revision::judge(&old, &new);
     if !errors.is_empty() {
@@ -278,14 +228,6 @@ mod tests {
         for wrong in [json!([{"op": "remove", "path": "/nope"}]), json!({"op": "remove"}), json!("x")] {
             assert!(patched(Way::Json, &before, &wrong).is_err(), "{wrong}");
         }
-        let resized =
-            |container: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container], "k": 2}});
-        let one = json!({"spec": {"containers": [{"name": "a", "image": "x:1", "resizePolicy": []}], "k": 1}});
-        let new = resized(json!({"name": "a", "image": "x:2", "resources": {"limits": {"cpu": 1}}}));
-        let expected = json!({"spec": {"containers": [{"name": "a", "image": "x:1", "resources": {"limits": {"cpu": 1}}}], "k": 1}});
-        assert_eq!(with_resources(&one, &new), expected);
-        let other = resized(json!({"name": "b"}));
-        assert_eq!(with_resources(&one, &other), other);
         assert!(patched(Way::Merge, &before, &json!([1])).is_err());
         assert!(parse("a: [").is_err() && parse("").is_err());
     }

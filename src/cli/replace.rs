@@ -1,6 +1,5 @@
 //! `podlet replace`: objects of manifests that must be there already; and how verbs make those that must not. kubectl's texts.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,12 +9,14 @@ use super::choices::{ChoiceWords, choices};
 use super::dry_run::{ChangeWords, DryRun};
 use super::ending::{self, Way};
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::output::Output;
 use super::print::wire;
 use super::resource::Kind;
 use super::revision::{self, Refused};
+use super::subresource::{self, Part};
 use super::targets::Target;
-use super::{Caller, Failure, apply, ask, config, delete, duration, files, require};
+use super::{Caller, Failure, apply, ask, config, delete, duration, files, raw, require};
 use crate::linux::privilege::Work;
 use crate::manifest::Object;
 use crate::supervisor::launch::{self, Choices, LaunchError};
@@ -27,12 +28,13 @@ Examples:
   podlet replace -f pod.yaml               the object is there and becomes this one
   podlet get pod web -o yaml | sed 's/:1$/:2/' | podlet replace -f -
   podlet replace --force -f pod.yaml       ended and made anew
+  podlet replace --subresource=resize -f pod.yaml    only cpu and memory
 
 Without --force only what may change on a live pod can change. podlet apply --replace does the same with less ceremony.")]
 pub struct Replace {
     /// Manifests: files, directories, or - for standard input.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// Deletes the object and makes it anew; it need not be there.
     #[arg(long)]
     pub force: bool,
@@ -42,6 +44,12 @@ pub struct Replace {
     /// How long to wait for the old one's end, with --force; 0 for ever.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub timeout: Option<Duration>,
+    /// Takes of the manifest what this part of a pod has: resize, resources of containers. All else stays as it is.
+    #[arg(long, value_name = "resize")]
+    pub subresource: Option<String>,
+    /// Puts the JSON of the one file to this path of the API, and prints what an API server answers.
+    #[arg(long, value_name = "PATH")]
+    pub raw: Option<String>,
     /// How far, and what is printed of it.
     #[command(flatten)]
     pub change: ChangeWords,
@@ -62,7 +70,16 @@ pub fn replace(words: &Replace, everywhere: &Everywhere, caller: &mut Caller<'_>
     if words.force && dry_run != DryRun::None {
         return Err(Failure::error("--dry-run can not be used when --force is set"));
     }
-    let objects = files::load_with_sources(&words.filenames, everywhere, "replace", caller)?;
+    if let Some(path) = words.raw.as_deref().filter(|path| !path.is_empty()) {
+        let source = words.filenames.only()?;
+        words.change.not_with_raw()?;
+        return raw::put(path, source, caller);
+    }
+    let part = Part::parse(words.subresource.as_deref())?;
+    if words.force && part != Part::Whole {
+        return Err(Failure::error("--force makes objects anew, and takes them whole; leave out --subresource"));
+    }
+    let mut objects = files::load_with_sources(&words.filenames, everywhere, "replace", caller)?;
     if words.force {
         end(words, &objects, caller)?;
         let choices = usual_choices(everywhere, caller)?;
@@ -73,7 +90,16 @@ pub fn replace(words: &Replace, everywhere: &Everywhere, caller: &mut Caller<'_>
         return Ok(0);
     }
     let mut failures = Vec::new();
-    for (source, object) in &objects {
+    for (source, object) in &mut objects {
+        if part == Part::Resources {
+            match subresource::resized(object, caller) {
+                Ok(resized) => *object = resized,
+                Err(failure) => {
+                    failures.push(within("replacing", source, failure));
+                    continue;
+                }
+            }
+        }
         failures.extend(replace_one(source, object, dry_run, &output, caller).err());
     }
     Failure::all(failures).map(|()| 0)

@@ -18,7 +18,7 @@ use super::outlook::{self, Judge, Outlook};
 use super::pairs::Pairs;
 use super::signals::Told;
 use super::watching::{Sight, Watch, left, wait_readable};
-use super::{Caller, Failure, duration, files, logs, print, replace, revision};
+use super::{Caller, Failure, duration, files, logs, patch, print, replace, revision};
 use crate::image::Reference;
 use crate::manifest::{self, Object, Options, Source};
 use crate::supervisor::client::ClientError;
@@ -66,9 +66,12 @@ pub struct Words {
     /// With all the machine's devices and capabilities.
     #[arg(long)]
     pub privileged: bool,
-    /// JSON that is merged over the pod.
+    /// JSON that is put over the pod.
     #[arg(long, value_name = "JSON")]
     pub overrides: Option<String>,
+    /// How: merge (RFC 7386), strategic (lists by the names of their items) or json (operations, RFC 6902).
+    #[arg(long, value_name = "json|merge|strategic", default_value = "merge")]
+    pub override_type: String,
     /// Passes standard input on, and attaches.
     #[arg(short = 'i', long)]
     pub stdin: bool,
@@ -265,7 +268,13 @@ impl Words {
         if let Some(overrides) = self.overrides.as_deref().filter(|overrides| !overrides.is_empty()) {
             let overrides: Value = serde_json::from_str(overrides)
                 .map_err(|error| Failure::Error(format!("--overrides is not JSON: {error}")))?;
-            json_patch::merge(&mut pod, &overrides);
+            let Some(way) = patch::Way::parse(&self.override_type) else {
+                return Err(Failure::Error(format!(
+                    "invalid override type: {:?}; it must be json, merge or strategic",
+                    self.override_type
+                )));
+            };
+            pod = patch::patched(way, &pod, &overrides)?;
         }
         Ok(pod)
     }

@@ -9,12 +9,14 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use super::dry_run::{ChangeWords, DryRun};
 use super::everywhere::Everywhere;
+use super::files::Filenames;
 use super::output::Output;
 use super::pairs::{self, Pairs};
+use super::print::wire;
 use super::resource::Kind;
 use super::revision::{self, Refused};
 use super::targets::{Selection, Target, Targets};
-use super::{Caller, Failure, ask};
+use super::{Caller, Failure, ask, files};
 use crate::manifest::Object;
 use crate::manifest::quantity::Quantity;
 
@@ -33,14 +35,17 @@ pub enum Words {
 #[derive(Args, Clone, Debug)]
 pub struct Of {
     /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<std::path::PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// All of the type.
     #[arg(long)]
     pub all: bool,
     /// Those with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
+    /// Changes what the manifests of -f say, prints it, and asks for no object that is there.
+    #[arg(long)]
+    pub local: bool,
     /// How far, and what is printed of it.
     #[command(flatten)]
     pub change: ChangeWords,
@@ -74,6 +79,21 @@ pub struct Env {
     /// Containers of this name; * for any letters.
     #[arg(short = 'c', long = "containers", value_name = "CONTAINER", default_value = "*")]
     pub containers: String,
+    /// KEY=VALUE to set; again for each.
+    #[arg(short = 'e', long, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// With =false it is an error when a variable is there already.
+    #[arg(
+        long,
+        value_name = "TRUTH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_default_value = true,
+        action = clap::ArgAction::Set
+    )]
+    pub overwrite: bool,
     /// Shows the environment.
     #[arg(long)]
     pub list: bool,
@@ -153,7 +173,8 @@ fn image(words: &Image, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Res
 }
 
 fn env(words: &Env, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    let (resources, pairs) = pairs::part(&words.words, "environment")?;
+    let (resources, mut pairs) = pairs::part(&words.words, "environment")?;
+    pairs.extend(words.env.iter().cloned());
     let pairs = Pairs::read(&pairs, "environment", true)?;
     Failure::all(words.of.faults(&resources))?;
     if words.list {
@@ -183,6 +204,17 @@ fn env(words: &Env, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<
     }
     let what = What { done: "env updated", failed: "failed to patch env update to pod template: " };
     change(resources, &words.of, what, everywhere, caller, |pod| {
+        let mut taken = Vec::new();
+        for container in containers(pod).filter(|container| fits(&container.name, &words.containers)) {
+            let variable = |name: &String| container.env.iter().flatten().find(|variable| variable.name == *name);
+            taken.extend(pairs.set.iter().filter_map(|(name, value)| {
+                let present = variable(name)?.value.as_ref().filter(|present| *present != value)?;
+                Some(Failure::Error(format!("'{name}' already has a value ({present}), and --overwrite is false")))
+            }));
+        }
+        if !words.overwrite && !taken.is_empty() {
+            return taken;
+        }
         for container in containers(pod).filter(|container| fits(&container.name, &words.containers)) {
             let variables = container.env.get_or_insert_default();
             variables.retain(|variable| !pairs.removed.contains(&variable.name));
@@ -248,7 +280,15 @@ impl Of {
         if self.all && self.selector.as_deref().is_some_and(|selector| !selector.is_empty()) {
             faults.push(Failure::error("cannot set --all and --selector at the same time"));
         }
-        if resources.is_empty() && self.filenames.is_empty() {
+        if self.local && self.change.dry_run.as_deref() == Some("server") {
+            faults.push(Failure::error("cannot specify --local and --dry-run=server - did you mean --dry-run=client?"));
+        }
+        if self.local && (!resources.is_empty() || self.filenames.is_empty()) {
+            faults.push(Failure::error(
+                "you must specify resources by --filename when --local is set.\n\
+                 Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
+            ));
+        } else if resources.is_empty() && self.filenames.is_empty() {
             faults.push(Failure::error(NO_TARGET));
         }
         faults
@@ -297,6 +337,19 @@ fn change(
 ) -> Result<u8, Failure> {
     let (dry_run, output) = of.change.read()?;
     let mut failures = Vec::new();
+    if of.local {
+        for (_, mut object) in files::load_with_sources(&of.filenames, everywhere, "set", caller)? {
+            let faults = match &mut object {
+                Object::Pod(pod) => apply(pod),
+                other => vec![Failure::Error(format!("{} has no containers", revision::target(other).name))],
+            };
+            match faults.is_empty() {
+                true => output.print_change(&wire::object(&object), what.done, caller)?,
+                false => failures.extend(faults),
+            }
+        }
+        return Failure::all(failures).map(|()| 0);
+    }
     for target in of.targets(&resources, everywhere, caller)? {
         let Some(old) = revision::read(&caller.paths, &target)? else {
             failures.push(Failure::not_found(target.kind.plural(), &target.name));

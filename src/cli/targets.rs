@@ -1,13 +1,12 @@
 //! Which objects a verb is meant for: `TYPE NAME …`, `TYPE/NAME …`, those of manifests, or all that a selector fits. `delete`
 //! and `wait` stand on it.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::ask;
 use super::everywhere::Everywhere;
 use super::files;
+use super::files::Filenames;
 use super::resource::{self, Kind, Wanted};
 use super::select::Selector;
 use super::{Caller, Failure};
@@ -31,8 +30,8 @@ pub struct TargetWords {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Selection {
     /// The objects of these manifests.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub filenames: Filenames,
     /// All of the type.
     #[arg(long)]
     pub all: bool,

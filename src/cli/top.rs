@@ -64,9 +64,6 @@ pub struct PodWords {
     /// What is swapped out, too.
     #[arg(long)]
     pub show_swap: bool,
-    /// For kubectl's users: nobody is asked over a network.
-    #[arg(long, hide = true, value_name = "TRUTH")]
-    pub use_protocol_buffers: Option<String>,
 }
 
 /// The words of `top node`.

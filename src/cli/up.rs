@@ -20,6 +20,7 @@ use super::logs::in_order_of_start;
 use super::logs::lines::{Lines, Shape, Share};
 use super::notices::Notices;
 use super::outlook;
+use super::output::Output;
 use super::signals::Told;
 use super::{Caller, Failure, ask, config};
 
@@ -75,7 +76,7 @@ pub fn run(words: Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Re
     let told: Vec<Told> = told.collect::<std::io::Result<_>>().map_err(untold)?;
     let resized = Told::new(Signal::SIGWINCH as i32).map_err(untold)?;
     let mut notices = Notices::default();
-    let pods = apply::all(&loaded.objects, words.replace, &choices, "", &mut notices, caller)?;
+    let pods = apply::all(&loaded.objects, words.replace, &choices, &Output::Table, &mut notices, caller)?;
     let mut status = status::line(caller);
     let outcome = stay(&pods, &words, (&told, &resized), &mut status, &mut notices, caller);
     status.clear(caller);

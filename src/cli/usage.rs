@@ -6,8 +6,14 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::line::Line;
+use super::line::{Line, kubectl};
 use super::{Caller, Failure};
+
+const RUN_A_POD: &str = "podlet run NAME --image=IMAGE, or podlet apply FILE (podlet runs Pods and no Deployments)";
+const NAMESPACES: &str =
+    "podlet apply -n NAME FILE (a namespace is there with its first object, and goes with its last)";
+const NO_ROLES: &str =
+    "podlet doctor (whoever may read podlet's directories may do everything; there are no roles or accounts)";
 
 /// Words of other programs for what podlet has under kubectl's word.
 const HABITS: &[(&str, &str)] = &[
@@ -29,12 +35,31 @@ const HABITS: &[(&str, &str)] = &[
         "podlet get pods, podlet describe pod POD, podlet logs POD -c CONTAINER (containers belong to pods here)",
     ),
     ("cordon", "podlet stop --all (podlet has no nodes)"),
+    ("create cronjob", RUN_A_POD),
+    ("create deploy", RUN_A_POD),
+    ("create deployment", RUN_A_POD),
+    ("create job", "podlet run NAME --image=IMAGE --restart=OnFailure (podlet runs Pods and no Jobs)"),
+    ("create namespace", NAMESPACES),
+    ("create ns", NAMESPACES),
+    ("create pod", RUN_A_POD),
+    ("create role", NO_ROLES),
+    ("create rolebinding", NO_ROLES),
+    ("create clusterrole", NO_ROLES),
+    ("create clusterrolebinding", NO_ROLES),
+    ("create sa", NO_ROLES),
+    (
+        "create service",
+        "hostNetwork: true or hostPort in the pod's spec, or podlet port-forward (podlet has no Services)",
+    ),
+    ("create serviceaccount", NO_ROLES),
+    ("create svc", "hostNetwork: true or hostPort in the pod's spec, or podlet port-forward (podlet has no Services)"),
+    ("create token", NO_ROLES),
     ("drain", "podlet stop --all (podlet has no nodes)"),
     ("export", "podlet cp POD:/ DIRECTORY"),
     ("expose", "hostNetwork: true in the pod's spec (podlet has no Services)"),
     ("generate", "podlet get pod POD -o yaml"),
     ("healthcheck", "a livenessProbe in the pod's spec (docs/probes.md)"),
-    ("history", "podlet events"),
+    ("history", "podlet image inspect IMAGE for an image's layers; what happened to pods: podlet events"),
     ("import", "podlet image import DIRECTORY NAME"),
     ("info", "podlet doctor"),
     ("init", "podlet plan FILE, or podlet up FILE"),
@@ -75,6 +100,13 @@ const HABITS: &[(&str, &str)] = &[
     ("save", "podlet image save -o FILE IMAGE"),
     ("scale", "podlet apply FILE with another Pod of another name (podlet runs Pods and no Deployments)"),
     ("search", "podlet image pull IMAGE (podlet searches no registries)"),
+    ("set sa", "podlet apply --replace FILE with serviceAccountName in it (that of a pod that is there cannot change)"),
+    ("set selector", "podlet label pod POD KEY=VALUE (podlet has no Services, which alone have selectors)"),
+    (
+        "set serviceaccount",
+        "podlet apply --replace FILE with serviceAccountName in it (that of a pod that is there cannot change)",
+    ),
+    ("set subject", NO_ROLES),
     ("secret", "podlet get secrets, podlet create secret generic NAME --from-literal=KEY=VALUE"),
     ("sh", "podlet exec -it POD -- sh"),
     ("shell", "podlet exec -it POD -- sh"),
@@ -113,14 +145,19 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
         _ => String::new(),
     };
     let argument = text(ContextKind::InvalidArg);
-    let flag = argument.split([' ', '=']).next().unwrap_or_default().trim_end_matches("...").to_owned();
+    let flag = argument.split([' ', '=', '[']).next().unwrap_or_default().trim_end_matches("...").to_owned();
     let value = text(ContextKind::InvalidValue);
     let said = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand);
             let before = words.iter().take_while(|typed| typed.as_os_str() != word.as_str()).cloned();
             return Err(match verb_of(&before.collect::<Vec<_>>()).trim_end() {
-                "" => Failure::error(unknown_word(&word, error)),
+                "" => Failure::error(unknown_word(&word, words, error)),
+                verb if habit(&format!("{verb} {word}")).is_some() => {
+                    let typed = format!("{verb} {word}");
+                    let instead = habit(&typed).unwrap_or_default();
+                    Failure::Error(format!("podlet has no {typed:?}; type: {instead}"))
+                }
                 "create" => Failure::usage(format!("Unexpected args: [{word}]"), "create"),
                 verb => Failure::usage(format!("unknown command {word:?}"), verb),
             });
@@ -131,8 +168,12 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
                  builds them, too)"
             )));
         }
+        ErrorKind::UnknownArgument if kubectl::refusal(verb.trim_end(), &flag).is_some() => {
+            return Err(Failure::Error(kubectl::refusal(verb.trim_end(), &flag).unwrap_or_default()));
+        }
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
             let near = text(ContextKind::SuggestedArg);
+            let near = if is_told_of(&near, words) { near } else { String::new() };
             let near = if near.is_empty() { near } else { format!(" (did you mean {near}?)") };
             format!("unknown flag: {flag}{near}")
         }
@@ -177,6 +218,16 @@ fn takes_files(words: &[OsString]) -> bool {
     let command = Line::command();
     let (verb, _) = named(&command, words);
     verb.get_arguments().any(|argument| argument.get_long() == Some("filename"))
+}
+
+/// Whether the verb's help has this flag.
+fn is_told_of(flag: &str, words: &[OsString]) -> bool {
+    let command = Line::command();
+    let (verb, _) = named(&command, words);
+    let visible = |known: &clap::Arg| {
+        !known.is_hide_set() && known.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long))
+    };
+    verb.get_arguments().chain(command.get_arguments()).any(visible)
 }
 
 /// A flag by both its names, `-w, --watch`, as kubectl names it where its value is wrong.
@@ -236,8 +287,27 @@ fn named<'c>(command: &'c clap::Command, words: &[OsString]) -> (&'c clap::Comma
     })
 }
 
-fn unknown_word(word: &str, error: &clap::Error) -> String {
-    if let Some((_, instead)) = HABITS.iter().find(|(habit, _)| *habit == word) {
+/// What a word of other programs is here.
+fn habit(word: &str) -> Option<&'static str> {
+    HABITS.iter().find(|(habit, _)| *habit == word).map(|(_, instead)| *instead)
+}
+
+/// `pod rm web`, `container exec web`: a verb behind what it is for.
+fn of_a_pod(word: &str, words: &[OsString]) -> Option<String> {
+    let at = words.iter().position(|typed| typed == word).filter(|_| matches!(word, "pod" | "container"))?;
+    let verb = words.get(at + 1)?.to_str()?;
+    let instead = match habit(verb) {
+        Some(instead) => instead.to_owned(),
+        None => format!("podlet {} POD …", Line::command().find_subcommand(verb)?.get_name()),
+    };
+    Some(format!("podlet has no \"{word} {verb}\"; type: {instead}"))
+}
+
+fn unknown_word(word: &str, words: &[OsString], error: &clap::Error) -> String {
+    if let Some(said) = of_a_pod(word, words) {
+        return said;
+    }
+    if let Some(instead) = habit(word) {
         return format!("podlet has no {word:?}; type: {instead}");
     }
     let near = match error.get(ContextKind::SuggestedSubcommand) {

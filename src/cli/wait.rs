@@ -11,10 +11,11 @@ use super::ask::{self, Object, Typed};
 use super::changes::{Change, Changes};
 use super::everywhere::Everywhere;
 use super::outlook::{self, Judge, Outlook};
+use super::output::{Output, TemplateWords};
 use super::print::jsonpath::{self, Template};
 use super::targets::{Target, TargetWords, Targets};
 use super::watching::left;
-use super::{Caller, Failure, check_output, duration, print};
+use super::{Caller, Failure, duration};
 use crate::pod::restart::RestartPolicy;
 
 /// What a negative timeout stands for.
@@ -45,9 +46,12 @@ pub struct Words {
     /// How long to wait; 0 looks once, a negative one waits for a week.
     #[arg(long, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true, value_parser = timeout)]
     pub timeout: Duration,
-    /// json, yaml or name, in place of the sentence.
-    #[arg(short, long, value_name = "json|name|yaml")]
+    /// json, yaml, name or jsonpath=TEMPLATE, in place of the sentence.
+    #[arg(short, long, value_name = "json|kyaml|name|yaml")]
     pub output: Option<String>,
+    /// And its template.
+    #[command(flatten)]
+    pub template: TemplateWords,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -72,12 +76,12 @@ enum Wish {
 
 /// Waits.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
-    check_output(words.output.as_deref().unwrap_or_default(), &["json", "name", "yaml"])?;
+    let output = Output::of_change(words.output.as_deref(), &words.template)?;
     let wishes = words.wishes.iter().map(|word| Wish::parse(word)).collect::<Result<Vec<_>, _>>()?;
     if wishes.is_empty() {
         return Err(Failure::error("unrecognized condition: []"));
     }
-    let wait = Wait { words, everywhere, deadline: Instant::now().checked_add(words.timeout) };
+    let wait = Wait { words, output, everywhere, deadline: Instant::now().checked_add(words.timeout) };
     if wishes.iter().any(|wish| matches!(wish, Wish::Created)) {
         wait.until_created(caller)?;
     }
@@ -223,6 +227,7 @@ fn at_single_equals(input: &str) -> Vec<String> {
 
 struct Wait<'w> {
     words: &'w Words,
+    output: Output,
     everywhere: &'w Everywhere,
     deadline: Option<Instant>,
 }
@@ -296,14 +301,7 @@ impl Wait<'_> {
     }
 
     fn tell(&self, object: &Object, caller: &mut Caller<'_>) -> Result<(), Failure> {
-        let name = format!("{}/{}", object.kind().singular(), object.name());
-        match self.words.output.as_deref() {
-            Some("json") => print::json(object.wire(), caller.out)?,
-            Some("yaml") => print::yaml(object.wire(), caller.out)?,
-            Some("name") => caller.print(&format!("{name}\n"))?,
-            _ => caller.print(&format!("{name} condition met\n"))?,
-        }
-        Ok(caller.out.flush()?)
+        self.output.print_change(object.wire(), "condition met", caller)
     }
 }
 

@@ -355,8 +355,7 @@ pub fn read_sources(names: &[PathBuf]) -> std::io::Result<Vec<Source>> {
             let mut files = Vec::new();
             for entry in std::fs::read_dir(name).map_err(|error| told(error, name))? {
                 let path = entry.map_err(|error| told(error, name))?.path();
-                let manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
-                if manifest && !path.is_dir() {
+                if is_manifest(&path) && !path.is_dir() {
                     files.push(path);
                 }
             }
@@ -369,6 +368,31 @@ pub fn read_sources(names: &[PathBuf]) -> std::io::Result<Vec<Source>> {
         }
     }
     Ok(sources)
+}
+
+/// The manifests in a directory and in all beneath it, in the order of their names. Links to directories are not followed.
+pub fn files_beneath(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| told(error, directory))? {
+        let entry = entry.map_err(|error| told(error, directory))?;
+        let kind = entry.file_type().map_err(|error| told(error, &entry.path()))?;
+        entries.push((entry.path(), kind.is_dir()));
+    }
+    entries.sort();
+    let mut files = Vec::new();
+    for (path, is_directory) in entries {
+        match is_directory {
+            true => files.extend(files_beneath(&path)?),
+            false if is_manifest(&path) && !path.is_dir() => files.push(path),
+            false => {}
+        }
+    }
+    Ok(files)
+}
+
+/// By its name.
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
 }
 
 fn read_file(path: &Path) -> std::io::Result<Source> {

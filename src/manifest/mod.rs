@@ -43,7 +43,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
 
 pub use diagnostic::Diagnostic;
-pub use load::{dry_run, load, read_sources};
+pub use load::{dry_run, files_beneath, load, read_sources};
 pub use unified_diff::unified_diff;
 
 /// Bytes to be read, and what to call them in messages (`pod.yaml`, `<stdin>`).

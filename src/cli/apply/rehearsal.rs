@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
+use super::super::output::Output;
 use super::super::print::wire;
 use super::super::resource::Kind;
 use super::super::{Caller, Failure, print, stored};
@@ -12,7 +13,7 @@ use crate::manifest::field::FieldError;
 use crate::manifest::{Object, update, verdict};
 
 /// `--dry-run=client`.
-pub fn on_the_client(objects: &[Object], output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn on_the_client(objects: &[Object], output: &Output, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let mut judged = Vec::new();
     for object in objects {
         judged.push((object, fate(object, caller)?.0));
@@ -21,7 +22,12 @@ pub fn on_the_client(objects: &[Object], output: &str, caller: &mut Caller<'_>) 
 }
 
 /// `--dry-run=server`: the objects with their defaults, or the Status of the first that cannot be changed so.
-pub fn on_the_server(objects: &[Object], replace: bool, output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+pub fn on_the_server(
+    objects: &[Object],
+    replace: bool,
+    output: &Output,
+    caller: &mut Caller<'_>,
+) -> Result<u8, Failure> {
     let mut judged = Vec::new();
     for object in objects {
         let (outcome, errors) = fate(object, caller)?;
@@ -36,27 +42,27 @@ pub fn on_the_server(objects: &[Object], replace: bool, output: &str, caller: &m
     tell(&judged, "(server dry run)", output, caller)
 }
 
-fn refuse(object: &Object, errors: &[FieldError], output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+fn refuse(object: &Object, errors: &[FieldError], output: &Output, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let name = object.metadata().name.as_deref().unwrap_or_default();
     if let Some(kind) = verdict::Kind::named(object.kind()) {
         let status = serde_json::to_value(verdict::refusal(kind, name, errors)).unwrap_or_default();
         match output {
-            "json" => print::json(&status, caller.out)?,
-            "yaml" => print::yaml(&status, caller.out)?,
+            Output::Json => print::json(&status, caller.out)?,
+            Output::Yaml => print::yaml(&status, caller.out)?,
             _ => {}
         }
     }
     Err(Failure::Text(change::invalid(object.kind(), name, errors)))
 }
 
-fn tell(judged: &[(&Object, Outcome)], note: &str, output: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+fn tell(judged: &[(&Object, Outcome)], note: &str, output: &Output, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let mut shown = Vec::new();
     for (object, outcome) in judged {
         let name = object.metadata().name.as_deref().unwrap_or_default();
         let full_name = format!("{}/{name}", object.kind().to_lowercase());
         match output {
-            "" => caller.print(&format!("{full_name} {} {note}\n", outcome.word()))?,
-            "name" => caller.print(&format!("{full_name}\n"))?,
+            Output::Table => caller.print(&format!("{full_name} {} {note}\n", outcome.word()))?,
+            Output::Name => caller.print(&format!("{full_name}\n"))?,
             _ => shown.push(wire::object(object)),
         }
     }

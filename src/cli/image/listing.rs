@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::output::Output;
+use super::super::output::{Output, TemplateWords};
 use super::super::print::table::{Row, Shape, Table, columns};
 use super::super::{Caller, Failure, print};
 use super::records_of;
@@ -15,6 +15,9 @@ pub struct Ls {
     /// wide, json, yaml, name or jsonpath=TEMPLATE.
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<String>,
+    /// Names only.
+    #[arg(short, long, conflicts_with = "output")]
+    quiet: bool,
     /// Without the line of headings.
     #[arg(long)]
     no_headers: bool,
@@ -41,7 +44,8 @@ fn failure(error: &ImageError) -> Failure {
 /// Lists.
 pub fn list(words: &Ls, store: &Store, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let formats = ["json", "jsonpath", "jsonpath-as-json", "name", "wide", "yaml"];
-    let output = read_output(words.output.as_deref().unwrap_or_default(), &formats)?;
+    let word = if words.quiet { "name" } else { words.output.as_deref().unwrap_or_default() };
+    let output = read_output(word, &formats)?;
     let records = store.list().map_err(|error| failure(&error))?;
     match &output {
         Output::Json | Output::Yaml | Output::JsonPath(..) => show(&json!({ "images": records }), &output, caller)?,
@@ -134,7 +138,7 @@ fn read_output(word: &str, formats: &[&str]) -> Result<Output, Failure> {
     if !format.is_empty() && !formats.contains(&format.as_str()) {
         return Err(Failure::no_printer(word, formats));
     }
-    Output::parse(Some(word), None)
+    Output::parse(Some(word), &TemplateWords::default())
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Number, Value};
 
-use super::go;
 use super::parse::{Filter, Node, Slice};
+use super::{Missing, go};
 
 /// More than an object can hold: recursive descents after one another multiply.
 const MOST: usize = 1 << 20;
@@ -58,6 +58,7 @@ type All<'a> = Vec<Found<'a>>;
 /// One look at an object.
 pub struct Finder<'t> {
     nodes: &'t [Node],
+    missing: Missing,
     begin: usize,
     inside: usize,
     end: usize,
@@ -66,8 +67,8 @@ pub struct Finder<'t> {
 }
 
 impl<'t> Finder<'t> {
-    pub fn new(nodes: &'t [Node]) -> Finder<'t> {
-        Finder { nodes, begin: 0, inside: 0, end: 0, last_end: None, looks: 0 }
+    pub fn new(nodes: &'t [Node], missing: Missing) -> Finder<'t> {
+        Finder { nodes, missing, begin: 0, inside: 0, end: 0, last_end: None, looks: 0 }
     }
 
     /// A list for each part of the template.
@@ -119,7 +120,13 @@ impl<'t> Finder<'t> {
         match node {
             Node::Text(text) => Ok(vec![Found::Own(Value::String(text.clone()))]),
             Node::List(nodes) => self.list(input, nodes),
-            Node::Field(name) => Ok(input.into_iter().filter_map(|value| field(value, name)).collect()),
+            Node::Field(name) => {
+                let found: All<'a> = input.into_iter().filter_map(|value| field(value, name)).collect();
+                match (self.missing, found.is_empty()) {
+                    (Missing::Refused, true) => Err(format!("{name} is not found")),
+                    _ => Ok(found),
+                }
+            }
             Node::Wildcard => Ok(input.into_iter().flat_map(children).collect()),
             Node::Recursive => {
                 let mut all = Vec::new();

@@ -24,6 +24,17 @@ use parse::Node;
 pub struct Template {
     text: String,
     nodes: Vec<Node>,
+    missing: Missing,
+}
+
+/// What a field is that is nowhere there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing.
+    #[default]
+    Allowed,
+    /// An error (`--allow-missing-template-keys=false`).
+    Refused,
 }
 
 /// What a template that was found in an object prints.
@@ -38,12 +49,17 @@ pub enum Form {
 impl Template {
     /// From its text. The error is the parser's.
     pub fn parse(text: &str) -> Result<Template, String> {
-        Ok(Template { text: text.to_owned(), nodes: parse::parse(text)? })
+        Ok(Template { text: text.to_owned(), nodes: parse::parse(text)?, missing: Missing::Allowed })
+    }
+
+    /// The same, to which a field that is not there is this.
+    pub fn with(self, missing: Missing) -> Template {
+        Template { missing, ..self }
     }
 
     /// What each part of it finds. The error is without kubectl's frame.
     pub fn find<'a>(&self, object: &'a Value) -> Result<Vec<Vec<Found<'a>>>, String> {
-        Finder::new(&self.nodes).find(object)
+        Finder::new(&self.nodes, self.missing).find(object)
     }
 
     /// Prints what it finds. An error that is not of the output has kubectl's frame around it, with the object.
