@@ -30,11 +30,14 @@ use together::Launches;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet apply pod.yaml                    set the pod going
-  podlet apply -f manifests/ --wait        all of a directory; come back when everything is ready or cannot be
-  cat pod.yaml | podlet apply -            from standard input
-  podlet apply pod.yaml --replace          end the pod of that name first
-  podlet apply pod.yaml --dry-run=server -o yaml    the object with its defaults, or what is wrong with it
+  podlet apply pod.yaml              set the pod going
+  podlet apply -f manifests/ --wait  all of a directory; come back when
+                                     everything is ready or cannot be
+  cat pod.yaml | podlet apply -      from standard input
+  podlet apply pod.yaml --replace    end the pod of that name first
+  podlet apply pod.yaml --dry-run=server -o yaml
+                                     the object with its defaults, or what is
+                                     wrong with it
 
 Exit code: 0; 1 for an error; with --wait the pod's: 0 when ready or succeeded, else the code of the first container \
 that failed, 1 when it never started, 130 after Ctrl-C.")]

@@ -29,9 +29,10 @@ const PATIENCE_FOR_THE_LOG: u32 = 100;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet attach web                 what the container writes from now on
-  podlet attach -it web             and type into it, if it has a terminal; Ctrl-P Ctrl-Q lets go
-  echo hello | podlet attach -i web     what it reads, if it has stdin: true
+  podlet attach web                  what the container writes from now on
+  podlet attach -it web              and type into it, if it has a terminal;
+                                     Ctrl-P Ctrl-Q lets go
+  echo hello | podlet attach -i web  what it reads, if it has stdin: true
 
 What came before is in its log: podlet logs web. Exit code: 0 when the container ends, or is let go of.")]
 pub struct Words {

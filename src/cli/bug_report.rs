@@ -25,9 +25,10 @@ use redact::Secrets;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet bug-report                      of all pods, into podlet-bug-report-<time>.tar.gz
-  podlet bug-report web -o web.tar.gz    of one
-  podlet bug-report web -o - | tar tz    to standard output
+  podlet bug-report                    of all pods, into
+                                       podlet-bug-report-<time>.tar.gz
+  podlet bug-report web -o web.tar.gz  of one
+  podlet bug-report web -o - | tar tz  to standard output
 
 The archive's README.txt says what it holds, what was left out (logs of containers, values of Secrets and of \
 environment variables) and what to look at before giving it away.")]

@@ -22,8 +22,9 @@ pub enum Words {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet config view                         each value: default, file:line, flag or environment
-  podlet config view -o yaml                 a settings file with all of them
+  podlet config view          each value: default, file:line, flag or
+                              environment
+  podlet config view -o yaml  a settings file with all of them
   podlet config view --seccomp-default=Unconfined
 
 Settings are read from /etc/podlet/config.yaml (PODLET_CONFIG names another file), a KubeletConfiguration. A pod \

@@ -28,9 +28,10 @@ use crate::supervisor::exec_session;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet cp conf.d web:/etc/app              a directory into the pod
-  podlet cp web:/var/log/app.log .           a file out of it
-  podlet cp note.txt shop/web:/tmp/ -c app   of another namespace, into this container
+  podlet cp conf.d web:/etc/app             a directory into the pod
+  podlet cp web:/var/log/app.log .          a file out of it
+  podlet cp note.txt shop/web:/tmp/ -c app  of another namespace, into this
+                                            container
 
 The container must run; the image needs no tar. A directory that is there takes what is copied in under its own name; what \
 is in a directory of the container's goes into one that is there. Paths in the container begin at its working directory. \

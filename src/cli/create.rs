@@ -33,11 +33,13 @@ use sources::{Pairs, Words as SourceWords, read_file};
     subcommand_value_name = "TYPE",
     after_help = "\
 Examples:
-  podlet create -f pod.yaml                an error if it is there already
-  podlet create -f job.yaml -o name        with metadata.generateName a new one each time
+  podlet create -f pod.yaml          an error if it is there already
+  podlet create -f job.yaml -o name  with metadata.generateName a new one each
+                                     time
   podlet create configmap conf --from-literal=mode=test --from-file=app.conf
   podlet create secret generic login --from-env-file=login.env
-  podlet create secret tls front --cert=front.crt --key=front.key --dry-run=client -o yaml
+  podlet create secret tls front --cert=front.crt --key=front.key \\
+      --dry-run=client -o yaml
 
 podlet apply -f makes what is not there and changes what is."
 )]
@@ -68,9 +70,12 @@ pub enum Made {
         alias = "cm",
         after_help = "\
 Examples:
-  podlet create configmap conf --from-file=conf.d        a key a file of the directory
-  podlet create cm conf --from-file=app.conf=prod.conf   under another key
-  podlet create cm conf --from-env-file=settings.env     a key a line of KEY=VALUE"
+  podlet create configmap conf --from-file=conf.d
+                                            a key a file of the directory
+  podlet create cm conf --from-file=app.conf=prod.conf
+                                            under another key
+  podlet create cm conf --from-env-file=settings.env
+                                            a key a line of KEY=VALUE"
     )]
     ConfigMap(ConfigMapWords),
     /// A Secret.
@@ -84,7 +89,8 @@ pub enum SecretKind {
     /// Of any type, from files, directories or values.
     #[command(after_help = "\
 Examples:
-  podlet create secret generic login --from-literal=user=ann --from-file=password=secret.txt")]
+  podlet create secret generic login --from-literal=user=ann \\
+      --from-file=password=secret.txt")]
     Generic(GenericWords),
     /// A certificate and its key.
     #[command(after_help = "\
@@ -96,8 +102,10 @@ Examples:
         name = "docker-registry",
         after_help = "\
 Examples:
-  podlet create secret docker-registry pull --docker-server=registry.example.org --docker-username=ann --docker-password=…
-  podlet create secret docker-registry pull --from-file=$HOME/.docker/config.json"
+  podlet create secret docker-registry pull \\
+      --docker-server=quay.io --docker-username=ann --docker-password=…
+  podlet create secret docker-registry pull \\
+      --from-file=$HOME/.docker/config.json"
     )]
     DockerRegistry(RegistryWords),
 }

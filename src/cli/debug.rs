@@ -36,13 +36,20 @@ use profile::Profile;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet debug web -it --image=busybox                 a shell in the pod, with an image of its own
-  podlet debug web -it --image=busybox --target=app    that sees the processes of the container app
-  podlet debug web -it --hold=app                      a shell in place of app, in what app has left: its files,
-                                                       volumes, environment and user; app starts again behind it
+  podlet debug web -it --image=busybox  a shell in the pod, with an image of its
+                                        own
+  podlet debug web -it --image=busybox --target=app
+                                        that sees the processes of the container
+                                        app
+  podlet debug web -it --hold=app       a shell in place of app, in what app has
+                                        left: its files, volumes, environment
+                                        and user; app starts again behind it
   podlet debug web -it --image=busybox --custom=limits.yaml
-                                                       a shell with the resources, mounts, … of a file
-  podlet debug web -it --copy-to=web2 -c app -- sh     a copy of the pod in which app is a shell
+                                        a shell with the resources, mounts, … of
+                                        a file
+  podlet debug web -it --copy-to=web2 -c app -- sh
+                                        a copy of the pod in which app is a
+                                        shell
   podlet debug web --copy-to=web2 --set-image='*=busybox'
 
 What was added stays in the pod's spec and is never started again: podlet describe pod web shows how it ended.

@@ -20,7 +20,7 @@ use crate::manifest::unified_diff;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet diff -f pod.yaml                  what podlet apply -f pod.yaml would change
+  podlet diff -f pod.yaml  what podlet apply -f pod.yaml would change
   cat pod.yaml | podlet diff -f -
   KUBECTL_EXTERNAL_DIFF='diff -u --color' podlet diff -f pod.yaml
 

@@ -21,13 +21,17 @@ use crate::simulation::scenario::{self, Options, Outcome, Property, format};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet explore pod.yaml                            10,000 sequences of faults against all properties
-  podlet explore pod.yaml -o found.yaml              keep what is found: podlet test found.yaml fails the same way
+  podlet explore pod.yaml                10,000 sequences of faults against all
+                                         properties
+  podlet explore pod.yaml -o found.yaml  keep what is found: podlet test
+                                         found.yaml fails the same way
   podlet explore pod.yaml --seed 7 --budget 100000 --for 30m
   podlet explore pod.yaml --faults 1 --property ready-again=1m
-  podlet explore pod.yaml --property '{never: {container: app, restarts: {ge: 3}}}'
-  podlet explore scenario.yaml                       its pod, its actors, its assertions that hold all the time
-  podlet explore --properties                        what is looked for
+  podlet explore pod.yaml \\
+      --property '{never: {container: app, restarts: {ge: 3}}}'
+  podlet explore scenario.yaml           its pod, its actors, its assertions
+                                         that hold all the time
+  podlet explore --properties            what is looked for
 
 Exit codes: 0 nothing found, 1 a property is broken, 2 a file is bad.")]
 pub struct Words {

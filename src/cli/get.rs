@@ -22,15 +22,16 @@ use super::{Caller, Failure, print, raw};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet get pods                   all pods of the namespace
-  podlet get pods -A -o wide        of all namespaces, with address and node
-  podlet get pod web -o yaml        one pod, as the API server would give it
+  podlet get pods                all pods of the namespace
+  podlet get pods -A -o wide     of all namespaces, with address and node
+  podlet get pod web -o yaml     one pod, as the API server would give it
   podlet get pod web -o jsonpath='{.status.phase}'
-  podlet get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
-  podlet get pods -w                and again after each change
-  podlet get pods -l app=web        by label
-  podlet get configmaps,secrets     several kinds
-  podlet get events                 what happened")]
+  podlet get pods \\
+      -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
+  podlet get pods -w             and again after each change
+  podlet get pods -l app=web     by label
+  podlet get configmaps,secrets  several kinds
+  podlet get events              what happened")]
 pub struct Words {
     /// TYPE [NAME …] or TYPE/NAME …, where TYPE is pods, configmaps, secrets or events (po, cm, ev for short).
     #[arg(value_name = "TYPE[/NAME]")]

@@ -23,8 +23,9 @@ use record::Record;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  sudo ./podlet install             program, completions, manual pages, start and stop with the machine
-  sudo ./podlet install --dry-run   what would be written and run
+  sudo ./podlet install            program, completions, manual pages, start and
+                                   stop with the machine
+  sudo ./podlet install --dry-run  what would be written and run
 
 A newer podlet is installed over an older one in the same way; pods that run keep the program that they were \
 started with until podlet upgrade --all.")]
@@ -41,8 +42,9 @@ pub struct Install {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  sudo podlet uninstall             what install has written; pods' state, images and logs stay
-  sudo podlet uninstall --purge     and these, too, with the settings
+  sudo podlet uninstall          what install has written; pods' state, images
+                                 and logs stay
+  sudo podlet uninstall --purge  and these, too, with the settings
   sudo podlet uninstall --dry-run --purge
 
 A file that was changed since stays, and is named. Refuses while pods run. With --force they go on without the program, and with --force --purge they are deleted, \

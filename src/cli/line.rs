@@ -209,6 +209,25 @@ mod tests {
         assert!(read("podlet exec web -- x --stdin=true").contains("--stdin=true"));
     }
 
+    /// A line that a terminal breaks is no longer one to be copied.
+    #[test]
+    fn examples_fit_eighty_columns() {
+        fn examples(command: &Command, too_long: &mut Vec<String>, seen: &mut usize) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                *seen += 1;
+                if line.chars().count() > 80 {
+                    too_long.push(line.to_owned());
+                }
+            }
+            command.get_subcommands().for_each(|verb| examples(verb, too_long, seen));
+        }
+        let (mut too_long, mut seen) = (Vec::new(), 0);
+        examples(&Line::command(), &mut too_long, &mut seen);
+        assert!(too_long.is_empty(), "{too_long:#?}");
+        assert!(seen > 150, "{seen}");
+    }
+
     /// Whether a verb is tried alone is not to be seen.
     #[test]
     fn a_verb_alone_takes_its_words_as_among_all() {

@@ -20,9 +20,10 @@ use crate::pod::backoff::go_duration;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet lint pod.yaml             how long start, death and deletion may take, and what will surprise
-  podlet lint manifests/ -o json   the same as data
-  podlet lint pod.yaml --strict    notes count as warnings do
+  podlet lint pod.yaml            how long start, death and deletion may take,
+                                  and what will surprise
+  podlet lint manifests/ -o json  the same as data
+  podlet lint pod.yaml --strict   notes count as warnings do
 
 Exit codes: 0 nothing to warn of, 1 a warning, 2 a file is bad.")]
 pub struct Words {

@@ -31,12 +31,12 @@ const EXPECTED: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet logs web                        the one container's output so far
-  podlet logs -f web -c app              and what comes, over restarts
-  podlet logs -p web                     of the instance before the last restart
+  podlet logs web               the one container's output so far
+  podlet logs -f web -c app     and what comes, over restarts
+  podlet logs -p web            of the instance before the last restart
   podlet logs web --all-containers --prefix --timestamps
   podlet logs web --since=5m --tail=20
-  podlet logs --supervisor web           what podlet itself did, for finding a fault")]
+  podlet logs --supervisor web  what podlet itself did, for finding a fault")]
 pub struct Words {
     /// POD or pod/POD, and perhaps a container.
     #[arg(value_name = "POD")]

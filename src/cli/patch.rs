@@ -23,10 +23,13 @@ use crate::manifest::{self, Source, tree};
 #[command(after_help = "\
 Examples:
   podlet patch pod web -p '{\"spec\":{\"activeDeadlineSeconds\":600}}'
-  podlet patch pod web -p '{\"spec\":{\"containers\":[{\"name\":\"app\",\"image\":\"shop/app:2\"}]}}'
+  podlet patch pod web \\
+      -p '{\"spec\":{\"containers\":[{\"name\":\"app\",\"image\":\"shop/app:2\"}]}}'
   podlet patch configmap conf --type=merge -p 'data: {mode: test, old: null}'
-  podlet patch pod web --subresource=resize -p '{\"spec\":{\"containers\":[{\"name\":\"app\",\"resources\":{\"limits\":{\"cpu\":\"2\"}}}]}}'
-  podlet patch pod web --type=json -p '[{\"op\":\"replace\",\"path\":\"/spec/containers/0/image\",\"value\":\"shop/app:2\"}]'
+  podlet patch pod web --subresource=resize \\
+      -p 'spec: {containers: [{name: app, resources: {limits: {cpu: 2}}}]}'
+  podlet patch pod web --type=json \\
+      -p '[{op: replace, path: /spec/containers/0/image, value: shop/app:2}]'
 
 What may change on a live pod: images, the deadline, tolerations that are added, labels and annotations; cpu and memory with \
 --subresource=resize.")]

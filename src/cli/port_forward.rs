@@ -31,10 +31,13 @@ use crate::supervisor::exec_session;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet port-forward pod/web 8080:80          localhost:8080 leads to port 80 of the pod
-  podlet port-forward web 5000 6000            the same ports here and there
-  podlet port-forward web :http                a free port here, a port by its name there
-  podlet port-forward --address 0.0.0.0 web 8080:80    for other machines, too
+  podlet port-forward pod/web 8080:80  localhost:8080 leads to port 80 of the
+                                       pod
+  podlet port-forward web 5000 6000    the same ports here and there
+  podlet port-forward web :http        a free port here, a port by its name
+                                       there
+  podlet port-forward --address 0.0.0.0 web 8080:80
+                                       for other machines, too
 
 It goes on until Ctrl-C, or until the pod ends.")]
 pub struct Words {

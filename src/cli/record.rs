@@ -21,9 +21,11 @@ use crate::supervisor::kept::Standing;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet record web -o web.yaml        the pod, how its containers behaved, what was done to it, what was seen
-  podlet test web.yaml                 plays it in virtual time, on the same rules
-  podlet record web.run -o web.yaml    of a run that `podlet replay --save` put into a file
+  podlet record web -o web.yaml      the pod, how its containers behaved, what
+                                     was done to it, what was seen
+  podlet test web.yaml               plays it in virtual time, on the same rules
+  podlet record web.run -o web.yaml  of a run that `podlet replay --save` put
+                                     into a file
 
 Containers behave as they did, to the millisecond: starts, exits, signals, what probes found at which age, hooks, pulls. The \
 assertions are the starts, with a tolerance, and how all was at the end. Change the manifest in it, and `podlet test` says what \

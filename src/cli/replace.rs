@@ -25,10 +25,11 @@ use crate::supervisor::launch::{self, Choices, LaunchError};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet replace -f pod.yaml               the object is there and becomes this one
+  podlet replace -f pod.yaml          the object is there and becomes this one
   podlet get pod web -o yaml | sed 's/:1$/:2/' | podlet replace -f -
-  podlet replace --force -f pod.yaml       ended and made anew
-  podlet replace --subresource=resize -f pod.yaml    only cpu and memory
+  podlet replace --force -f pod.yaml  ended and made anew
+  podlet replace --subresource=resize -f pod.yaml
+                                      only cpu and memory
 
 Without --force only what may change on a live pod can change. podlet apply --replace does the same with less ceremony.")]
 pub struct Replace {

@@ -17,9 +17,11 @@ use crate::recorded::replay::{self, Care, Difference, Outcome, What};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet replay web                     decides anew about all that happened to the pod web
-  podlet replay --save web.run web      and keeps the run in a file, which replay, timeline, record and what-if read
-  podlet replay web.run                 that run, on any machine
+  podlet replay web                 decides anew about all that happened to the
+                                    pod web
+  podlet replay --save web.run web  and keeps the run in a file, which replay,
+                                    timeline, record and what-if read
+  podlet replay web.run             that run, on any machine
   podlet replay web -o json
 
 What the machine of rules asked for then is taken out of the journal and must come again, input by input: the same effects, \

@@ -17,8 +17,9 @@ use crate::supervisor::kept::{Claim, Standing};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet restart web            all containers, beginning with the first init container
-  podlet restart web -c proxy   this one alone, whatever its restart policy
+  podlet restart web           all containers, beginning with the first init
+                               container
+  podlet restart web -c proxy  this one alone, whatever its restart policy
 
 Containers are stopped as when the pod ends: preStop hooks, sidecars last, within the pod's grace period. The sandbox, the \
 address and emptyDir volumes stay; restart counts go up by one, and no back-off is waited for. The command comes back when the \

@@ -28,11 +28,14 @@ use crate::supervisor::kept::Claim;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet run web --image=shop/app:1 --port=80        in the background
-  podlet run shell --image=busybox -it --rm -- sh    a shell, and nothing left of it
-  podlet run job --image=busybox --restart=Never --env=MODE=test --command -- make all
+  podlet run web --image=shop/app:1 --port=80  in the background
+  podlet run shell --image=busybox -it --rm -- sh
+                                               a shell, and nothing left of it
+  podlet run job --image=busybox --restart=Never --env=MODE=test \\
+      --command -- make all
   podlet run web --image=shop/app:1 --dry-run=client -o yaml > pod.yaml
-  podlet run t --image=busybox -it --rm --overrides='{\"spec\":{\"hostNetwork\":true}}' -- sh
+  podlet run t --image=busybox -it --rm \\
+      --overrides='{\"spec\":{\"hostNetwork\":true}}' -- sh
 
 Exit code: attached, with --rm or --restart=Never, the container's; else 0, 1 for an error.")]
 pub struct Words {

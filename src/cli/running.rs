@@ -20,8 +20,8 @@ use crate::supervisor::launch;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet start --all        at boot: all pods of before, with their restart counts
-  podlet start web          after podlet stop web
+  podlet start --all  at boot: all pods of before, with their restart counts
+  podlet start web    after podlet stop web
 
 What the restart policy does not start again stays as it ended: of a pod with Never, what ran; with OnFailure, \
 what ended with 0.")]

@@ -71,7 +71,8 @@ pub struct Image {
 #[command(after_help = "\
 Examples:
   podlet set env pod/web --list
-  podlet set env pod/web MODE=test --dry-run=client -o yaml | podlet replace --force -f -")]
+  podlet set env pod/web MODE=test --dry-run=client -o yaml |
+      podlet replace --force -f -")]
 pub struct Env {
     /// pod NAME or pod/NAME …, then KEY=VALUE … to set and KEY- to remove.
     #[arg(value_name = "TYPE[/NAME]")]

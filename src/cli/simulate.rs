@@ -19,12 +19,15 @@ use crate::simulation::scenario::{self, Case, Options, Outcome, Span};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet simulate pod.yaml --exit 1@2s                       the only container exits 1 after two seconds, each time
+  podlet simulate pod.yaml --exit 1@2s  the only container exits 1 after two
+                                        seconds, each time
   podlet simulate pod.yaml --exit app=1@2s --exit app=OOM@5s --exit app=forever
   podlet simulate pod.yaml --exit app=1@2s --for 2h -o svg > loop.svg
   podlet simulate pod.yaml --ready-after app=20s --ignore-term app --delete 5m
-  podlet simulate pod.yaml --fault '{at: 1m, probe: {container: app, kind: liveness, fail: 3}}'
-  podlet simulate pod.yaml --fault '{at: 1m, storage: {volume: cache, used: 3Gi}}'
+  podlet simulate pod.yaml \\
+      --fault '{at: 1m, probe: {container: app, kind: liveness, fail: 3}}'
+  podlet simulate pod.yaml \\
+      --fault '{at: 1m, storage: {volume: cache, used: 3Gi}}'
   podlet simulate pod.yaml --exit app=1@2s --as podman,docker,systemd
 
 A file with assertions is for `podlet test`.")]

@@ -45,8 +45,9 @@ pub struct Df {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet system prune                     what pods that are gone have left
-  podlet system prune --pods --images     and pods that are over, and images that no pod uses
+  podlet system prune                  what pods that are gone have left
+  podlet system prune --pods --images  and pods that are over, and images that
+                                       no pod uses
   podlet system prune --dry-run
 
 What is younger than ten minutes and belongs to no pod stays: it may be a pod's that is just being made.")]

@@ -23,15 +23,19 @@ pub use reports::happening;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet test backoff.yaml                    play a scenario; half an hour takes a millisecond
-  podlet test scenarios/                      all scenarios of a directory
+  podlet test backoff.yaml              play a scenario; half an hour takes a
+                                        millisecond
+  podlet test scenarios/                all scenarios of a directory
   podlet test backoff.yaml --matrix restartPolicy=Always,OnFailure,Never
   podlet test scenarios/ -o junit > report.xml
-  podlet test scenarios/ --run backoff        only those whose name has this word
-  podlet test backoff.yaml --timeline         with all that happened
-  podlet test --real backoff.yaml             with real processes, in real time; all of it may be half a second later
+  podlet test scenarios/ --run backoff  only those whose name has this word
+  podlet test backoff.yaml --timeline   with all that happened
+  podlet test --real backoff.yaml       with real processes, in real time; all
+                                        of it may be half a second later
   podlet test --real backoff.yaml --tolerance 2s --patience 10m
-  podlet test --schema > scenario.schema.json for editors: # yaml-language-server: $schema=scenario.schema.json
+  podlet test --schema > scenario.schema.json
+                                        for editors, which find it by the line
+                                        # yaml-language-server: $schema=FILE
 
 Exit codes: 0 all passed, 1 one failed, 2 a file is bad, 3 it cannot be run here.")]
 pub struct Words {

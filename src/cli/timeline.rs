@@ -28,12 +28,16 @@ use crate::supervisor::kept::Standing;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet timeline web                          what the containers of the pod web have done since it was applied
-  podlet timeline web --last 10m --events      the last ten minutes, and all that happened, line by line
-  podlet timeline scenario.yaml                what its containers do, drawn to the terminal's width
-  podlet timeline scenario.yaml --events       and all that happens, line by line
+  podlet timeline web                       what the containers of the pod web
+                                            have done since it was applied
+  podlet timeline web --last 10m --events   the last ten minutes, and all that
+                                            happened, line by line
+  podlet timeline scenario.yaml             what its containers do, drawn to the
+                                            terminal's width
+  podlet timeline scenario.yaml --events    and all that happens, line by line
   podlet timeline scenario.yaml -o svg > timeline.svg
-  podlet timeline scenarios/ --run backoff     only scenarios whose name has this word
+  podlet timeline scenarios/ --run backoff  only scenarios whose name has this
+                                            word
 
 Of a real pod those results of probes are shown that changed something: failures, and the successes that count. A run that \
 `podlet replay --save` has put into a file is drawn, too.")]

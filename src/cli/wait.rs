@@ -31,7 +31,8 @@ Examples:
   podlet wait --for=condition=Ready pod/web
   podlet wait --for=condition=Ready pods --all --timeout=2m
   podlet wait --for=jsonpath='{.status.phase}'=Succeeded pod/job
-  podlet wait --for=create --for=condition=Ready pod/web    also before it is there
+  podlet wait --for=create --for=condition=Ready pod/web
+                                            also before it is there
   podlet wait --for=delete pod/web --timeout=60s
 
 A pod that can never be as wished (it has ended, its image has no valid name, it keeps crashing …) is told of at once, with \

@@ -23,8 +23,10 @@ use crate::simulation::story::{Happening, Source as From};
 #[command(after_help = "\
 Examples:
   podlet what-if web --set 'spec.containers[0].livenessProbe.failureThreshold=5'
-  podlet what-if web --set restartPolicy=OnFailure --set 'spec.containers[app].livenessProbe.periodSeconds=20'
-  podlet what-if web -f patch.yaml          a piece of a Pod, merged as `kubectl patch --type=strategic` does
+  podlet what-if web --set restartPolicy=OnFailure \\
+      --set 'spec.containers[app].livenessProbe.periodSeconds=20'
+  podlet what-if web -f patch.yaml  a piece of a Pod, merged as `kubectl patch
+                                    --type=strategic` does
   podlet what-if web.run -f patch.yaml -o json
 
 What containers did is known for as long as they did it: one that would have lived longer is taken to go on as it was last \

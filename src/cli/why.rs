@@ -26,8 +26,9 @@ use crate::supervisor::kept::{Seen, Standing};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  podlet why web              each container: its state, the rule, the evidence, what comes next and when
-  podlet why web -c app       this one alone
+  podlet why web         each container: its state, the rule, the evidence, what
+                         comes next and when
+  podlet why web -c app  this one alone
   podlet why web -o json
 
 Rules are named as in docs/rules.md. What is told comes from the pod's journal: the same inputs and decisions that ran it.")]
