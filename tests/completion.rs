@@ -89,7 +89,7 @@ fn names_of_the_moment_are_offered() {
         (&["replay", "-n", "shop", "w"], &["web"]),
         (&["what-if", "-n", "shop", "po"], &["pods-and-more.yaml"]),
         (&["get", "pods", "-o", "js"], &["json", "jsonpath", "jsonpath-as-json", "jsonpath-file"]),
-        (&["apply", "-o", ""], &["json", "name", "yaml"]),
+        (&["apply", "-o", ""], &["json", "kyaml", "name", "yaml"]),
         (&["apply", "pod"], &["pods-and-more.yaml"]),
         (&["apply", "-f", "pod"], &["pods-and-more.yaml"]),
         (&["image", "inspect", "podlet"], &["podlet.local/actor:latest"]),

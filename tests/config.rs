@@ -59,6 +59,7 @@ fn view_names_the_origin_of_each_value_and_its_yaml_can_be_read_again() {
             "shutdownGracePeriod 0s default".to_owned(),
             "shutdownGracePeriodCriticalPods 0s default".to_owned(),
             "shutdownGracePeriodByPodPriority [] default".to_owned(),
+            "podlet.images.ignoreVolumes false default".to_owned(),
             "podlet.images.maxBytes 64Gi default".to_owned(),
             "podlet.images.maxFiles 4000000 default".to_owned(),
             "podlet.images.maxLayers 128 default".to_owned(),

@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/image_source.rs"]
 mod image_source;
+#[path = "common/proxy.rs"]
+mod proxy;
 #[path = "common/registry.rs"]
 mod registry;
 #[path = "common/image.rs"]
@@ -11,8 +13,8 @@ mod scratch;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
@@ -22,6 +24,7 @@ use common::pty::Terminal;
 use common::screen::Screen;
 use image_source::{Layout, Tar, gzip, zstd};
 use podlet::image::Digest;
+use proxy::Proxy;
 use registry::{Debian, Fake, PASSWORD, Request, Served, USER, base64_of, certificates, reply};
 use scratch::Scratch;
 use serde_json::{Value, json};
@@ -322,47 +325,6 @@ fn certificates_on_both_sides() {
     podlet.finish();
 }
 
-/// A proxy that knows one name, and one user.
-fn proxy(name: &'static str, target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-    let log = Arc::clone(&heads);
-    let authorization = format!("basic {}", base64_of(&format!("proxy user:{PASSWORD}"))).to_lowercase();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap_or(0) > 0 {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            log.lock().unwrap().push(head.clone());
-            if !head.to_lowercase().contains(&format!("proxy-authorization: {authorization}")) {
-                let _ = client
-                    .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n");
-                continue;
-            }
-            if !head.starts_with(&format!("CONNECT {name}:443 ")) {
-                let _ = client.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-                continue;
-            }
-            let mut server = TcpStream::connect(target).unwrap();
-            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
-            });
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut server, &mut client);
-                let _ = client.shutdown(std::net::Shutdown::Both);
-            });
-        }
-    });
-    (address, heads)
-}
-
 /// Through the proxy TLS is spoken with the registry: the proxy sees names and nothing else.
 #[test]
 fn through_a_proxy_with_a_password_to_a_private_authority() {
@@ -371,13 +333,14 @@ fn through_a_proxy_with_a_password_to_a_private_authority() {
     Layout::new(&[Tar::default().file("a", "content").end()]).write(&layout);
     let debian = Debian::new(&podlet.root.join("registry"));
     debian.push(&layout, "app:1");
-    let (proxy, heads) = proxy("registry.test", debian.server.parse().unwrap());
+    let login = format!("proxy user:{PASSWORD}");
+    let proxy = Proxy::new("registry.test", debian.server.parse().unwrap(), Some(base64_of(&login)));
     let auth = podlet.root.join("auth.json");
     let both = base64_of(&format!("{USER}:{PASSWORD}"));
     fs::write(&auth, json!({"auths": {"registry.test": {"auth": both}}}).to_string()).unwrap();
     let pull = |user: &str, authority: bool| {
         let mut command = podlet.command(&["image", "pull", "registry.test/app:1"]);
-        command.env("HTTPS_PROXY", format!("http://{user}@{proxy}")).env("REGISTRY_AUTH_FILE", &auth);
+        command.env("HTTPS_PROXY", format!("http://{user}@{}", proxy.address)).env("REGISTRY_AUTH_FILE", &auth);
         if authority {
             command.env("SSL_CERT_FILE", &debian.authority);
         }
@@ -390,7 +353,8 @@ fn through_a_proxy_with_a_password_to_a_private_authority() {
     let (success, said) = pull(&right, false);
     assert!(!success && said.contains("certificate signed by unknown authority"), "{said}");
     assert_eq!(pull(&right, true), (true, String::new()));
-    let heads = heads.lock().unwrap().join("");
+    let heads = proxy.asked();
+    assert!(heads.contains("CONNECT registry.test:443 ") && !heads.contains("registry.test:80"), "{heads}");
     assert!(!heads.contains("app") && !heads.contains(&both), "{heads}");
     drop(debian);
     podlet.finish();
@@ -531,11 +495,8 @@ fn what_was_spent_waiting_is_told() {
     podlet.finish();
 }
 
-/// What containerd makes of an image's VOLUMEs: writable though the root is not, with what the image has there, no overlay, gone
-/// with the container. A volume of the pod's at the path is in its place.
-#[test]
-fn volumes_of_an_image_are_directories_of_the_containers_own() {
-    let podlet = Podlet::new();
+/// An image whose VOLUMEs are what most images have, and one that is not there.
+fn image_with_volumes(podlet: &Podlet) {
     let shell = fs::read("/bin/busybox").unwrap();
     let layer = Tar::default()
         .directory("bin")
@@ -551,6 +512,14 @@ fn volumes_of_an_image_are_directories_of_the_containers_own() {
     let path = podlet.root.join("layout-volumes");
     layout.write(&path);
     podlet.succeed(&["image", "import", path.to_str().unwrap(), "localhost/volumes:1"]);
+}
+
+/// What containerd makes of an image's VOLUMEs: writable though the root is not, with what the image has there, no overlay, gone
+/// with the container. A volume of the pod's at the path is in its place.
+#[test]
+fn volumes_of_an_image_are_directories_of_the_containers_own() {
+    let podlet = Podlet::new();
+    image_with_volumes(&podlet);
     // An applet of busybox needs no file of its own. The shell's complaints are not looked at.
     let script = "exec 2>/dev/null; cat /data/link; stat -c '%a %u' /data; stat -f -c %T /data; stat -f -c %T /made; \
         echo more >> /data/kept && echo new > /made/file && echo written; (echo x > /root-file) || echo refused; \
@@ -580,5 +549,34 @@ fn volumes_of_an_image_are_directories_of_the_containers_own() {
     );
     // In the pod's own volume there is what the first instance left.
     assert_eq!(podlet.logs("web", "c"), expected);
+    podlet.finish();
+}
+
+/// Or nothing at all, where the settings say so: then the root is read-only there, too.
+#[test]
+fn the_settings_can_leave_an_images_volumes_out() {
+    let podlet = Podlet::new();
+    image_with_volumes(&podlet);
+    let settings = podlet.root.join("settings.yaml");
+    let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+    fs::write(&settings, format!("{head}podlet: {{images: {{ignoreVolumes: true}}}}\n")).unwrap();
+    let script = "cat /data/link; (echo x > /data/new) 2>/dev/null || echo refused; test -e /made || echo none";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "c", "image": "localhost/volumes:1", "command": ["sh", "-c", script],
+                "securityContext": {"readOnlyRootFilesystem": true},
+            }],
+        }
+    });
+    let manifest = podlet.root.join("pod.json");
+    fs::write(&manifest, pod.to_string()).unwrap();
+    let applied =
+        podlet.command(&["apply", manifest.to_str().unwrap()]).env("PODLET_CONFIG", &settings).output().unwrap();
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    podlet.wait("web", |pod| pod["status"]["phase"] == "Succeeded");
+    assert_eq!(podlet.logs("web", "c"), "of the image\nrefused\nnone\n");
     podlet.finish();
 }

@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/image_source.rs"]
 mod image_source;
+#[path = "common/proxy.rs"]
+mod proxy;
 #[path = "common/registry.rs"]
 mod registry;
 #[path = "common/image.rs"]
@@ -11,7 +13,7 @@ mod scratch;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -24,6 +26,7 @@ use common::podlet::{Podlet, container, text, until};
 use image_source::{Layout, Tar};
 use nix::sys::signal::Signal;
 use podlet::image::Digest;
+use proxy::Proxy;
 use registry::{Debian, Fake, PASSWORD, Request, Served, USER, base64_of, reply};
 use scratch::Scratch;
 use serde_json::{Value, json};
@@ -529,57 +532,22 @@ fn mirrors_come_first_and_blocked_registries_never() {
     podlet.finish();
 }
 
-/// A proxy that knows one name.
-fn proxy(name: &'static str, target: std::net::SocketAddr) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let log = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap_or(0) > 0 {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            log.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
-            if !head.starts_with(&format!("CONNECT {name}:")) {
-                let _ = client.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-                continue;
-            }
-            let mut server = TcpStream::connect(target).unwrap();
-            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
-            });
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut server, &mut client);
-                let _ = client.shutdown(std::net::Shutdown::Both);
-            });
-        }
-    });
-    (address, asked)
-}
-
 #[test]
 fn proxies_lead_there() {
     let podlet = Podlet::new();
     let (_, served) = image(&podlet, 1);
     let fake = good(&served);
-    let (proxy, asked) = proxy("registry.test", fake.address);
+    let proxy = Proxy::new("registry.test", fake.address, None);
     let name = "registry.test/a:1";
     let run = |except: &str| {
         let mut command = podlet.command(&["image", "pull", "--tls-verify=false", name]);
-        let address = format!("http://user:{PASSWORD}@{proxy}");
+        let address = format!("http://user:{PASSWORD}@{}", proxy.address);
         command.env("HTTPS_PROXY", &address).env("http_proxy", &address).env("NO_PROXY", except).output().unwrap()
     };
     let output = run("other.test");
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = asked.lock().unwrap().clone();
-    assert!(lines.iter().any(|line| line.starts_with("CONNECT registry.test:443 ")), "{lines:?}");
+    let asked = proxy.asked();
+    assert!(asked.contains("CONNECT registry.test:443 "), "{asked}");
     let output = run("test");
     let said = text(&output.stderr);
     assert!(said.contains("lookup registry.test: no such host") && !said.contains(PASSWORD), "{said}");

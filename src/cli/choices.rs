@@ -91,6 +91,7 @@ pub fn choices(words: &ChoiceWords, config: &Config, trace: bool, everywhere: &E
         pod_logs_dir: config.pod_logs_dir.value.clone(),
         environment: Environment::of_process(),
         image_limits: config.images.limits(),
+        ignore_image_volumes: config.images.ignore_volumes.value,
         registry_patience: config.images.stall_timeout.value,
         sleep_after: words.sleep_after.or_else(sleep_after_by_environment).unwrap_or(SleepAfter::USUAL).milliseconds(),
     }

@@ -124,6 +124,7 @@ fn plans<'a>(
         objects,
         trace: false,
         pids_limit: config.pod_pids_limit(),
+        ignore_image_volumes: config.images.ignore_volumes.value,
     };
     let plans = preview(&context, &images)
         .map_err(|failure| Failure::Error(format!("pod {name:?} could not be started: {failure}")))?;

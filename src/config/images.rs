@@ -1,4 +1,4 @@
-//! What images may cost: limits of unpacking, and how long a registry may say nothing. No kubelet has these settings; they
+//! What images may cost: limits of unpacking, how long a registry may say nothing, and whether their volumes are made. No kubelet has these settings; they
 //! stand below `podlet.images` in the settings file. The numbers that hold when nobody says anything are those of
 //! [`crate::image::Limits`] and [`crate::http::PATIENCE`].
 
@@ -13,6 +13,7 @@ use crate::image::Limits;
 use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::backoff::go_duration;
 
+const IGNORE_VOLUMES: &str = "podlet.images.ignoreVolumes";
 const MAX_BYTES: &str = "podlet.images.maxBytes";
 const MAX_FILES: &str = "podlet.images.maxFiles";
 const MAX_LAYERS: &str = "podlet.images.maxLayers";
@@ -25,6 +26,8 @@ const LAYERS_MOST: usize = 499;
 /// The settings of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
+    /// `podlet.images.ignoreVolumes`
+    pub ignore_volumes: Set<bool>,
     /// `podlet.images.maxBytes`
     pub max_bytes: Set<u64>,
     /// `podlet.images.maxFiles`
@@ -41,6 +44,7 @@ impl Default for Images {
     fn default() -> Images {
         let limits = Limits::default();
         Images {
+            ignore_volumes: Set::default(false),
             max_bytes: Set::default(limits.bytes),
             max_files: Set::default(limits.files),
             max_layers: Set::default(limits.layers),
@@ -62,6 +66,7 @@ impl Images {
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) {
+        reader.take(IGNORE_VOLUMES, &mut self.ignore_volumes, |value| value.as_bool().ok_or_else(unexpected));
         reader.take(MAX_BYTES, &mut self.max_bytes, bytes);
         reader.take(MAX_FILES, &mut self.max_files, above_zero);
         reader.take(MAX_LAYERS, &mut self.max_layers, layers);
@@ -73,6 +78,12 @@ impl Images {
         let bytes = Quantity::from_value(i64::try_from(self.max_bytes.value).unwrap_or(i64::MAX), Format::BinarySi);
         let row = |path, value, origin: &super::Origin, meaning| Row { path, value, origin: origin.clone(), meaning };
         vec![
+            row(
+                IGNORE_VOLUMES,
+                json!(self.ignore_volumes.value),
+                &self.ignore_volumes.origin,
+                "nothing is made of an image's `VOLUME`s (`ignore_image_defined_volumes` of containerd)",
+            ),
             row(
                 MAX_BYTES,
                 json!(bytes.to_string()),

@@ -34,7 +34,7 @@ fn each_value_says_where_it_comes_from() {
     let text = "seccompDefault: false\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\npodPidsLimit: 100\n\
                 crashLoopBackOff:\n  maxContainerRestartPeriod: 90s\nlogging: {verbosity: 4}\n\
                 shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\nmaxPods: 7\npodLogsDir: /var/log/pods\n\
-                podlet: {images: {maxBytes: 1Gi, maxFiles: 5, maxLayers: 6, maxRatio: 7, stallTimeout: 90s}}\n";
+                podlet: {images: {ignoreVolumes: true, maxBytes: 1Gi, maxFiles: 5, maxLayers: 6, maxRatio: 7, stallTimeout: 90s}}\n";
     let config = load(text, &Overrides::default()).unwrap();
     let rows: Vec<(&str, String, u32)> = config
         .rows()
@@ -58,6 +58,7 @@ fn each_value_says_where_it_comes_from() {
             ("logging.verbosity", "4".to_owned(), 9),
             ("shutdownGracePeriod", "\"30s\"".to_owned(), 10),
             ("shutdownGracePeriodCriticalPods", "\"10s\"".to_owned(), 11),
+            ("podlet.images.ignoreVolumes", "true".to_owned(), 14),
             ("podlet.images.maxBytes", "\"1Gi\"".to_owned(), 14),
             ("podlet.images.maxFiles", "5".to_owned(), 14),
             ("podlet.images.maxLayers", "6".to_owned(), 14),

@@ -62,6 +62,9 @@ pub struct Choices {
     /// What its images may cost.
     #[serde(default)]
     pub image_limits: Limits,
+    /// Nothing is made of its images' VOLUMEs.
+    #[serde(default)]
+    pub ignore_image_volumes: bool,
     /// How long a registry may say nothing.
     #[serde(default = "usual_patience")]
     pub registry_patience: Duration,

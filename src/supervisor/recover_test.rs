@@ -30,6 +30,7 @@ impl Place {
             pod_logs_dir: None,
             environment: Default::default(),
             image_limits: Default::default(),
+            ignore_image_volumes: false,
             registry_patience: crate::http::PATIENCE,
             sleep_after: None,
         };

@@ -45,6 +45,7 @@ impl World {
             objects: &self.objects,
             trace: self.orders.choices.trace,
             pids_limit: self.orders.choices.pod_pids_limit,
+            ignore_image_volumes: self.orders.choices.ignore_image_volumes,
         }
     }
 

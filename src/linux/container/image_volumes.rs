@@ -5,13 +5,13 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Container;
 
 use super::super::resolve::Root;
 use super::super::rootfs::{RootFs, make_directory};
-use super::{StartFailure, create, failure};
+use super::{PodContext, StartFailure, create, failure};
 use crate::image::{self, Image};
 use crate::plan::paths::{clean, is_below};
 use crate::pod::input::StartStage;
@@ -19,16 +19,30 @@ use crate::pod::input::StartStage;
 /// What podlet itself furnishes is no image's to replace.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// The volumes that a container gets of its image: where each appears, and where it is on the machine.
-pub(super) fn of(container: &Container, image: &Image, directory: &Path) -> Vec<(String, PathBuf)> {
+/// The volumes that a container's instance gets of its image: where each appears, and where it is on the machine.
+pub(super) fn of(
+    context: &PodContext<'_>,
+    container: &Container,
+    attempt: u32,
+    image: &Image,
+) -> Vec<(String, PathBuf)> {
+    if context.ignore_image_volumes {
+        return Vec::new();
+    }
+    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
+    let targets = targets(container, image).into_iter().enumerate();
+    targets.map(|(number, target)| (target, directory.join("volumes").join(number.to_string()))).collect()
+}
+
+/// Where in the container.
+fn targets(container: &Container, image: &Image) -> Vec<String> {
     let mounted: Vec<String> = container.volume_mounts.iter().flatten().map(|mount| clean(&mount.mount_path)).collect();
     let is_kernels = |target: &str| KERNEL.iter().any(|place| target == *place || is_below(target, place));
     let mut targets: Vec<String> = image.config.volumes.iter().map(|path| clean(&format!("/{path}"))).collect();
     targets.retain(|target| target != "/" && !is_kernels(target) && !mounted.contains(target));
     targets.sort();
     targets.dedup();
-    let place = |number: usize| directory.join("volumes").join(number.to_string());
-    targets.into_iter().enumerate().map(|(number, target)| (target, place(number))).collect()
+    targets
 }
 
 /// Makes them, once the instance has its root.
@@ -54,7 +68,6 @@ pub(super) fn make(volumes: &[(String, PathBuf)], root: &RootFs) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use k8s_openapi::api::core::v1::VolumeMount;
 
@@ -74,9 +87,6 @@ mod tests {
             binds: Vec::new(),
             size: 0,
         };
-        let found = of(&container, &image, Path::new("/i"));
-        let found: Vec<(&str, &str)> =
-            found.iter().map(|(target, place)| (target.as_str(), place.to_str().unwrap())).collect();
-        assert_eq!(found, [("/deep", "/i/volumes/0"), ("/devices", "/i/volumes/1"), ("/var/lib/x", "/i/volumes/2")]);
+        assert_eq!(targets(&container, &image), ["/deep", "/devices", "/var/lib/x"]);
     }
 }

@@ -52,7 +52,7 @@ pub fn prepare_root(
     let mut layers = vec![rootfs::mount_points(&context.paths.images().join("mount-points")).map_err(&failed)?];
     layers.extend_from_slice(&image.layers);
     let root = rootfs::build(&layers, &directory).map_err(&failed)?;
-    image_volumes::make(&image_volumes::of(container, image, &directory), &root)?;
+    image_volumes::make(&image_volumes::of(context, container, attempt, image), &root)?;
     Ok(root)
 }
 

@@ -92,6 +92,8 @@ pub struct PodContext<'a> {
     pub trace: bool,
     /// The most processes and threads of the pod (`podPidsLimit`).
     pub pids_limit: Option<u64>,
+    /// Nothing is made of the image's VOLUMEs (`podlet.images.ignoreVolumes`).
+    pub ignore_image_volumes: bool,
 }
 
 /// What becomes of a container's stdin, stdout and stderr.

@@ -103,8 +103,7 @@ pub(super) fn binds(
         user_targets.push(bind.target.clone());
         mine.push(bind);
     }
-    let directory = context.paths.container_state(context.uid(), &container.name, attempt);
-    for (target, place) in image_volumes::of(container, image, &directory) {
+    for (target, place) in image_volumes::of(context, container, attempt, image) {
         mine.push(plain(place, &target, Shape::Directory));
     }
     let files = context.files();

@@ -307,6 +307,7 @@ pub static PODLET_IMAGES: Struct = Struct {
     name: "PodletImages",
     size: SIZE,
     rows: &[
+        row("ignoreVolumes", Bool, Pointer, Supported),
         row("maxBytes", Quantity, Pointer, Supported),
         row("maxFiles", Int64, Pointer, Supported),
         row("maxLayers", Int64, Pointer, Supported),

@@ -176,6 +176,7 @@ impl World {
             objects: &*objects,
             trace: false,
             pids_limit: None,
+            ignore_image_volumes: false,
         };
         prepare_pod(&context).unwrap();
         prepare_pod(&context).expect("a second time finds all in place");
@@ -195,6 +196,7 @@ impl World {
             objects: &*self.objects,
             trace: false,
             pids_limit: None,
+            ignore_image_volumes: false,
         }
     }
 
