@@ -469,3 +469,92 @@ fn config_maps_and_secrets_are_made_from_words() {
     podlet.succeed(&["delete", "cm,secret", "--all", "-A"]);
     podlet.finish();
 }
+
+/// What API libraries and careful people use of kubectl: paths, questions, directories, and files that nothing is asked about.
+#[test]
+fn rarer_flags_do_what_kubectls_do() {
+    let podlet = Podlet::new();
+    let directory = podlet.root.join("manifests");
+    fs::create_dir_all(directory.join("deeper")).unwrap();
+    let labelled = CONFIG.replace(r#""name": "conf""#, r#""name": "conf", "labels": {"app": "conf"}"#);
+    fs::write(directory.join("deeper/conf.json"), &labelled).unwrap();
+    fs::write(directory.join("pod.json"), web("web")).unwrap();
+    let here = directory.to_str().unwrap();
+    for (words, out) in [
+        (&["create", "-R", "-f", here, "-l", "app=conf"][..], "configmap/conf created\n"),
+        (&["apply", "-R", "-f", here, "-l", "app in (conf)", "--server-side"], "configmap/conf unchanged\n"),
+        (&["get", "-R", "-f", here, "-o", "name", "--ignore-not-found"], "configmap/conf\n"),
+        (&["label", "--local", "-f", here, "x=y", "-o", "jsonpath={.metadata.labels}"], r#"{"app":"web","x":"y"}"#),
+        (
+            &["set", "image", "--local", "-f", here, "a=b", "-o", "jsonpath", "--template={.spec.containers[0].image}"],
+            "b",
+        ),
+        (&["set", "env", "--local", "-f", here, "-e", "A=1", "-o", "jsonpath={.spec.containers[0].env[0].value}"], "1"),
+    ] {
+        assert_eq!(run(&podlet, words), (Some(0), out.to_owned(), String::new()), "{words:?}");
+    }
+    assert!(podlet.succeed(&["describe", "-R", "-f", &format!("{here}/deeper")]).starts_with("Name:         conf\n"));
+    assert!(
+        podlet
+            .fail(&["get", "cm", "conf", "-o", "jsonpath={.x}", "--allow-missing-template-keys=false"])
+            .contains("Error executing template: x is not found.")
+    );
+    let asked =
+        "You are about to delete the following 1 resource(s):\nconfigmap/conf\nDo you want to continue? (y/N): ";
+    let (code, out, _) = run_with(&podlet, &["delete", "-i", "cm", "conf"], "n\n");
+    assert_eq!((code, out), (Some(0), format!("{asked}deletion is cancelled\n")));
+    let (code, out, _) = run_with(&podlet, &["delete", "-i", "cm", "conf"], "Y\n");
+    assert_eq!((code, out), (Some(0), format!("{asked}configmap \"conf\" deleted from default namespace\n")));
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let conf = format!("{maps}/conf");
+    for (words, input, expected) in [
+        (&["create", "--raw", maps, "-f", "-"][..], CONFIG, Ok("v")),
+        (&["create", "--raw", maps, "-f", "-"], CONFIG, Err("(AlreadyExists): configmaps \"conf\" already exists")),
+        (
+            &["create", "--raw", maps, "-f", "-"],
+            &web("web"),
+            Err("(BadRequest): Pod in version \"v1\" cannot be handled"),
+        ),
+        (&["replace", "--raw", &conf, "-f", "-"], &CONFIG.replace("\"v\"", "\"w\""), Ok("w")),
+        (&["replace", "--raw", &format!("{maps}/x"), "-f", "-"], CONFIG, Err("does not match the name on the URL (x)")),
+        (&["delete", "--raw", &format!("{maps}/x")], "", Err("(NotFound): configmaps \"x\" not found")),
+    ] {
+        let (code, out, said) = run_with(&podlet, words, input);
+        match expected {
+            Ok(value) => {
+                let answer: Value = serde_json::from_str(&out).unwrap();
+                assert_eq!((code, &answer["data"]["k"]), (Some(0), &json!(value)), "{words:?}: {said}");
+            }
+            Err(text) => assert!(code == Some(1) && said.contains(text), "{words:?}: {said}"),
+        }
+    }
+    let deleted: Value = serde_json::from_str(&podlet.succeed(&["delete", "--raw", &conf])).unwrap();
+    assert_eq!((&deleted["kind"], &deleted["status"]), (&json!("Status"), &json!("Success")));
+    assert_eq!(podlet.succeed(&["get", "cm", "-o", "name"]), "");
+    podlet.finish();
+}
+
+/// `--subresource=resize` takes cpu and memory of the file, and nothing else of it.
+#[test]
+fn a_replacement_can_be_of_resources_alone() {
+    let podlet = Podlet::new();
+    let pod = |memory: &str, tier: &str| {
+        let mut pod: Value = serde_json::from_str(&web("web")).unwrap();
+        pod["spec"]["containers"][0]["resources"]["limits"]["memory"] = json!(memory);
+        pod["metadata"]["labels"]["tier"] = json!(tier);
+        pod.to_string()
+    };
+    podlet.apply(&pod("64Mi", "front"));
+    podlet.wait("web", |pod| pod["status"]["phase"] == "Running");
+    let resize = ["replace", "--subresource=resize", "-f", "-"];
+    let (code, out, said) = run_with(&podlet, &resize, &pod("80Mi", "back"));
+    assert_eq!((code, out.as_str()), (Some(0), "pod/web replaced\n"), "{said}");
+    let now = podlet.wait("web", |pod| pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "80Mi");
+    assert_eq!(now["metadata"]["labels"]["tier"], "front");
+    let (code, _, said) = run_with(&podlet, &resize, &pod("80Mi", "x").replace("\"web\"", "\"nope\""));
+    assert!(code == Some(1) && said.contains("pods \"nope\" not found"), "{said}");
+    let (_, _, said) = run_with(&podlet, &["replace", "--subresource=status", "-f", "-"], CONFIG);
+    assert!(said.contains("podlet alone writes a pod's status"), "{said}");
+    podlet.succeed(&["delete", "pod", "web", "--now"]);
+    podlet.finish();
+}
