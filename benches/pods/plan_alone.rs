@@ -49,6 +49,7 @@ pub fn start(root: &Path, image: &Image, containers: usize) -> f64 {
         objects: &NoObjects,
         trace: false,
         pids_limit: None,
+        ignore_image_volumes: false,
     };
     let output_path = root.join("alone.out");
     let output: OwnedFd = std::fs::File::create(&output_path).expect("a file for the clocks").into();

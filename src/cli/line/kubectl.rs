@@ -298,7 +298,7 @@ fn one_of(
 /// Whether flags of these verbs are flags of the one at this path, `set image`.
 fn is_of(verbs: &[&str], path: &str) -> bool {
     let within = |verb: &&str| path.strip_prefix(*verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    verbs.iter().any(|verb| within(verb))
+    verbs.iter().any(within)
 }
 
 /// The command at a path with all of kubectl's flags that it takes without having them; so are those beneath it.
