@@ -2,9 +2,9 @@
 //! or is to run again, is never touched.
 
 mod remains;
-mod usage;
 
 use std::io::{BufRead, IsTerminal};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -16,9 +16,9 @@ use super::image::removal;
 use super::print::table::{self, Shape, Table, columns};
 use super::{Caller, Failure, check_output, print, require};
 use crate::image::{Record, Store};
+use crate::linux::disk_usage;
 use crate::linux::privilege::Work;
 use crate::supervisor::kept::{self, Claim, Standing};
-use usage::disk_usage;
 
 /// The words of `system`.
 #[derive(Subcommand, Debug)]
@@ -123,21 +123,32 @@ fn df(words: &Df, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let store = Store::open(&paths.images());
     let images = store.list().map_err(|error| Failure::Error(error.to_string()))?;
     let unused: u64 = unused(&store, caller)?.iter().map(|record| record.size).sum();
-    let in_images = disk_usage(&paths.images());
-    let state = |claim: &Claim| disk_usage(&paths.pod_state(&claim.uid)) + disk_usage(&paths.pod_run(&claim.uid));
-    let logs = |claim: &Claim| {
+    let mut measured = |path: &Path| {
+        disk_usage::allocated(path).unwrap_or_else(|error| {
+            caller.notice(&format!("warning: could not measure {}, it counts as nothing: {error}", path.display()));
+            0
+        })
+    };
+    let line = |kind, count| Line { kind, count, bytes: 0, reclaimable: 0 };
+    let (mut pods, mut logs) = (line("Pods", claims.len()), line("Logs", claims.len()));
+    for claim in &claims {
         // With `podLogsDir` a link.
         let usual = paths.pod_logs(&claim.namespace, &claim.name, &claim.uid);
-        disk_usage(&usual.canonicalize().unwrap_or(usual))
-    };
+        let own_logs = measured(&usual.canonicalize().unwrap_or(usual));
+        let state = measured(&paths.pod_state(&claim.uid)) + measured(&paths.pod_run(&claim.uid));
+        for (line, bytes) in [(&mut pods, state), (&mut logs, own_logs)] {
+            line.bytes += bytes;
+            line.reclaimable += if over.contains(claim) { bytes } else { 0 };
+        }
+    }
+    let in_images = measured(&paths.images());
     let remains = remains::find(&paths, &claims);
-    let left: u64 = remains.iter().map(|path| disk_usage(path)).sum();
-    let line = |kind, count, bytes, reclaimable| Line { kind, count, bytes, reclaimable };
+    let left: u64 = remains.iter().map(|path| measured(path)).sum();
     let lines = [
-        line("Images", images.len(), in_images, unused.min(in_images)),
-        line("Pods", claims.len(), claims.iter().map(state).sum(), over.iter().map(state).sum()),
-        line("Logs", claims.len(), claims.iter().map(logs).sum(), over.iter().map(logs).sum()),
-        line("Remains", remains.len(), left, left),
+        Line { bytes: in_images, reclaimable: unused.min(in_images), ..line("Images", images.len()) },
+        pods,
+        logs,
+        Line { bytes: left, reclaimable: left, ..line("Remains", remains.len()) },
     ];
     if !output.is_empty() {
         let entry = |line: &Line| json!({ "type": line.kind, "count": line.count, "size": line.bytes, "reclaimable": line.reclaimable });

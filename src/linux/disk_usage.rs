@@ -1,6 +1,7 @@
-//! How many bytes lie beneath a directory on its disk: what `du -x` says. A container may write there meanwhile, and what it
-//! writes may be made to mislead: no link is followed, no other file system entered, nothing read but directories, and
-//! neither the depth nor the number of names costs memory or descriptors without a bound.
+//! How many bytes lie beneath a directory on its disk: what `du -x` says, for the limits of a pod's storage and for
+//! `system df`. A container may write there meanwhile, and what it writes may be made to mislead: no link is followed, no
+//! other file system entered, nothing read but directories, and neither the depth nor the number of names costs memory or
+//! descriptors without a bound.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -10,7 +11,7 @@ use nix::dir::{Dir, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, lstat};
 
 /// So many directories within each other are gone into, each with a descriptor; what lies deeper does not count.
 const DEEPEST: usize = 256;
@@ -24,11 +25,16 @@ const HOW: OFlag = OFlag::O_RDONLY
     // Neither a pipe nor a device is ever opened; should one take a directory's place, it is not waited for.
     .union(OFlag::O_NONBLOCK);
 
-/// Bytes allocated beneath a directory, its own included; 0 where there is none. A file that goes or comes meanwhile counts or
-/// does not; one of several names counts once, if all of them are here. What is deleted and still open is not seen.
+/// Bytes allocated beneath a directory, its own included, or those of a file; 0 where there is neither. A file that goes or
+/// comes meanwhile counts or does not; one of several names counts once, if all of them are here. What is deleted and still
+/// open is not seen.
 pub fn allocated(root: &Path) -> io::Result<u64> {
     let root = match Dir::open(root, HOW, Mode::empty()) {
         Err(Errno::ENOENT) => return Ok(0),
+        Err(Errno::ENOTDIR) => match lstat(root)? {
+            file if file.st_mode & libc::S_IFMT == libc::S_IFREG => return Ok(share(&file)),
+            _ => return Err(Errno::ENOTDIR.into()),
+        },
         opened => opened?,
     };
     let own = fstat(root.as_fd())?;
@@ -138,8 +144,9 @@ mod tests {
             symlink(to, root.join(name)).unwrap();
         }
         assert!(about(allocated(&root).unwrap(), 0));
-        // The root itself may be no link.
-        assert!(allocated(&root.join("directory")).is_err());
+        // The root itself may be no link, but a file.
+        assert!(allocated(&root.join("directory")).is_err() && allocated(&root.join("file")).is_err());
+        assert!(about(allocated(&other.join("big")).unwrap(), 4 << 20));
         // /dev/pts, /dev/shm and the like are other file systems than /dev.
         assert!(allocated(Path::new("/dev")).is_ok());
     }

@@ -230,7 +230,7 @@ pub enum Fact {
     },
     /// So much local storage is in use.
     StorageMeasured {
-        /// Of what [`Machine::storage_to_measure`](super::machine::Machine::storage_to_measure) names.
+        /// Of what its [`Scope`](super::storage::Scope) names.
         usage: Usage,
     },
     /// The machine was started anew since the last input: `CLOCK_BOOTTIME` began again and no process is left.

@@ -1,5 +1,5 @@
 //! Local storage (lifecycle 9.9): how much of it a pod may use, and that it is evicted when it uses more. The owner of a
-//! machine measures, about every 10 s, what [`Machine::storage_to_measure`] names, and tells it; here is only what follows.
+//! machine measures, about every 10 s, what [`Scope::of`] its pod names, and tells it; here is only what follows.
 
 use std::collections::BTreeMap;
 
@@ -49,6 +49,18 @@ pub struct Scope {
     pub volumes: Vec<String>,
     /// Containers count, too.
     pub containers: bool,
+}
+
+impl Scope {
+    /// That of a pod, until it ends; nothing where nothing is limited, or the pod is never evicted. What is in it never changes
+    /// in a pod: volumes, limits of storage, and priority are as they were admitted.
+    pub fn of(pod: &Pod) -> Option<Scope> {
+        let spec = pod.spec.as_ref().filter(|_| !is_critical(pod))?;
+        let containers = pod_limit(spec).is_some();
+        let counts = |volume: &&Volume| is_on_disk(volume) && (containers || size_limit(volume).is_some());
+        let volumes: Vec<String> = spec.volumes.iter().flatten().filter(counts).map(|one| one.name.clone()).collect();
+        (containers || !volumes.is_empty()).then_some(Scope { volumes, containers })
+    }
 }
 
 /// A limit that is exceeded.
@@ -132,32 +144,22 @@ fn is_critical(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.priority).is_some_and(|priority| priority >= CRITICAL)
 }
 
-impl Machine {
-    /// What is to be measured; nothing of a pod that is not limited, ends already, or is never evicted.
-    pub fn storage_to_measure(&self) -> Option<Scope> {
-        if self.state.course >= Course::Ending || is_critical(&self.pod) {
-            return None;
-        }
-        let spec = self.pod.spec.as_ref()?;
-        let containers = pod_limit(spec).is_some();
-        let counts = |volume: &&Volume| is_on_disk(volume) && (containers || size_limit(volume).is_some());
-        let volumes: Vec<String> = spec.volumes.iter().flatten().filter(counts).map(|one| one.name.clone()).collect();
-        (containers || !volumes.is_empty()).then_some(Scope { volumes, containers })
-    }
+/// What follows from a measurement: nothing once the pod ends.
+fn too_much(pod: &Pod, course: Course, usage: &Usage) -> Option<Exceeded> {
+    if course >= Course::Ending || is_critical(pod) { None } else { exceeded(pod, usage) }
+}
 
+impl Machine {
     /// Whether something follows from what was measured.
     pub(super) fn is_too_much(&self, usage: &Usage) -> bool {
-        self.storage_to_measure().is_some() && exceeded(&self.pod, usage).is_some()
+        too_much(&self.pod, self.state.course, usage).is_some()
     }
 }
 
 impl Turn<'_> {
     /// The pod uses so much. If that is more than it may it has failed: what runs is stopped, with a second's grace.
     pub(super) fn storage_measured(&mut self, usage: &Usage) {
-        if self.state.course >= Course::Ending || is_critical(self.pod) {
-            return;
-        }
-        let Some(exceeded) = exceeded(self.pod, usage) else { return };
+        let Some(exceeded) = too_much(self.pod, self.state.course, usage) else { return };
         let (rule, message) = (exceeded.rule(), exceeded.message.clone());
         let failure = Failure::Evicted(exceeded);
         self.event(None, Warning, failure.reason(), message.clone());

@@ -94,7 +94,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         commands: HashMap::new(),
         requests: Requests::default(),
         prober: Prober::default(),
-        gauge: Gauge::default(),
+        gauge: Gauge::of(&pod),
         attachments: HashMap::new(),
         happenings,
         // Who sleeps has published all.

@@ -24,9 +24,11 @@ const REST: u32 = 20;
 /// More is not needed: it holds a path of directories and what is told.
 const STACK: usize = 256 * 1024;
 
-/// When the storage is measured.
-#[derive(Debug, Default)]
+/// What is measured, and when.
+#[derive(Debug)]
 pub struct Gauge {
+    /// None where nothing is limited.
+    scope: Option<Scope>,
     /// Next then; none where nothing is to be measured.
     due: Option<BootTime>,
     /// It is being measured.
@@ -34,6 +36,11 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// That of a pod of which nothing was measured yet.
+    pub fn of(pod: &Pod) -> Gauge {
+        Gauge { scope: Scope::of(pod), due: None, running: false }
+    }
+
     /// When it is measured next.
     pub fn wake(&self) -> Option<BootTime> {
         self.due.filter(|_| !self.running)
@@ -67,9 +74,9 @@ impl Places {
 }
 
 impl Supervisor {
-    /// The machine was told something: there may be something to measure now, or nothing any more.
+    /// The machine was told something: the pod may be ending, so that nothing is to be measured any more.
     pub(super) fn follow_storage(&mut self) {
-        let watched = self.state.machine.storage_to_measure().is_some();
+        let watched = self.gauge.scope.is_some() && !self.state.machine.is_ending();
         let first = || clock::now().boot.after(self.state.machine.settings().numbers.storage_period());
         self.gauge.due = watched.then(|| self.gauge.due.unwrap_or_else(first));
     }
@@ -79,8 +86,8 @@ impl Supervisor {
         if self.gauge.wake().is_none_or(|due| due > clock::now().boot) {
             return;
         }
-        let Some(scope) = self.state.machine.storage_to_measure() else { return self.gauge.due = None };
-        let places = self.places(&self.pod(), &scope);
+        let Some(scope) = &self.gauge.scope else { return };
+        let places = self.places(&self.pod(), scope);
         let happenings = self.happenings.clone();
         let thread = std::thread::Builder::new().name("podlet-storage".to_owned()).stack_size(STACK);
         let begun = thread.spawn(move || {
@@ -98,7 +105,8 @@ impl Supervisor {
 
     fn measure_again_after(&mut self, took: Duration) {
         let period = self.state.machine.settings().numbers.storage_period().max(took.saturating_mul(REST));
-        self.gauge = Gauge { due: Some(clock::now().boot.after(period)), running: false };
+        self.gauge.due = Some(clock::now().boot.after(period));
+        self.gauge.running = false;
         self.follow_storage();
     }
 

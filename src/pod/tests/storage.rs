@@ -3,7 +3,7 @@
 use super::*;
 use crate::pod::hook::HookKind;
 use crate::pod::input::Fact;
-use crate::pod::storage::{ContainerUsage, Usage};
+use crate::pod::storage::{ContainerUsage, Scope, Usage};
 use crate::simulation::Run;
 
 const MIB: u64 = 1 << 20;
@@ -90,17 +90,16 @@ pub(super) fn limits_of_volumes_come_first_then_the_pods_then_the_containers() {
 
 #[test]
 pub(super) fn what_is_not_limited_critical_or_ending_is_not_measured() {
-    let scope = |pod: Pod| Driver::new(pod, settings(), Script::default()).machine.storage_to_measure();
-    let all = scope(limited_pod()).unwrap();
+    let all = Scope::of(&limited_pod()).unwrap();
     assert_eq!((all.volumes, all.containers), (vec!["v".to_owned(), "w".to_owned()], true));
     let mut one = limited_pod();
     one.spec.as_mut().unwrap().containers.iter_mut().for_each(|container| container.resources = None);
-    let only = scope(one).unwrap();
+    let only = Scope::of(&one).unwrap();
     assert_eq!((only.volumes, only.containers), (vec!["v".to_owned()], false));
-    assert_eq!(scope(pod("Always", json!([{"name": "c"}]))), None);
+    assert_eq!(Scope::of(&pod("Always", json!([{"name": "c"}]))), None);
     let mut critical = limited_pod();
     critical.spec.as_mut().unwrap().priority = Some(2_000_000_000);
-    assert_eq!(scope(critical.clone()), None);
+    assert_eq!(Scope::of(&critical), None);
     assert_eq!(used(critical, &volume("v", 3 * MIB), Script::default()).machine.pod().status.unwrap().reason, None);
     let mut driver = Driver::new(limited_pod(), settings(), Script::default().container("c", [Run::forever().deaf()]));
     driver.run_until(Duration::from_secs(5)).unwrap();
