@@ -24,6 +24,7 @@ pub mod resolve;
 pub mod rootfs;
 pub mod seccomp;
 pub mod session;
+pub mod signal;
 pub mod syscall;
 pub mod terminal;
 pub mod trace;

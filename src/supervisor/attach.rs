@@ -10,8 +10,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::control::{Answer, Resume};
-use super::effects::{STDIN_TAKEN, stdin_tag, stdin_taken_tag};
 use super::run::Supervisor;
+use super::tags::{STDIN_TAKEN, stdin_tag, stdin_taken_tag};
 use crate::manifest::containers::find_container;
 
 /// One client.

@@ -3,11 +3,11 @@
 //! keeper answers an id that it knows with the child that exists.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use nix::fcntl::OFlag;
@@ -15,67 +15,24 @@ use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
 use super::ahead::{self, Ready};
-use super::files::{self, Durability};
-use super::kept::{self, Claim};
+use super::clock;
+use super::ends::end;
 use super::log::Held;
-use super::run::{Happening, Over, Starting, Supervisor};
+use super::run::{Happening, Starting, Supervisor};
 use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
 use super::streams::{Copying, Place};
-use super::{clock, old_logs};
+use super::tags::{LOG_PARTS, STATUS_TAG, TERMINAL_PART, environment_tag, log_tag, stdin_tag};
 use crate::image::{Image, ImageError, Reference};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
 use crate::linux::keeper::Spawn;
-use crate::linux::{pidfd, process};
 use crate::manifest::containers::{self, find_container};
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
 
 /// How long to wait before something that failed for no reason of the pod's is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// How long a removal waits for the logs' disk.
-const LOGS_REMOVAL: Duration = Duration::from_secs(2);
-
-/// Before the id, among what the keeper holds: a stage's status pipe.
-pub const STATUS_TAG: &str = "status/";
-
-/// The tag of one part of an instance's log among what the keeper holds.
-pub fn log_tag(container: &str, attempt: u32, what: &str) -> String {
-    format!("log/{container}/{attempt}/{what}")
-}
-
-/// The parts, each held under its own tag.
-const LOG_PARTS: [&str; 5] = ["record", "stdout", "stderr", "stdout-staging", "stderr-staging"];
-/// Of a container with a terminal, its master.
-pub const TERMINAL_PART: &str = "terminal";
-
-/// The instance whose log this tag is the record of.
-pub fn log_of_tag(tag: &str) -> Option<(String, u32)> {
-    let (container, rest) = tag.strip_prefix("log/")?.split_once('/')?;
-    let attempt = rest.strip_suffix("/record")?.parse().ok()?;
-    Some((container.to_owned(), attempt))
-}
-
-/// How long what was killed may take to go before it is asked why.
-const STUCK: Duration = Duration::from_secs(5);
-
-/// A container that was sent SIGKILL.
-pub struct Killed {
-    container: String,
-    attempt: u32,
-    at: Instant,
-    /// The user knows what it hangs in.
-    told: bool,
-}
-
-impl Killed {
-    /// Its name.
-    pub fn container(&self) -> &str {
-        &self.container
-    }
-}
 
 impl Supervisor {
     /// Carries out one effect. What comes of it is told to the machine, now or when it is known.
@@ -348,58 +305,10 @@ impl Supervisor {
         let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
     }
 
-    fn signal_container(&self, container: &str, attempt: u32, signal: &str) {
-        let Some(number) = signal_number(signal) else {
-            tracing::error!(signal, "no such signal");
-            return;
-        };
-        let Some(pidfd) = self.first_process(container, attempt) else { return };
-        if let Err(error) = pidfd::signal(pidfd.as_fd(), number) {
-            tracing::warn!(container, signal, "could not send a signal: {error}");
-        }
-    }
-
     /// A pidfd of the first process of a running instance.
     pub(super) fn first_process(&self, container: &str, attempt: u32) -> Option<Rc<OwnedFd>> {
         let running = self.state.containers.get(container).filter(|running| running.attempt == attempt)?;
         self.processes.get(&running.id.0).cloned()
-    }
-
-    fn kill_container(&mut self, container: &str, attempt: u32) {
-        // The first process too, by its pidfd: one that has not joined its cgroup yet is not found there.
-        if let Some(pidfd) = self.first_process(container, attempt) {
-            end(&pidfd);
-        }
-        self.kill_again(Killed { container: container.to_owned(), attempt, at: Instant::now(), told: false });
-    }
-
-    /// What hears SIGKILL is not always gone at once: everything else of the pod goes on meanwhile. A process that the kernel
-    /// does not let go of is named to the user, once.
-    pub(super) fn kill_again(&mut self, mut killed: Killed) {
-        let Killed { container, attempt, at, told } = &mut killed;
-        // The next instance has the same cgroup.
-        if self.first_process(container, *attempt).is_none() {
-            return;
-        }
-        let pod = self.pod();
-        let left = container::container_cgroup(&self.world.context(&pod), container).kill_once();
-        if left.is_empty() {
-            return;
-        }
-        let wait = (at.elapsed() / 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let stuck = at.elapsed() > STUCK && left.iter().any(|pid| process::is_uninterruptible(*pid));
-        let happening = if stuck && !std::mem::replace(told, true) {
-            let stuck = left.into_iter().filter(|pid| process::is_uninterruptible(*pid));
-            let message = stuck.map(process::describe_uninterruptible).collect::<Vec<_>>().join(", ");
-            Happening::StuckAfterKill { killed, message }
-        } else {
-            Happening::StillThere(killed)
-        };
-        let happenings = self.happenings.clone();
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(wait).await;
-            let _ = happenings.send(happening);
-        });
     }
 
     async fn resize_pod(&mut self, generation: i64) {
@@ -409,77 +318,8 @@ impl Supervisor {
         self.tell(Fact::Resized { generation, failure }, clock::now(), None, None).await;
     }
 
-    async fn tear_down(&mut self, asked: Asked) {
-        if self.end_pulls(&asked) {
-            return;
-        }
-        let pod = self.pod();
-        for (name, attempt) in self.logs.keys().cloned().collect::<Vec<_>>() {
-            let Some(log) = self.logs.get(&(name.clone(), attempt)) else { continue };
-            if let Err(message) = log.drain().await {
-                // Nobody will read the logs of a pod that is being deleted; others are waited for, as a container waits.
-                let unwritten = log.unwritten();
-                if pod.metadata.deletion_timestamp.is_none() && !log.is_given_up() {
-                    return self.again(asked);
-                }
-                tracing::error!(container = name, unwritten, "the end of its log cannot be written: {message}");
-                let fact = Fact::LogLost { container: name.clone(), lost: unwritten, message };
-                self.tell(fact, clock::now(), None, None).await;
-            }
-            if let Some(log) = self.logs.get(&(name.clone(), attempt)) {
-                log.say_last_words().await;
-            }
-            self.let_go_of_log(&name, attempt);
-        }
-        self.remains.clear();
-        self.ahead = None;
-        if let Err(error) = container::tear_down(&self.world.context(&pod)) {
-            tracing::error!("could not clear what the pod leaves, trying again in a second: {error}");
-            return self.again(asked);
-        }
-        self.tell(Fact::TornDown, clock::now(), None, None).await;
-    }
-
-    async fn remove(&mut self, asked: Asked) {
-        let pod = self.pod();
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
-        let claim = Claim { namespace, name, uid: self.world.uid().to_owned() };
-        // Who watches hears how it ended before it hears that it is gone.
-        if self.connections.any_watches() {
-            let state = self.shown_state();
-            self.connections.tell_watchers(&state);
-        }
-        // The manifest goes before the run directory does: a supervisor that is started in between goes on by this file.
-        let removal = self.world.paths().removal(self.world.uid());
-        let begun = serde_json::to_vec(&claim).map_err(io::Error::from);
-        if let Err(error) = begun.and_then(|json| files::replace(&removal, &json, Durability::Process)) {
-            tracing::warn!("could not write {}: {error}", removal.display());
-        }
-        // The logs' disk may be one that does not answer: then they stay until it does, or until this process is ended.
-        let (paths, logs_of) = (self.world.paths().clone(), claim.clone());
-        let logs = tokio::task::spawn_blocking(move || kept::remove_logs(&paths, &logs_of));
-        let removed = match tokio::time::timeout(LOGS_REMOVAL, logs).await {
-            Ok(Ok(removed)) => removed,
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!("the logs are removed when their disk answers");
-                Ok(())
-            }
-        };
-        match removed.and_then(|()| kept::remove_all_but_logs(self.world.paths(), &claim)) {
-            Ok(()) => {
-                self.connections.removed();
-                self.over = Some(Over::Removed);
-            }
-            Err(error) => {
-                tracing::error!("{error}, trying again in a second");
-                self.again(asked);
-            }
-        }
-    }
-
     /// Puts an effect back into the queue after a while.
-    fn again(&self, asked: Asked) {
+    pub(super) fn again(&self, asked: Asked) {
         let happenings = self.happenings.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(RETRY).await;
@@ -487,73 +327,9 @@ impl Supervisor {
         });
     }
 
-    /// Clears what an ended instance has left: its writable layer and files.
-    pub(super) fn clear_remains(&mut self, container: &str, attempt: u32) {
-        let pod = self.pod();
-        // What a container has left that is to be started again may still be looked at (`podlet debug --hold`).
-        if !self.state.machine.may_be_looked_at(container, attempt)
-            && let Err(error) = container::remove_instance(&self.world.context(&pod), container, attempt)
-        {
-            tracing::warn!(container, attempt, "could not clear what an ended instance leaves: {error}");
-        }
-        // This one's log and the one before it can still be asked for (`logs`, `logs --previous`).
-        let log = self.world.paths().container_log(&self.world.logs(&pod), container, attempt);
-        // A disk in trouble is not waited for: the end of the next instance comes here again.
-        let trouble = self.logs.values().any(|log| log.trouble().is_some());
-        if let Some(directory) = log.parent().filter(|_| !trouble)
-            && let Err(error) = old_logs::remove_before(attempt.saturating_sub(1), directory)
-        {
-            tracing::warn!(container, "could not remove logs of older instances: {error}");
-        }
-        self.let_go_of_start(container, attempt);
-    }
-
-    /// What was held for an instance from its start on.
-    pub(super) fn let_go_of_start(&mut self, container: &str, attempt: u32) {
-        self.let_go_of_stdin(container, attempt);
-        let _ = self.keeper.release(&environment_tag(container, attempt));
-        self.environments.retain(|name, (kept, _)| name != container || *kept != attempt);
-    }
-
-    /// The input of an instance ends, as far as it is held here.
-    pub(super) fn let_go_of_stdin(&self, container: &str, attempt: u32) {
-        for tag in [stdin_tag(container, attempt), stdin_taken_tag(container, attempt)] {
-            let _ = self.keeper.release(&tag);
-        }
-    }
-
     /// The cgroup of a container's current instance.
     pub(super) fn cgroup_of(&self, pod: &Pod, container: &str) -> Cgroup {
         container::container_cgroup(&self.world.context(pod), container)
-    }
-}
-
-fn environment_tag(container: &str, attempt: u32) -> String {
-    format!("environment/{container}/{attempt}")
-}
-
-/// The instance whose environment this tag is of.
-pub fn environment_of_tag(tag: &str) -> Option<(String, u32)> {
-    let (container, attempt) = tag.strip_prefix("environment/")?.split_once('/')?;
-    Some((container.to_owned(), attempt.parse().ok()?))
-}
-
-/// The tag of the writing end of an instance's standard input.
-pub fn stdin_tag(container: &str, attempt: u32) -> String {
-    format!("stdin/{container}/{attempt}")
-}
-
-/// What the tags of inputs begin with that a first client has taken, whose end is theirs (`stdinOnce`).
-pub const STDIN_TAKEN: &str = "stdin-taken/";
-
-/// The tag of such a one.
-pub fn stdin_taken_tag(container: &str, attempt: u32) -> String {
-    format!("{STDIN_TAKEN}{container}/{attempt}")
-}
-
-fn end(pidfd: &Rc<OwnedFd>) {
-    if let Err(error) = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL) {
-        tracing::warn!(descriptor = pidfd.as_raw_fd(), "could not kill a process: {error}");
     }
 }
 
@@ -586,44 +362,10 @@ fn image_failure(name: &str, never: bool, error: &ImageError) -> (ImageFailure, 
     }
 }
 
-/// A signal's number by its name, real-time signals included (`SIGRTMIN+3`, as Kubernetes names them).
-pub fn signal_number(name: &str) -> Option<i32> {
-    if let Ok(signal) = name.parse::<nix::sys::signal::Signal>() {
-        return Some(signal as i32);
-    }
-    let (base, offset) = match (name.strip_prefix("SIGRTMIN"), name.strip_prefix("SIGRTMAX")) {
-        (Some(rest), _) => (nix::libc::SIGRTMIN(), rest),
-        (_, Some(rest)) => (nix::libc::SIGRTMAX(), rest),
-        _ => return None,
-    };
-    let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().ok()? };
-    let number = base.checked_add(offset)?;
-    (nix::libc::SIGRTMIN()..=nix::libc::SIGRTMAX()).contains(&number).then_some(number)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn signals_by_their_kubernetes_names() {
-        assert_eq!(signal_number("SIGTERM"), Some(15));
-        assert_eq!(signal_number("SIGRTMIN+3"), Some(nix::libc::SIGRTMIN() + 3));
-        assert_eq!(signal_number("SIGRTMAX-1"), Some(nix::libc::SIGRTMAX() - 1));
-        for name in ["TERM", "SIGRTMIN-1", "SIGRTMAX+1", "SIGRTMIN+99999999999", ""] {
-            assert_eq!(signal_number(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn tags_are_read_back() {
-        assert_eq!(log_of_tag(&log_tag("web", 4, "record")), Some(("web".to_owned(), 4)));
-        assert_eq!(log_of_tag(&log_tag("web", 4, "stdout")), None);
-        assert_eq!(environment_of_tag(&environment_tag("web", 4)), Some(("web".to_owned(), 4)));
-        assert_eq!(environment_of_tag(&stdin_tag("web", 4)), None);
-        assert!(log_tag(&"a".repeat(63), u32::MAX, "stdout-staging").len() <= 120);
-    }
 
     #[test]
     fn a_container_id_is_a_function_of_its_name() {

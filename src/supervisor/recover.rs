@@ -31,7 +31,7 @@ use super::state::{self, Asked, Record, Snapshot, State};
 use super::status_pipe::StatusPipe;
 use super::storage::Gauge;
 use super::world::World;
-use super::{clock, diagnostics, exec, probe};
+use super::{clock, diagnostics, exec, probe, tags};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::keeper::Keeper;
 use crate::linux::{container, pidfd};
@@ -431,13 +431,13 @@ impl Supervisor {
 
     /// Log pipes and status pipes that a predecessor gave to the keeper.
     fn adopt_held(&mut self, mut held: HashMap<String, OwnedFd>) {
-        let instances: Vec<(String, u32)> = held.keys().filter_map(|tag| super::effects::log_of_tag(tag)).collect();
+        let instances: Vec<(String, u32)> = held.keys().filter_map(|tag| tags::log_of_tag(tag)).collect();
         for (container, attempt) in instances {
-            let mut take = |what: &str| held.remove(&super::effects::log_tag(&container, attempt, what));
+            let mut take = |what: &str| held.remove(&tags::log_tag(&container, attempt, what));
             let parts =
                 (take("record"), take("stdout"), take("stderr"), take("stdout-staging"), take("stderr-staging"));
             if let (Some(record), Some(out), Some(err), Some(stage_out), Some(stage_err)) = parts {
-                let outputs = Outputs { pipes: [out, err], terminal: take(super::effects::TERMINAL_PART) };
+                let outputs = Outputs { pipes: [out, err], terminal: take(tags::TERMINAL_PART) };
                 let log = Held { outputs, staging: [stage_out, stage_err], record };
                 if let Err(error) = self.open_log(&container, attempt, log) {
                     tracing::error!(container, "its log is not written any more: {error}");
@@ -445,11 +445,11 @@ impl Supervisor {
             }
         }
         for (tag, descriptor) in held {
-            if let Some((container, attempt)) = super::effects::environment_of_tag(&tag) {
+            if let Some((container, attempt)) = tags::environment_of_tag(&tag) {
                 self.environments.insert(container, (attempt, descriptor));
                 continue;
             }
-            let Some(id) = tag.strip_prefix(super::effects::STATUS_TAG) else { continue };
+            let Some(id) = tag.strip_prefix(tags::STATUS_TAG) else { continue };
             let id = EffectId(id.to_owned());
             // An exec's end may be among the reports already.
             let exec = exec::is_exec(&id.0);

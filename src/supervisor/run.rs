@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::ahead::Ahead;
 use super::attach::Attachment;
 use super::control::{Answer, Request};
-use super::effects::Killed;
+use super::ends::Killed;
 use super::exec::{Exec, HungUp};
 use super::journal::Journal;
 use super::launch::Orders;
