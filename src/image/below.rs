@@ -18,8 +18,8 @@ use nix::sys::stat::{FileStat, SFlag, fstatat};
 use xattr::FileExt;
 
 use super::ImageError;
-use super::store::io_error;
-use super::unpack::{is_directory, is_whiteout, open_directory};
+use super::files::io_error;
+use super::node::{is_directory, is_whiteout, kind_of, open_directory};
 
 /// Components that one path may have with all links on its way; a chain of links could have them without end.
 const STEPS_MAX: u32 = 10_000;
@@ -167,7 +167,7 @@ fn directories(here: &[OwnedFd], name: &OsStr) -> nix::Result<Vec<OwnedFd>> {
 }
 
 fn is_link(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK
+    kind_of(stat) == SFlag::S_IFLNK
 }
 
 #[cfg(test)]

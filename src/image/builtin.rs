@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
 use super::document::{self, Digest, Document, RootFs};
+use super::record::Record;
 use super::reference::{OWN_DOMAIN, Reference};
 use super::stage::Staging;
-use super::store::Record;
-use super::unpack::Limits;
-use super::{Config, Image, ImageError, Store};
+use super::{Config, Image, ImageError, Limits, Store};
 
 /// The program of `podlet.local/actor`, built by `build/actor.rs`.
 const ACTOR: &[u8] = include_bytes!(env!("PODLET_ACTOR"));
@@ -77,7 +76,7 @@ impl BuiltIn {
             BuiltIn::Actor => "podlet.local/actor",
             BuiltIn::Host => "podlet.local/host",
         };
-        let reference = super::store::parse(name)?;
+        let reference = super::record::parse(name)?;
         match self {
             BuiltIn::Actor => {
                 let record = self.record(store, &reference, ACTOR_KEY.to_owned(), actor_config(), actor_layer)?;
@@ -100,7 +99,7 @@ impl BuiltIn {
                 ("podlet.local/host", host.key(), host_config(), host.binds)
             }
         };
-        let record = super::store::parse(name).and_then(|reference| store.record(&reference));
+        let record = super::record::parse(name).and_then(|reference| store.record(&reference));
         match record {
             Ok(record) if record.made_by.as_deref() == Some(&key) => store.image(record, binds),
             _ => store.unmade(format!("{name}:latest"), config, binds),

@@ -14,8 +14,8 @@ use std::thread;
 use tar::{Builder, EntryType, Header};
 
 use super::below::Below;
-use super::stage::Spent;
-use super::unpack::{Limits, unpack};
+use super::limits::{Limits, Spent};
+use super::unpack::unpack;
 use super::{ImageError, ahead};
 
 /// What a directory is.

@@ -7,9 +7,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::document::{self, Document, Execution, RootFs};
-use super::layout::{Choice, Files, sniff};
-use super::stage::{Packing, Staging};
-use super::store::{io_error, parse};
+use super::files::io_error;
+use super::layout::{Choice, Files};
+use super::packing::{Packing, sniff};
+use super::record::parse;
+use super::stage::Staging;
 use super::{Config, ImageError, Limits, Record, Store, builtin, directory};
 
 /// Each is a mount in every container of the image; a kernel has 100,000 for a mount namespace.

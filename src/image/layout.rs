@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
@@ -15,7 +15,8 @@ use serde::Deserialize;
 use super::ImageError;
 use super::archive::{Kind, for_each};
 use super::document::{self, DOCUMENT_MAX, Descriptor, Digest, Document, Index, Manifest};
-use super::stage::{Packing, Staging};
+use super::packing::sniff;
+use super::stage::Staging;
 
 /// How many indexes may lead to one another.
 const DEPTH_MAX: usize = 4;
@@ -281,30 +282,6 @@ impl Files {
 
 fn blob_path(digest: &Digest) -> PathBuf {
     Path::new("blobs/sha256").join(digest.hex())
-}
-
-/// Looks at the first bytes, as containerd does; media types are sometimes wrong.
-pub fn sniff<'a>(mut reader: impl Read + Send + 'a) -> Result<(Packing, Box<dyn Read + Send + 'a>), ImageError> {
-    let mut head = Vec::new();
-    let read = reader.by_ref().take(4).read_to_end(&mut head);
-    read.map_err(|error| match error.downcast::<ImageError>() {
-        Ok(own) => own,
-        Err(error) => ImageError::Unreadable(format!("could not read the archive: {error}")),
-    })?;
-    let packing = match head.as_slice() {
-        [0x1f, 0x8b, ..] => Packing::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => Packing::Zstd,
-        // A skippable frame (RFC 8878, 3.1.2) may come first.
-        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
-        [b'B', b'Z', b'h', ..] => return Err(unpackable("bzip2")),
-        [0xfd, b'7', b'z', b'X'] => return Err(unpackable("xz")),
-        _ => Packing::Plain,
-    };
-    Ok((packing, Box::new(Cursor::new(head).chain(reader))))
-}
-
-fn unpackable(what: &str) -> ImageError {
-    ImageError::Refused(format!("the archive is compressed with {what}; podlet reads gzip, zstd and uncompressed tar"))
 }
 
 /// The one manifest for this machine, by name if there are several.

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::ImageError;
 use super::document::Digest;
-use super::store::io_error;
-use super::unpack::Limits;
+use super::files::io_error;
+use super::limits::Limits;
 
 /// Copies to the end, telling what is wrong with the archive from what is wrong with the disk.
 pub fn copy(mut from: impl Read, to: &mut impl Write, path: &Path) -> Result<(), ImageError> {

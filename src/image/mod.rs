@@ -15,10 +15,15 @@ mod below;
 mod builtin;
 mod directory;
 mod document;
+mod files;
 mod import;
 mod layout;
+mod limits;
 mod measured;
+mod node;
+mod packing;
 mod pull;
+mod record;
 mod reference;
 mod removal;
 mod save;
@@ -36,10 +41,11 @@ pub use builtin::HOST_NOTE;
 pub use directory::copy as copy_directory;
 pub use document::{Digest, architecture};
 pub use import::{Imported, Overrides};
+pub use limits::Limits;
 pub use pull::{Credential, How, Keyring, LayerProgress, Progress, Pulled};
+pub use record::Record;
 pub use reference::Reference;
-pub use store::{Inspection, Prune, Record, Removed};
-pub use unpack::Limits;
+pub use store::{Inspection, Prune, Removed};
 
 /// The store below `Paths::images()`.
 #[derive(Clone, Debug)]

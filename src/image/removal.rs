@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::unpack::open_directory;
+use super::node::open_directory;
 
 /// Removes a directory and all below it without following any link.
 ///

@@ -18,9 +18,10 @@ use tar::{Builder, EntryType, Header};
 
 use super::directory::{self, Content};
 use super::document::{self, Digest, Manifest};
+use super::files::io_error;
+use super::record::parse;
 use super::skeleton;
 use super::stage::Staging;
-use super::store::{io_error, parse};
 use super::{ImageError, Limits, Store};
 
 /// Where the parts go.

@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::ImageError;
-use super::store::io_error;
+use super::files::io_error;
 
 /// Its name beside the layer's files.
 pub const NAME: &str = "skeleton.gz";

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Seek};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,12 +19,14 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::below::Below;
 use super::document::{self, Descriptor, Digest, Manifest};
-use super::layout::sniff;
+use super::files::{io_error, make_directories, remove_path, write_file};
+use super::limits::{Limits, Spent};
 use super::measured::{Limit, Measured, copy};
-use super::removal::remove_tree;
+use super::packing::{Packing, sniff};
+use super::record::Record;
 use super::skeleton::{Skeleton, Watched};
-use super::store::{LayerLock, Record, io_error};
-use super::unpack::{Limits, Reach, unpack};
+use super::store::LayerLock;
+use super::unpack::{Reach, unpack};
 use super::zstd::Frames;
 use super::{ImageError, Store, ahead};
 
@@ -49,15 +51,6 @@ pub struct Staging<'s> {
     locks: Mutex<Vec<LayerLock>>,
 }
 
-/// What an image has cost so far.
-#[derive(Default)]
-pub struct Spent {
-    /// Files, directories and links.
-    pub files: AtomicU64,
-    /// Bytes of the tar streams.
-    pub bytes: AtomicU64,
-}
-
 /// Layers that are in place, while others are not yet.
 #[derive(Default)]
 struct Standing {
@@ -76,17 +69,6 @@ pub struct Layer {
     size: u64,
     /// Where it was unpacked; `None` when the store has it already.
     unpacked: Option<PathBuf>,
-}
-
-/// How a layer's blob is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// As it is.
-    Plain,
-    /// gzip, several members too.
-    Gzip,
-    /// zstd, several frames too.
-    Zstd,
 }
 
 impl<'s> Staging<'s> {
@@ -440,38 +422,6 @@ impl Drop for Staging<'_> {
         if let Err(error) = remove_path(&self.path) {
             tracing::warn!("could not remove {:?}: {error}", self.path);
         }
-    }
-}
-
-/// A whole file or none: written aside, synced, renamed.
-fn write_file(aside: &Path, path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let failed = |error: &io::Error| io_error("write", path, error);
-    let temporary = aside.join("file");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(|e| failed(&e))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
-    fs::rename(&temporary, path).map_err(|e| failed(&e))?;
-    let directory = path.parent().unwrap_or(aside);
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|e| failed(&e))
-}
-
-/// Directories of mode 0700 down to this one.
-pub fn make_directories(path: &Path) -> Result<(), ImageError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error("make", path, &error))
-}
-
-/// Removes a directory with all below it.
-pub fn remove_path(path: &Path) -> Result<(), ImageError> {
-    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let directory = File::open(above).map_err(|error| io_error("open", above, &error))?;
-    match remove_tree(&directory.as_fd(), name) {
-        Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(io_error("remove", path, &errno.into())),
     }
 }
 

@@ -13,58 +13,34 @@
 //! Called by the store's [`super::stage`] with an empty directory of mode 0755 below directories of mode 0700; never with a
 //! directory that anyone else uses.
 
+mod attributes;
+mod lower;
+
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, futimens, mkdirat, mknodat,
-    utimensat,
-};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
-use serde::{Deserialize, Serialize};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, futimens, mkdirat, mknodat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use xattr::FileExt;
 
 use super::ImageError;
 use super::archive::{Entry, Kind, Sparse, for_each};
-use super::below::{Below, Found};
+use super::below::Below;
+use super::limits::{Limits, Spent};
+use super::node::{is_directory, is_whiteout, open_directory, stat};
 use super::removal::remove_tree;
 use super::skeleton::Skeleton;
-use super::stage::Spent;
-
-/// What an archive may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Bytes of one image when unpacked, headers included.
-    pub bytes: u64,
-    /// Files, directories and links of one image.
-    pub files: u64,
-    /// Layers of one image; overlayfs itself ends at 500.
-    pub layers: usize,
-    /// Unpacked bytes for each compressed one, looked at beyond [`Limits::RATIO_FROM`].
-    pub ratio: u64,
-}
-
-impl Limits {
-    /// Below this many unpacked bytes any ratio will do.
-    pub const RATIO_FROM: u64 = 64 << 20;
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { bytes: 64 << 30, files: 4_000_000, layers: 128, ratio: 200 }
-    }
-}
+use attributes::timespec;
 
 /// How files are made: never through a link, never over what is there.
 const CREATE: OFlag =
@@ -341,124 +317,6 @@ impl Layer<'_> {
         Err(Errno::EAGAIN)
     }
 
-    /// A hard link, to what this layer or one below it has. To itself it is nothing.
-    fn link(&mut self, entry: &Entry, target: &Path, directory: &Path, name: &OsStr) -> Result<(), ImageError> {
-        if target == entry.path {
-            return Ok(());
-        }
-        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
-        let refuse = |why: &str| {
-            ImageError::Refused(format!("{:?} in the archive is a hard link to {target:?}, which {why}", entry.path))
-        };
-        let target_name = target.file_name().ok_or_else(|| refuse("is the root"))?;
-        // Looked up before anything is removed.
-        let own = match self.resolve(target.parent().unwrap_or(Path::new(""))) {
-            Ok(parent) => {
-                let stat = stat(&parent, target_name).map_err(|e| failure("look at", target, e))?;
-                stat.map(|stat| Found { parent, name: target_name.to_owned(), stat })
-            }
-            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
-            Err(errno) => return Err(failure("enter", target, errno)),
-        };
-        let (found, is_own) = match own {
-            Some(own) => (own, true),
-            None => {
-                let lower = self.below.find(self.root, target)?;
-                (lower.ok_or_else(|| refuse("is in no layer of the image"))?, false)
-            }
-        };
-        if !matches!(kind_of(&found.stat), SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFIFO) {
-            return Err(refuse("is no file"));
-        }
-        let parent = self.directory(directory)?;
-        let found = if is_own { found } else { self.copy_up(found, &parent, name, &entry.path)? };
-        let existing = stat(&parent, name).map_err(|e| failed("look at", e))?;
-        if existing.is_some_and(|existing| identity(&existing) == identity(&found.stat)) {
-            return Ok(());
-        }
-        // Without AT_SYMLINK_FOLLOW: a link to a symbolic link links the link.
-        let link = || linkat(&found.parent, found.name.as_os_str(), &*parent, name, AtFlags::empty());
-        self.make(&parent, name, &entry.path, link).map_err(|e| failed("link", e))
-    }
-
-    /// Gives this layer a file of a lower one, under the name of the link to it; a second link leads to the first one's copy.
-    /// Overlayfs would do the same if the link were made in a container.
-    fn copy_up(&mut self, lower: Found, parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<Found, ImageError> {
-        let failed = |doing: &str, errno: Errno| failure(doing, path, errno);
-        self.reach = Reach::Below;
-        if let Some(first) = self.copied.get(&identity(&lower.stat))
-            && let Some(first_name) = first.file_name()
-            && let Ok(directory) = self.resolve(first.parent().unwrap_or(Path::new("")))
-            && let Ok(Some(found)) = stat(&directory, first_name)
-            // It may have been replaced meanwhile.
-            && (found.st_size, found.st_mtime, found.st_mode)
-                == (lower.stat.st_size, lower.stat.st_mtime, lower.stat.st_mode)
-        {
-            return Ok(Found { parent: directory, name: first_name.to_owned(), stat: found });
-        }
-        let bytes = u64::try_from(lower.stat.st_size).unwrap_or(0);
-        if self.spent.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.limits.bytes {
-            let limit = self.limits.bytes;
-            return Err(ImageError::Refused(format!("the image unpacks to more than {limit} bytes, its limit")));
-        }
-        let time = TimeSpec::new(lower.stat.st_mtime, lower.stat.st_mtime_nsec);
-        let owner = (Some(Uid::from_raw(lower.stat.st_uid)), Some(Gid::from_raw(lower.stat.st_gid)));
-        let mode = Mode::from_bits_truncate(lower.stat.st_mode);
-        if kind_of(&lower.stat) == SFlag::S_IFREG {
-            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-            let from = openat(&lower.parent, lower.name.as_os_str(), flags, Mode::empty());
-            let mut from = File::from(from.map_err(|e| failed("read the target of", e))?);
-            let make = || openat(parent, name, CREATE, Mode::from_bits_truncate(0o600));
-            let mut made = File::from(self.make(parent, name, path, make).map_err(|e| failed("make", e))?);
-            std::io::copy(&mut from, &mut made).map_err(|error| io_failure("write", path, &error))?;
-            fchown(&made, owner.0, owner.1).map_err(|e| failed("set the owner of", e))?;
-            fchmod(&made, mode).map_err(|e| failed("set the mode of", e))?;
-            copy_attributes(&from, &made).map_err(|error| io_failure("set an attribute of", path, &error))?;
-            futimens(&made, &time, &time).map_err(|e| failed("set the time of", e))?;
-        } else {
-            let target = match kind_of(&lower.stat) {
-                SFlag::S_IFLNK => {
-                    Some(readlinkat(&lower.parent, lower.name.as_os_str()).map_err(|e| failed("read", e))?)
-                }
-                _ => None,
-            };
-            let make = || match &target {
-                Some(target) => symlinkat(target.as_os_str(), parent, name),
-                None => mknodat(parent, name, SFlag::S_IFIFO, mode, 0),
-            };
-            self.make(parent, name, path, make).map_err(|e| failed("make", e))?;
-            fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
-                .and_then(|()| utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink))
-                .map_err(|e| failed("set the owner of", e))?;
-        }
-        self.copied.insert(identity(&lower.stat), path.to_owned());
-        let parent = open_directory(parent, OsStr::new(".")).map_err(|e| failed("open", e))?;
-        let stat = stat(&parent, name).map_err(|e| failed("look at", e))?;
-        let stat = stat.ok_or_else(|| failed("look at", Errno::ENOENT))?;
-        Ok(Found { parent, name: name.to_owned(), stat })
-    }
-
-    /// Directories that the archive leaves out are as the lower layers have them; where those have none they stay as made.
-    fn describe_implied(&mut self) -> Result<(), ImageError> {
-        for path in std::mem::take(&mut self.implied) {
-            self.reach = Reach::Below;
-            let failed = |doing: &str, errno: Errno| failure(doing, &path, errno);
-            let Some(lower) = self.below.find_lower(&path)?.filter(|lower| is_directory(&lower.stat)) else { continue };
-            let Ok(made) = self.resolve(&path).and_then(|made| open_directory(&made, OsStr::new("."))) else {
-                continue;
-            };
-            let (from, made) =
-                (open_directory(&lower.parent, &lower.name).map_err(|e| failed("open", e))?, File::from(made));
-            fchown(&made, Some(Uid::from_raw(lower.stat.st_uid)), Some(Gid::from_raw(lower.stat.st_gid)))
-                .map_err(|e| failed("set the owner of", e))?;
-            fchmod(&made, Mode::from_bits_truncate(lower.stat.st_mode)).map_err(|e| failed("set the mode of", e))?;
-            copy_attributes(&File::from(from), &made)
-                .map_err(|error| io_failure("set an attribute of", &path, &error))?;
-            self.directory_times.entry(path).or_insert((lower.stat.st_mtime, lower.stat.st_mtime_nsec));
-        }
-        Ok(())
-    }
-
     fn leave_out_device(&mut self, entry: &Entry) -> Result<(), ImageError> {
         if entry.path.starts_with("dev") {
             self.notes.push(format!("device {:?} left out: a container gets a /dev of its own", entry.path));
@@ -506,56 +364,6 @@ impl Layer<'_> {
     fn make_opaque(&self, directory: &File, path: &Path) -> Result<(), ImageError> {
         directory.set_xattr("trusted.overlay.opaque", b"y").map_err(|error| io_failure("mark as opaque", path, &error))
     }
-
-    /// Owner first: chown(2) takes set-user-ID bits and file capabilities away.
-    fn set_attributes(&mut self, file: &File, entry: &Entry) -> Result<(), ImageError> {
-        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
-        fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-            .map_err(|e| failed("set the owner of", e))?;
-        fchmod(file, Mode::from_bits_truncate(entry.mode)).map_err(|e| failed("set the mode of", e))?;
-        for (name, value) in &entry.xattrs {
-            let bytes = name.as_bytes();
-            if bytes.starts_with(b"trusted.") || bytes.starts_with(b"user.overlay.") {
-                return Err(ImageError::Refused(format!(
-                    "{:?} in the archive has the attribute {name:?}, by which overlayfs is steered",
-                    entry.path
-                )));
-            }
-            if is_taken(bytes) {
-                file.set_xattr(name, value).map_err(|error| io_failure("set an attribute of", &entry.path, &error))?;
-            } else {
-                self.notes.push(format!("attribute {name:?} of {:?} left out", entry.path));
-            }
-        }
-        Ok(())
-    }
-
-    fn set_owner_and_time(&self, parent: &OwnedFd, name: &OsStr, entry: &Entry) -> Result<(), ImageError> {
-        let failed = |doing: &str, errno: Errno| failure(doing, &entry.path, errno);
-        let owner = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
-        fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .map_err(|e| failed("set the owner of", e))?;
-        let time = timespec(entry.mtime);
-        utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink).map_err(|e| failed("set the time of", e))
-    }
-
-    fn set_directory_times(&self) -> Result<(), ImageError> {
-        for (path, mtime) in &self.directory_times {
-            let time = timespec(*mtime);
-            let result = match (path.parent(), path.file_name()) {
-                (Some(above), Some(name)) => self
-                    .resolve(above)
-                    .and_then(|above| utimensat(&above, name, &time, &time, UtimensatFlags::NoFollowSymlink)),
-                _ => utimensat(self.root, ".", &time, &time, UtimensatFlags::NoFollowSymlink),
-            };
-            match result {
-                // Replaced meanwhile, under another name that a link gave it.
-                Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
-                Err(errno) => return Err(failure("set the time of", path, errno)),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Copies so many bytes of a file's content; an archive that ends early is damaged.
@@ -590,58 +398,6 @@ fn copy(
         copied += n as u64;
     }
     Ok(())
-}
-
-/// What has this name, itself and not what it links to.
-fn stat(parent: &OwnedFd, name: &OsStr) -> nix::Result<Option<FileStat>> {
-    match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn kind_of(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
-}
-
-/// What tells a file from all others of the machine.
-fn identity(stat: &FileStat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
-}
-
-/// Whether it is a directory.
-pub(super) fn is_directory(stat: &FileStat) -> bool {
-    kind_of(stat) == SFlag::S_IFDIR
-}
-
-/// Whether it hides what lower layers have under its name.
-pub(super) fn is_whiteout(stat: &FileStat) -> bool {
-    kind_of(stat) == SFlag::S_IFCHR && stat.st_rdev == 0
-}
-
-/// Whether an image may bring this attribute: those of overlayfs steer it, others are the machine's own.
-fn is_taken(name: &[u8]) -> bool {
-    name == b"security.capability" || name.starts_with(b"user.")
-}
-
-fn copy_attributes(from: &File, to: &File) -> std::io::Result<()> {
-    for name in from.list_xattr()?.filter(|name| is_taken(name.as_bytes())) {
-        if let Some(value) = from.get_xattr(&name)? {
-            to.set_xattr(&name, &value)?;
-        }
-    }
-    Ok(())
-}
-
-/// Itself, not where a link of the name leads.
-pub(super) fn open_directory(parent: &impl AsFd, name: &OsStr) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(parent, name, flags, Mode::empty())
-}
-
-fn timespec((seconds, nanoseconds): (i64, i64)) -> TimeSpec {
-    TimeSpec::new(seconds, nanoseconds)
 }
 
 fn failure(doing: &str, path: &Path, errno: Errno) -> ImageError {

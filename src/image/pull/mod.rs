@@ -31,10 +31,11 @@ use self::blob::Blob;
 use self::hosts::Host;
 use self::repository::{Refusal, Repository, Thing};
 use super::document::{self, DOCUMENT_MAX, Descriptor, Digest, Document, Index, Manifest};
-use super::layout::sniff;
+use super::packing::sniff;
+use super::record::parse;
 use super::reference::Reference;
 use super::stage::Staging;
-use super::store::{LayerLock, parse};
+use super::store::LayerLock;
 use super::{Config, ImageError, Limits, Record, Store, import};
 use crate::http::{Environment, Method};
 
