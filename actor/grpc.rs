@@ -4,7 +4,7 @@
 use std::io::{Error, Read, Write};
 use std::net::TcpStream;
 
-use crate::serve::Server;
+use crate::server::Server;
 
 const PREFACE: usize = 24;
 const DATA: u8 = 0;

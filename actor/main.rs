@@ -12,6 +12,7 @@ mod load;
 mod noise;
 mod script;
 mod serve;
+mod server;
 mod show;
 mod system;
 

@@ -4,35 +4,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::grpc;
 use crate::script::{Protocol, Serve, duration};
+use crate::server::Server;
 
 /// How long a silent client is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a server that may fall ill looks at the time.
 const GLANCE: Duration = Duration::from_millis(10);
-
-/// A server with the time at which it began.
-pub struct Server {
-    pub serve: Serve,
-    began: Instant,
-}
-
-impl Server {
-    /// Whether it is well now.
-    pub fn is_well(&self) -> bool {
-        let age = self.began.elapsed();
-        age >= self.serve.ready_after
-            && self.serve.fail_after.is_none_or(|limit| age < limit)
-            && self.serve.flap.is_none_or(|period| (age.as_nanos() / period.as_nanos().max(1)).is_multiple_of(2))
-    }
-
-    fn may_fall_ill(&self) -> bool {
-        self.serve.flap.is_some() || self.serve.fail_after.is_some() || !self.serve.ready_after.is_zero()
-    }
-}
 
 /// Listens on all addresses of both families, or on the one given.
 pub fn listen(port: u16, address: Option<&str>) -> Result<TcpListener, String> {
@@ -50,7 +31,7 @@ pub fn listen(port: u16, address: Option<&str>) -> Result<TcpListener, String> {
 
 /// Starts a server; the port is held when this returns, so that the next action finds it.
 pub fn start(serve: Serve) -> Result<(), String> {
-    let server = Arc::new(Server { serve, began: Instant::now() });
+    let server = Arc::new(Server::new(serve));
     let open = || listen(server.serve.port, server.serve.address.as_deref());
     // A TCP server that is ill does not listen; the others answer badly.
     let absent_when_ill = server.serve.protocol == Protocol::Tcp && server.may_fall_ill();

@@ -22,7 +22,7 @@ pub fn build() -> Result<(), String> {
         .arg(variable("TARGET")?)
         .args(["-Copt-level=z", "-Cpanic=abort", "-Clto=fat", "-Ccodegen-units=1", "-Cstrip=symbols"])
         .args(["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Clink-arg=-Wl,--build-id=none"])
-        // The first instructions read the clock (actor/entry.rs), then go on to the C library's own start.
+        // The first instructions read the clock (actor/system.rs), then go on to the C library's own start.
         .args(["-Clink-arg=-Wl,-e,actor_start", "-Dwarnings", "-o"])
         .arg(&program)
         .arg("actor/main.rs");

@@ -50,7 +50,7 @@ impl Paths {
         self.run.join("pods").join(uid)
     }
 
-    /// What a supervisor was started with: [`crate::supervisor::launch::Orders`].
+    /// What a supervisor was started with: [`crate::supervisor::orders::Orders`].
     pub fn orders(&self, uid: &str) -> PathBuf {
         self.pod_run(uid).join("orders.json")
     }

@@ -22,7 +22,7 @@ use super::revision;
 use super::{Caller, Failure, config, duration, require};
 use crate::linux::privilege::Work;
 use crate::manifest::Object;
-use crate::supervisor::launch::Choices;
+use crate::supervisor::orders::Choices;
 pub use outcome::{Applied, Outcome};
 use together::Launches;
 

@@ -11,7 +11,7 @@ use crate::duration;
 use crate::http::Environment;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine::Settings;
-use crate::supervisor::launch::Choices;
+use crate::supervisor::orders::Choices;
 
 /// Words of `apply` and `up` that the supervisor keeps.
 #[derive(Args, Clone, Debug, Default)]

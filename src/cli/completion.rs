@@ -6,14 +6,13 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Arg, ArgMatches, Args, Command, CommandFactory, ValueHint};
+use clap::{Arg, ArgMatches, Args, Command, ValueHint};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::Shells;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::line::Line;
 use super::resource::Kind;
 use super::stored;
 use super::{Caller, Failure, ask, output};
@@ -83,13 +82,14 @@ fn typed_program() -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Answers a script, if it is one that asks: prints what the word at the cursor may become, and says that it did.
-pub fn answer() -> bool {
+/// Answers a script, if it is one that asks: prints what the word at the cursor of this command line may become, and says
+/// that it did.
+pub fn answer(line: fn() -> Command) -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
     }
-    let question = Question::asked();
-    let command = || question.offer(Line::command());
+    let question = Question::asked(line());
+    let command = || question.offer(line());
     let here = std::env::current_dir().ok();
     let answers = CompleteEnv::with_factory(command).var(VARIABLE);
     let answered = answers.try_complete(std::env::args_os(), here.as_deref());
@@ -107,13 +107,13 @@ struct Question {
 
 impl Question {
     /// The scripts hand over the line behind `--`, and which of its words the cursor is at.
-    fn asked() -> Question {
+    fn asked(line: Command) -> Question {
         let mut words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
         let cursor = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
         let cursor = cursor.unwrap_or(words.len().saturating_sub(1));
         let flag = words.get(cursor).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
         words.truncate(cursor);
-        let before = Line::command().ignore_errors(true).try_get_matches_from(words).unwrap_or_default();
+        let before = line.ignore_errors(true).try_get_matches_from(words).unwrap_or_default();
         Question { before, flag }
     }
 

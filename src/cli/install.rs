@@ -73,12 +73,12 @@ fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::Error(format!("could not {action} {}: {error}", path.display()))
 }
 
-/// Installs.
-pub fn install(words: &Install, caller: &mut Caller<'_>) -> Result<u8, Failure> {
+/// Installs, with the manual pages of this command line.
+pub fn install(words: &Install, line: clap::Command, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let exe = Path::new("/proc/self/exe");
     let program = fs::read(exe).map_err(|error| failed("read", exe, &error))?;
     let init = Init::of_machine();
-    let planned = files::planned(program, init);
+    let planned = files::planned(program, line, init);
     if words.dry_run {
         for file in &planned {
             caller.print(&format!(

@@ -105,7 +105,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the verb that the process's words name.
 pub fn main() -> ExitCode {
-    if completion::answer() {
+    if completion::answer(command) {
         return ExitCode::SUCCESS;
     }
     let mut out = io::BufWriter::new(io::stdout());
@@ -257,7 +257,7 @@ fn dispatch(line: Line, caller: &mut Caller<'_>) -> Result<u8, Failure> {
         Verb::Restart(words) => restart::run(&words, everywhere, caller),
         Verb::Upgrade(words) => upgrade::run(&words, everywhere, caller),
         Verb::BugReport(words) => bug_report::run(&words, everywhere, caller),
-        Verb::Install(words) => install::install(&words, caller),
+        Verb::Install(words) => install::install(&words, command(), caller),
         Verb::Uninstall(words) => install::uninstall(&words, caller),
         Verb::System(words) => system::run(words, caller),
         Verb::Config(words) => config::run(words, everywhere, caller),

@@ -19,7 +19,8 @@ use super::targets::Target;
 use super::{Caller, Failure, apply, ask, config, delete, duration, files, raw, require};
 use crate::linux::privilege::Work;
 use crate::manifest::Object;
-use crate::supervisor::launch::{self, Choices, LaunchError};
+use crate::supervisor::launch::{self, LaunchError};
+use crate::supervisor::orders::Choices;
 
 /// The words of `replace`.
 #[derive(Args, Debug)]

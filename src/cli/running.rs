@@ -15,6 +15,7 @@ use crate::paths::Paths;
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Claim, Standing};
 use crate::supervisor::launch;
+use crate::supervisor::orders::Choices;
 
 /// The words of `start`.
 #[derive(Args, Debug)]
@@ -103,7 +104,7 @@ pub fn start(words: &Start, everywhere: &Everywhere, caller: &mut Caller<'_>) ->
 }
 
 /// What became of it; nothing when it runs, or is over.
-fn start_one(claim: &Claim, choices: &launch::Choices, paths: &Paths) -> Result<Option<&'static str>, String> {
+fn start_one(claim: &Claim, choices: &Choices, paths: &Paths) -> Result<Option<&'static str>, String> {
     let Some(seen) = kept::see(paths, &claim.uid).map_err(|error| error.to_string())? else { return Ok(None) };
     match seen.standing {
         Standing::Live | Standing::Ended => return Ok(None),

@@ -20,7 +20,7 @@ use crate::manifest::{Diagnostic, Source};
 use crate::paths::Paths;
 use crate::pod::backoff::go_duration;
 use crate::pod::machine;
-use crate::supervisor::launch::Rotation;
+use crate::supervisor::orders::Rotation;
 pub use images::Images;
 
 /// Where a value comes from.

@@ -4,7 +4,7 @@
 
 use super::budget::MAX_DOCUMENT_BYTES;
 use super::node::Position;
-use super::yaml::Problem;
+use super::yaml_error::Problem;
 
 /// A document of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use super::field::FieldError;
 use super::foreign::{self, Fate};
 use super::node::{Entry, Node, Value};
 use super::verdict::{self, Finding, Kind, Verdict};
-use super::yaml::{self, Duplicate, Parsed, Problem};
+use super::yaml::{self, Duplicate, Parsed};
+use super::yaml_error::Problem;
 use super::{Loaded, Options, Rejected, Source, status, treatment};
 
 /// The most that one file may hold; many documents fit.

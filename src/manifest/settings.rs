@@ -10,7 +10,8 @@ use super::diagnostic::{Diagnostic, Lines};
 use super::document;
 use super::fields::{KUBELET_CONFIGURATION, Struct, Type};
 use super::node::{Node, Position};
-use super::yaml::{self, Problem};
+use super::yaml;
+use super::yaml_error::Problem;
 use super::{Source, treatment};
 
 /// What the file says it is.

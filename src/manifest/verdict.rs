@@ -13,7 +13,8 @@ use super::document::{self, Document};
 use super::field::{ErrorKind, FieldError, quote};
 use super::fields::{self, Struct};
 use super::node::{Locator, Node, Position, Value};
-use super::yaml::{self, Parsed, Problem};
+use super::yaml::{self, Parsed};
+use super::yaml_error::Problem;
 use super::{Object, default, status, validate, warning};
 
 /// The kinds that podlet reads.

@@ -11,18 +11,7 @@ use super::budget::{Budget, Exhausted, MAX_DEPTH, MAX_FAULTS};
 use super::field::quote;
 use super::node::{Entry, Node, Position, Value};
 use super::scalar::{self, ScalarError, float_text};
-use super::yaml_error;
-
-/// Why there is no tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where.
-    pub position: Position,
-    /// For people: what is wrong and what to do.
-    pub text: String,
-    /// As the API server words it, without the position in the file: `yaml: line 3: …`.
-    pub server: String,
-}
+use super::yaml_error::{self, Problem};
 
 /// A key that was set before.
 #[derive(Clone, Debug, PartialEq, Eq)]

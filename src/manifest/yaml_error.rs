@@ -7,7 +7,17 @@ use granit_parser::{ErrorKind, ScanError};
 
 use super::budget::Exhausted;
 use super::node::Position;
-use super::yaml::Problem;
+
+/// Why there is no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub position: Position,
+    /// For people: what is wrong and what to do.
+    pub text: String,
+    /// As the API server words it, without the position in the file: `yaml: line 3: …`.
+    pub server: String,
+}
 
 /// Whether libyaml finds it while scanning (it then counts lines from one) or while parsing (from zero).
 enum Finder {

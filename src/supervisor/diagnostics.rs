@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
 
 use super::files::{self, Durability};
-use super::launch::Orders;
+use super::orders::Orders;
 use crate::event_lines::EventLines;
 use crate::paths::Paths;
 

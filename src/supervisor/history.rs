@@ -18,8 +18,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
 
 use super::files;
-use super::journal::{self, Header, Tail, line};
-use super::recover::SNAPSHOT_FACTOR;
+use super::journal::{self, Header, SNAPSHOT_FACTOR, Tail, line};
 use super::state::{self, Record, Snapshot};
 use crate::paths::Paths;
 use crate::pod::effect::{Action, EffectId};

@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 /// Of the line format.
 const LINE_VERSION: &str = "1";
 
+/// How many times as long as its last snapshot a segment, or what is kept of earlier ones, may become until another is worth
+/// its writing.
+pub const SNAPSHOT_FACTOR: u64 = 8;
+
 /// The first line of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {

@@ -25,6 +25,7 @@ pub mod kept;
 pub mod launch;
 mod log;
 mod old_logs;
+pub mod orders;
 mod poison;
 mod probe;
 mod publish;

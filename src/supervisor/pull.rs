@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::files::{self, Durability};
-use super::launch::Orders;
+use super::orders::Orders;
 use super::reports::End;
 use super::run::{Happening, Supervisor};
 use super::state::Asked;

@@ -17,10 +17,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::files::{self, Durability};
 use super::history;
-use super::journal::{self, Journal, Tail};
+use super::journal::{self, Journal, SNAPSHOT_FACTOR, Tail};
 use super::kept::{self, Claim};
-use super::launch::Orders;
 use super::log::{Held, Outputs};
+use super::orders::Orders;
 use super::poison::Poisons;
 use super::probe::Requests;
 use super::publish::Publication;
@@ -41,10 +41,6 @@ use crate::pod::prober::Prober;
 
 /// The segment never grows beyond this or [`SNAPSHOT_FACTOR`] snapshots, whichever is more.
 const SEGMENT_MINIMUM: u64 = 64 * 1024;
-pub(super) const SNAPSHOT_FACTOR: u64 = 8;
-
-/// The tag of the control socket among what the keeper holds.
-pub const CONTROL_TAG: &str = "control";
 
 /// What was found on disk.
 struct Found {
@@ -67,7 +63,8 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     let found = find(&orders)?;
     let pod = found.state.machine.pod();
     let world = Arc::new(World::new(orders, &pod)?);
-    let control = held.remove(CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
+    let control =
+        held.remove(tags::CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
     let poisons = Poisons::read(&world.paths().panics(world.uid()));
     let published = std::fs::read(world.paths().pod_kept(world.uid())).unwrap_or_default();
     let sleep_after = world.orders.choices.sleep_after.map(Duration::from_millis);

@@ -7,7 +7,7 @@ use crate::paths::Paths;
 use crate::pod::input::Input;
 use crate::pod::machine::Settings;
 use crate::pod::time::{BootTime, Moment, WallTime};
-use crate::supervisor::launch::{Choices, Rotation};
+use crate::supervisor::orders::{Choices, Rotation};
 
 struct Place {
     orders: Orders,

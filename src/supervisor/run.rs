@@ -21,7 +21,7 @@ use super::control::{Answer, Request};
 use super::ends::Killed;
 use super::exec::{Exec, HungUp};
 use super::journal::Journal;
-use super::launch::Orders;
+use super::orders::Orders;
 use super::poison::{self, Poisons};
 use super::probe::{Commands, Purpose, Requests};
 use super::server::Connections;

@@ -28,8 +28,8 @@ use pause::message::{ALARM_TAG, ASLEEP_EXIT};
 use tokio::time::Instant;
 
 use super::cri::Stream;
-use super::recover::CONTROL_TAG;
 use super::run::{Supervisor, set_alarm};
+use super::tags::CONTROL_TAG;
 use super::vouch::Mark;
 use super::{clock, files};
 use crate::linux::keeper::Keeper;

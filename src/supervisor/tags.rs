@@ -1,5 +1,8 @@
 //! The tags of what the keeper holds for an instance: whoever takes over finds each descriptor by its own.
 
+/// The tag of the control socket among what the keeper holds.
+pub const CONTROL_TAG: &str = "control";
+
 /// Before the id, among what the keeper holds: a stage's status pipe.
 pub const STATUS_TAG: &str = "status/";
 

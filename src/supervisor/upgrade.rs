@@ -17,7 +17,8 @@ use std::path::PathBuf;
 
 use super::client::{Client, ClientError, PATIENCE};
 use super::control::{Answer, Layouts, Request};
-use super::launch::{self, Orders};
+use super::launch;
+use super::orders::Orders;
 use super::run::{Over, Supervisor};
 use super::state::{Record, Snapshot};
 use super::{journal, recover};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use serde::de::DeserializeOwned;
 
-use super::launch::Orders;
+use super::orders::Orders;
 use crate::image::Store;
 use crate::linux::container::{Objects, PodContext};
 use crate::linux::programs::Program;

@@ -14,7 +14,8 @@ use crate::paths::Paths;
 use crate::supervisor::client::{Client, ClientError};
 use crate::supervisor::control::Request;
 use crate::supervisor::kept::{self, Claim, Seen, Standing};
-use crate::supervisor::launch::{self, Choices, LaunchError, Launched};
+use crate::supervisor::launch::{self, LaunchError, Launched};
+use crate::supervisor::orders::Choices;
 use crate::supervisor::trace;
 
 /// How often the pod under a name may turn out to be another one before this gives up.

@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::manifest::Object;
 use crate::paths::Paths;
 use crate::supervisor::kept;
-use crate::supervisor::launch::{self, Choices, LaunchError, Launched};
+use crate::supervisor::launch::{self, LaunchError, Launched};
+use crate::supervisor::orders::Choices;
 
 /// How many at a time.
 const AT_ONCE: usize = 4;

@@ -3,11 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use sha2::{Digest, Sha256};
 
 use super::super::completion;
-use super::super::line::Line;
 
 /// The program's place.
 pub const PROGRAM: &str = "/usr/local/bin/podlet";
@@ -127,7 +125,7 @@ fn has_update_rc() -> bool {
 }
 
 /// All that is installed on a machine with this init.
-pub fn planned(program: Vec<u8>, init: Init) -> Vec<Planned> {
+pub fn planned(program: Vec<u8>, mut line: clap::Command, init: Init) -> Vec<Planned> {
     let mut files = vec![Planned { path: PROGRAM.into(), bytes: program, mode: 0o755 }];
     for (shell, path) in [
         ("bash", "/usr/local/share/bash-completion/completions/podlet"),
@@ -137,9 +135,8 @@ pub fn planned(program: Vec<u8>, init: Init) -> Vec<Planned> {
         let bytes = completion::script(shell, PROGRAM);
         files.push(Planned { path: path.into(), bytes, mode: 0o644 });
     }
-    let mut command = Line::command();
-    command.build();
-    pages(&command, "podlet", &mut files);
+    line.build();
+    pages(&line, "podlet", &mut files);
     files.extend(init.file());
     files
 }

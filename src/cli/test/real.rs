@@ -29,6 +29,7 @@ use crate::simulation::scenario::{Case, Outcome};
 use crate::supervisor::control::Request;
 use crate::supervisor::history::History;
 use crate::supervisor::kept::{self, Claim};
+use crate::supervisor::orders::Choices;
 use crate::supervisor::{clock, launch};
 
 /// How often the journal's files are looked for.
@@ -234,7 +235,7 @@ impl Trial<'_> {
         Ok(Some(self.case.judge(sightings, self.tolerance, notes, differs)))
     }
 
-    fn launch(&self, stage: &Stage, choices: &launch::Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
+    fn launch(&self, stage: &Stage, choices: &Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
         let launched = launch::launch(&caller.paths, *self.read(&stage.pod)?, choices);
         let launched =
             launched.map_err(|error| Failure::Server { reason: "InternalError", message: error.to_string() })?;
