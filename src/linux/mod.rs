@@ -27,6 +27,7 @@ pub mod session;
 pub mod signal;
 pub mod syscall;
 pub mod terminal;
+pub mod tmpfs;
 pub mod trace;
 pub mod usage;
 pub mod watch;

@@ -13,6 +13,8 @@ use super::syscall::openat2;
 use crate::plan::Shape;
 use crate::plan::paths;
 
+/// How often a path is walked anew: a container that renames all the time must not keep podlet walking.
+const TRIES: usize = 1_000;
 const IN_ROOT: u64 = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
 
 /// A root directory that is not trusted.
@@ -27,13 +29,11 @@ impl Root<'_> {
     /// Opens a path; `flags` of open(2).
     pub fn open(&self, path: impl AsRef<OsStr>, flags: i32) -> io::Result<OwnedFd> {
         let (path, flags) = (c_string(path)?, u64::from(flags.cast_unsigned()));
-        loop {
-            // EAGAIN: a rename somewhere on the machine raced with `..`; the kernel asks to try again (openat2(2)).
-            match openat2(self.0.as_raw_fd(), &path, flags, 0, IN_ROOT) {
-                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
-                done => return done,
-            }
-        }
+        let open = || openat2(self.0.as_raw_fd(), &path, flags, 0, IN_ROOT);
+        // EAGAIN: a rename somewhere on the machine raced with `..`; the kernel asks to try again (openat2(2)).
+        let raced =
+            |done: &io::Result<OwnedFd>| matches!(done, Err(error) if error.raw_os_error() == Some(libc::EAGAIN));
+        std::iter::repeat_with(open).take(TRIES).find(|done| !raced(done)).unwrap_or_else(open)
     }
 
     /// What is at a path, links followed inside the root.

@@ -10,8 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
-use nix::mount::{MsFlags, mount};
 
+use crate::linux::tmpfs;
 use crate::manifest::quantity::Quantity;
 use crate::paths::Paths;
 use crate::plan::environment::Objects;
@@ -126,7 +126,7 @@ fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, m
                 let pod_limit = crate::plan::resources::of_pod(pod).memory;
                 let size = [limit.and_then(|size| u64::try_from(size).ok()), pod_limit, Some(memory)];
                 let size = size.into_iter().flatten().min().unwrap_or(memory);
-                tmpfs(path, &format!("size={size}")).map_err(text)
+                tmpfs::mount(path, &format!("size={size}")).map_err(text)
             }
             other => Err(format!("unknown storage medium \"{other}\"")),
         };
@@ -151,7 +151,7 @@ fn prepare_one(path: &Path, pod: &Pod, volume: &Volume, objects: &dyn Objects, m
     }
     if let Some(secret) = &volume.secret {
         make(path, 0o777).map_err(text)?;
-        tmpfs(path, &format!("size={memory}")).map_err(text)?;
+        tmpfs::mount(path, &format!("size={memory}")).map_err(text)?;
         let name = secret.secret_name.as_deref().unwrap_or_default();
         let found = objects.secret(name);
         let optional = secret.optional == Some(true);
@@ -194,27 +194,6 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)?;
     // The umask must not count.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-/// Whether something is mounted at a directory: its device is not its parent's.
-pub fn is_mount_point(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (fs::symlink_metadata(path), path.parent().map(fs::symlink_metadata)) {
-        (Ok(own), Some(Ok(parent))) => own.dev() != parent.dev(),
-        _ => false,
-    }
-}
-
-/// A tmpfs at a directory, unless one is there. `noswap` where the kernel takes it (Linux 6.4).
-pub fn tmpfs(path: &Path, options: &str) -> io::Result<()> {
-    if is_mount_point(path) {
-        return Ok(());
-    }
-    let with = |options: &str| mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options));
-    match with(&format!("{options},noswap")) {
-        Err(nix::errno::Errno::EINVAL) => with(options).map_err(io::Error::from),
-        done => done.map_err(io::Error::from),
-    }
 }
 
 /// Checks or makes a hostPath as its type says.

@@ -92,7 +92,8 @@ pub fn write(
             fs::remove_file(entry.path())?;
         }
     }
-    if let Some(old) = old.filter(|old| old.components().count() == 1) {
+    // A name in this directory, and never the one above.
+    if let Some(old) = old.filter(|old| old.file_name() == Some(old.as_os_str())) {
         let _ = fs::remove_dir_all(volume.join(old));
     }
     for path in nested {

@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, umount2};
 
 use super::super::cgroup::{Cgroup, Layout};
 use super::super::machine::Machine;
-use super::super::{device, rootfs};
+use super::super::{device, rootfs, tmpfs};
 use super::{PodContext, StartFailure, create, failure};
 use crate::paths::way_out;
 use crate::plan::resources::{self, Limits};
@@ -65,11 +65,11 @@ pub fn prepare_files(context: &PodContext<'_>) -> Result<(), StartFailure> {
     if !context.spec().host_ipc() {
         let shm = context.shm();
         make_directory(&shm, 0o777)?;
-        volume::tmpfs(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
+        tmpfs::mount(&shm, "mode=1777,size=67108864").map_err(create("the pod's /dev/shm cannot be mounted"))?;
     }
     // Containers write to these files: a small file system of their own bounds what they can fill (CVE-2020-8557).
     make_directory(&files, 0o755)?;
-    volume::tmpfs(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
+    tmpfs::mount(&files, "mode=0755,size=1m").map_err(create("the pod's /etc files cannot be mounted"))?;
     write_files(context)
 }
 
@@ -153,7 +153,7 @@ pub fn tear_down(context: &PodContext<'_>) -> io::Result<()> {
             mounts.push(source.path);
         }
     }
-    for mount in mounts.iter().filter(|path| volume::is_mount_point(path)) {
+    for mount in mounts.iter().filter(|path| tmpfs::is_mount_point(path)) {
         umount2(mount, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;
     }
     if let Ok(containers) = fs::read_dir(state.join("containers")) {
