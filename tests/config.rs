@@ -3,33 +3,30 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/directory.rs"]
+mod directory;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::podlet::{PROGRAM, Podlet, container, text, until};
+use directory::Directory;
 
 const HEAD: &str = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
 
-/// A settings file of its own, removed in the end.
-struct File(PathBuf);
+/// A settings file of its own, in a directory that goes with it.
+struct File(PathBuf, #[expect(dead_code, reason = "kept for its end")] Directory);
 
 impl File {
     fn new(name: &str, settings: &str) -> File {
-        let path = std::env::temp_dir().join(format!("podlet-test-config-{name}-{}.yaml", std::process::id()));
-        fs::write(&path, format!("{HEAD}{settings}")).unwrap();
-        File(path)
+        let directory = Directory::new("config");
+        let path = directory.file(&format!("{name}.yaml"), &format!("{HEAD}{settings}"));
+        File(path, directory)
     }
 
     fn podlet(&self, words: &[&str]) -> Output {
         Command::new(PROGRAM).args(words).env("PODLET_CONFIG", &self.0).env_remove("PODLET_LOG").output().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }
 

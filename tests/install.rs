@@ -4,19 +4,20 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/directory.rs"]
+mod directory;
 
-use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use common::podlet::{PROGRAM, Podlet, text};
 use common::residue;
+use directory::Directory;
 
 /// Runs a script in a mount namespace of its own with overlays over /usr/local, /etc and /var, a fresh /run, and `init` made
 /// to look as if the machine had that one. `state` prints all files with their sums.
 fn on_a_machine(init: &str, script: &str) -> Output {
     let guard = residue::Guard::new();
-    let below = std::env::temp_dir().join(format!("podlet-test-install-{init}-{}", std::process::id()));
-    fs::create_dir_all(&below).unwrap();
+    let below = Directory::new(&format!("install-{init}"));
     let setting_up = format!(
         r#"
 set -eu
@@ -53,10 +54,10 @@ state() {{
 cd {below}
 {script}
 "#,
-        below = below.display(),
+        below = below.0.display(),
     );
     let output = Command::new("unshare").args(["-m", "sh", "-c", &setting_up]).stdin(Stdio::null()).output().unwrap();
-    fs::remove_dir_all(&below).unwrap();
+    drop(below);
     guard.finish();
     output
 }

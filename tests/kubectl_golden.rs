@@ -3,25 +3,29 @@
 //! clock is set to that instant, and whole texts are compared.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "common/directory.rs"]
+mod directory;
+
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use directory::Directory;
 use podlet::cli::{self, Caller, Clock};
 use podlet::paths::Paths;
 use podlet::supervisor::kept::KEPT_VERSION;
 use serde_json::Value;
 
 struct World {
-    root: PathBuf,
+    root: Directory,
     paths: Paths,
 }
 
 impl World {
     fn new(name: &str, pods: &[Value], events: &[Value]) -> World {
-        let root = std::env::temp_dir().join(format!("podlet-golden-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let paths = Paths { run: root.join("run"), state: root.join("state"), logs: root.join("logs") };
+        let root = Directory::new(name);
+        let [run, state, logs] = ["run", "state", "logs"].map(|name| root.0.join(name));
+        let paths = Paths { run, state, logs };
         for pod in pods {
             let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let (namespace, name, uid) = (text("/metadata/namespace"), text("/metadata/name"), text("/metadata/uid"));
@@ -52,12 +56,6 @@ impl World {
         let words = std::iter::once("podlet").chain(args.iter().map(String::as_str)).map(OsString::from);
         let code = cli::run(words, &mut caller);
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
@@ -212,13 +210,13 @@ fn errors_are_worded_as_kubectl_words_them() {
         let world = World::new("errors", &there, &[]);
         let mut args = args;
         for (name, content) in command["files"].as_object().into_iter().flatten() {
-            write(&world.root.join(name), content.as_str().unwrap().as_bytes());
+            write(&world.root.0.join(name), content.as_str().unwrap().as_bytes());
             for arg in args.iter_mut().filter(|arg| *arg == name) {
-                *arg = world.root.join(name).to_str().unwrap().to_owned();
+                *arg = world.root.0.join(name).to_str().unwrap().to_owned();
             }
         }
         let (code, out, err) = world.run(&args, command["now"].as_str().unwrap());
-        let err = err.replace(&format!("{}/", world.root.display()), "");
+        let err = err.replace(&format!("{}/", world.root.0.display()), "");
         let text = |key: &str| command[key].as_str().unwrap().replace("kubectl", "podlet");
         let what = args.join(" ");
         differences.compare(&format!("{what} (stdout)"), &text("stdout"), &out);
@@ -274,7 +272,7 @@ fn templates_find_what_kubectls_find() {
     for command in rows {
         let mut args: Vec<String> = serde_json::from_value(command["args"].clone()).unwrap();
         for (name, content) in command["files"].as_object().into_iter().flatten() {
-            let path = world.root.join(name);
+            let path = world.root.0.join(name);
             write(&path, content.as_str().unwrap().as_bytes());
             for arg in &mut args {
                 *arg = arg.replace(name, path.to_str().unwrap());
