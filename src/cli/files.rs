@@ -121,15 +121,7 @@ impl FileWords {
         let sources = read(&names)?;
         let options = self.options(everywhere);
         match manifest::dry_run(&sources, &options) {
-            Ok(loaded) if loaded.objects.is_empty() => {
-                loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
-                Err(Failure::error("no objects passed to apply"))
-            }
-            Ok(loaded) => {
-                loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-                loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
-                Ok(loaded)
-            }
+            Ok(loaded) => told(loaded, caller),
             Err(rejected) => {
                 if *output == Output::Yaml {
                     let value = serde_json::to_value(&rejected.status).unwrap_or_default();
@@ -141,19 +133,21 @@ impl FileWords {
     }
 }
 
+/// Says what is to be said of what was read, which must be something.
+fn told(loaded: Loaded, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
+    let empty = loaded.objects.is_empty();
+    if !empty {
+        loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+    }
+    loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
+    if empty { Err(Failure::error("no objects passed to apply")) } else { Ok(loaded) }
+}
+
 /// Reads, defaults and validates; see [`FileWords::load`].
 pub fn load(names: &Filenames, options: &Options, status: bool, caller: &mut Caller<'_>) -> Result<Loaded, Failure> {
     let sources = read(names)?;
     match manifest::load(&sources, options) {
-        Ok(loaded) if loaded.objects.is_empty() => {
-            loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
-            Err(Failure::error("no objects passed to apply"))
-        }
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-            loaded.notices.iter().for_each(|text| caller.notice(&format!("Note: {text}")));
-            Ok(loaded)
-        }
+        Ok(loaded) => told(loaded, caller),
         Err(rejected) => {
             rejected.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
             reject(&rejected, status, caller)

@@ -64,6 +64,7 @@ pub enum ClientError {
 impl From<Errno> for ClientError {
     fn from(errno: Errno) -> ClientError {
         match errno {
+            // A supervisor that died with something unread resets the connection, and takes nothing more.
             Errno::ECONNRESET | Errno::EPIPE | Errno::ENOTCONN => ClientError::HungUp,
             other => ClientError::System(other.into()),
         }
@@ -216,7 +217,7 @@ impl Client {
             {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(of_connection(errno)),
+                Err(errno) => return Err(errno.into()),
             }
         }
     }
@@ -235,7 +236,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_packet()?,
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                    Some(errno) => return Err(of_connection(errno)),
+                    Some(errno) => return Err(errno.into()),
                     None => return Err(error.into()),
                 },
             }
@@ -261,14 +262,6 @@ impl Client {
                 Err(errno) => return Err(errno.into()),
             }
         }
-    }
-}
-
-/// A supervisor that died with something unread resets the connection, and takes nothing more: it has hung up.
-fn of_connection(errno: Errno) -> ClientError {
-    match errno {
-        Errno::EPIPE | Errno::ECONNRESET => ClientError::HungUp,
-        errno => errno.into(),
     }
 }
 

@@ -33,8 +33,20 @@ use crate::pod::input::{Fact, ImageFacts, ImageFailure, StartStage};
 
 /// How long to wait before something that failed for no reason of the pod's is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the keeper may be busy before a start fails, to be tried again as the machine says.
+const BUSY: Duration = Duration::from_secs(10);
 
 impl Supervisor {
+    /// Carries out all that is asked for.
+    pub(super) async fn perform_all(&mut self) {
+        while let Some(asked) = self.queue.pop_front() {
+            // Answered in the meantime: a kill of what has ended.
+            if self.state.is_pending(&asked.id) {
+                self.perform(asked).await;
+            }
+        }
+    }
+
     /// Carries out one effect. What comes of it is told to the machine, now or when it is known.
     pub(super) async fn perform(&mut self, asked: Asked) {
         let Asked { id, action } = asked.clone();
@@ -268,10 +280,15 @@ impl Supervisor {
             descriptors: &descriptors,
             second: prepared.second,
         };
-        // The queue is full only while the keeper is busy with what was asked for before.
+        // The queue is full only while the keeper is busy with what was asked for before; or for ever, should it wait for its
+        // reports to be read, which nobody does here.
+        let until = tokio::time::Instant::now() + BUSY;
         while let Err(error) = self.keeper.spawn(&request) {
             if error.kind() != io::ErrorKind::WouldBlock {
                 return Err(error);
+            }
+            if tokio::time::Instant::now() > until {
+                return Err(io::Error::other("the pod's keeper takes no requests"));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -123,9 +123,7 @@ impl Supervisor {
     /// Removes the object with all that is kept of it.
     pub(super) async fn remove(&mut self, asked: Asked) {
         let pod = self.pod();
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
-        let claim = Claim { namespace, name, uid: self.world.uid().to_owned() };
+        let claim = Claim::of(&pod, self.world.uid());
         // Who watches hears how it ended before it hears that it is gone.
         if self.connections.any_watches() {
             let state = self.shown_state();

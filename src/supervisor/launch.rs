@@ -82,18 +82,16 @@ pub enum LaunchError {
 
 /// Sets a defaulted and valid pod going. A uid and a creation time are given to it here.
 pub fn launch(paths: &Paths, mut pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+    let claim = Claim::of(&pod, &new_uid()?);
     // Held until the pod is admitted: of two at once the second finds a pod that runs, not half a one.
-    let lock = kept::lock_name(paths, &namespace, &name)?;
-    if let Some(uid) = kept::find(paths, &namespace, &name)? {
-        return Err(LaunchError::NameTaken { name, uid });
+    let lock = kept::lock_name(paths, &claim.namespace, &claim.name)?;
+    if let Some(uid) = kept::find(paths, &claim.namespace, &claim.name)? {
+        return Err(LaunchError::NameTaken { name: claim.name, uid });
     }
-    let uid = new_uid()?;
+    let uid = claim.uid.clone();
     pod.metadata.uid = Some(uid.clone());
     let now = jiff::Timestamp::from_second(clock::now().wall.0 / 1_000_000_000).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     pod.metadata.creation_timestamp = Some(Time(now));
-    let claim = Claim { namespace, name, uid: uid.clone() };
     let launched = write_manifest(paths, &uid, &pod)
         .and_then(|()| Ok(kept::claim(&lock, paths, &claim)?))
         .and_then(|()| set_going(paths, &uid, &claim, choices));
@@ -108,8 +106,7 @@ pub fn launch(paths: &Paths, mut pod: Pod, choices: &Choices) -> Result<Launched
 pub fn relaunch(paths: &Paths, uid: &str, choices: &Choices) -> Result<Launched, LaunchError> {
     let gone = || LaunchError::Gone { uid: uid.to_owned() };
     let pod = kept::manifest(paths, uid)?.ok_or_else(gone)?;
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let claim = Claim { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name), uid: uid.to_owned() };
+    let claim = Claim::of(&pod, uid);
     let _lock = kept::lock_name(paths, &claim.namespace, &claim.name)?;
     if kept::find(paths, &claim.namespace, &claim.name)?.as_deref() != Some(uid) {
         return Err(gone());
@@ -205,12 +202,9 @@ fn write_orders(orders: &Orders) -> Result<(), LaunchError> {
 /// For a supervisor whose keeper and twin were killed: another keeper, which holds what those held and starts another
 /// supervisor. That one cannot begin before the caller has ended, who has the lock.
 pub(super) fn replace_keeper(orders: &Orders, pod: &Pod, held: &[(&str, BorrowedFd<'_>)]) -> Result<(), LaunchError> {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
     // The new keeper counts its reports anew.
     write_orders(&Orders { launch: new_uid()?, ..orders.clone() })?;
-    let claim = Claim { namespace, name, uid: orders.uid.clone() };
-    start_keeper(&orders.paths, &orders.uid, &claim, keeper_entrance(&orders.uid), held)
+    start_keeper(&orders.paths, &orders.uid, &Claim::of(pod, &orders.uid), keeper_entrance(&orders.uid), held)
 }
 
 /// The control socket, listening, mode 0600. It listens before anything runs: a client that comes early waits in its

@@ -44,11 +44,7 @@ impl Supervisor {
                 let _ = self.keeper.forget(&id);
             }
             // What follows from this report is begun before the next is looked at: a restart does not wait for a burst.
-            while let Some(asked) = self.queue.pop_front() {
-                if self.state.is_pending(&asked.id) {
-                    self.perform(asked).await;
-                }
-            }
+            self.perform_all().await;
         }
     }
 
@@ -111,7 +107,7 @@ impl Supervisor {
     }
 
     async fn not_spawned(&mut self, id: &EffectId, message: String) {
-        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        let action = self.state.pending_action(id);
         self.end_start(id);
         match action {
             Some(Action::StartSandbox { attempt }) => {
@@ -155,7 +151,7 @@ impl Supervisor {
 
     async fn started(&mut self, id: &EffectId) {
         let Some(starting) = self.end_start(id) else { return };
-        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        let action = self.state.pending_action(id);
         match action {
             Some(Action::StartSandbox { attempt }) => {
                 self.tell(Fact::SandboxStarted { attempt, ips: Vec::new() }, clock::now(), None, None).await;
@@ -234,7 +230,7 @@ impl Supervisor {
     }
 
     async fn start_failed(&mut self, id: &EffectId, starting: Option<Starting>, end: End) {
-        let action = self.state.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone());
+        let action = self.state.pending_action(id);
         let failure = match starting.as_ref().and_then(|starting| Some((starting.prepared.as_ref(), starting.failed?)))
         {
             Some((Some(prepared), (entry, errno))) => container::explain_failure(prepared, entry, errno),

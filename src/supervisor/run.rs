@@ -374,12 +374,7 @@ impl Supervisor {
 
     /// Carries out all that is asked for, then tells those who watch.
     pub(super) async fn settle(&mut self) {
-        while let Some(asked) = self.queue.pop_front() {
-            // Answered in the meantime: a kill of what has ended.
-            if self.state.is_pending(&asked.id) {
-                self.perform(asked).await;
-            }
-        }
+        self.perform_all().await;
         // Not only behind a change: each exec that ends is in the journal, too, and may be all that happens for months.
         if self.over.is_none() {
             self.rotate_journal();

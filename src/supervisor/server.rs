@@ -147,7 +147,11 @@ impl Connections {
         connection.unwritten.set(connection.unwritten.get() + 1);
         if connection.answers.try_send(packets).is_err() {
             tracing::info!(number, "a client does not read its answers and is hung up on");
-            self.close(number);
+            // Its writer waits for it, and has the socket open for as long.
+            if let Some(connection) = self.open.remove(&number) {
+                connection.reader.abort();
+                connection.writer.abort();
+            }
         }
     }
 

@@ -262,6 +262,11 @@ impl State {
         }
     }
 
+    /// What was asked for under this id and is neither answered nor done.
+    pub fn pending_action(&self, id: &EffectId) -> Option<Action> {
+        self.pending.iter().find(|asked| asked.id == *id).map(|asked| asked.action.clone())
+    }
+
     /// Whether this was asked for and is neither answered nor done.
     pub fn is_pending(&self, id: &EffectId) -> bool {
         self.pending.iter().any(|asked| asked.id == *id)

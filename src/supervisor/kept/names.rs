@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::core::v1::Pod;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,14 @@ pub struct Claim {
     pub name: String,
     /// `metadata.uid`.
     pub uid: String,
+}
+
+impl Claim {
+    /// Of a pod with this uid.
+    pub fn of(pod: &Pod, uid: &str) -> Claim {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Claim { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name), uid: uid.to_owned() }
+    }
 }
 
 /// The uid that holds a name, if any does.
