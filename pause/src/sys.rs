@@ -83,7 +83,7 @@ calls! {
 
 /// Constants, by the manual page that explains them.
 #[rustfmt::skip]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "names of the kernel's headers")]
 pub mod constant {
     pub const EINVAL: i32 = 22; pub const EMFILE: i32 = 24; pub const ENOSPC: i32 = 28; pub const SIG_SETMASK: i32 = 2;
     pub const SIGINT: isize = 2; pub const SIGTERM: isize = 15; pub const SIGCHLD: usize = 17; pub const WNOHANG: i32 = 1;
@@ -112,7 +112,7 @@ pub struct PollFd(pub i32, pub i16, pub i16);
 /// siginfo_t as waitid fills it in: SIGCHLD and 0; CLD_EXITED …; whose end it is; its user; code or signal.
 #[repr(C)]
 #[derive(Default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the line above has them all")]
 #[rustfmt::skip]
 pub struct Siginfo { pub head: [i32; 2], pub code: i32, pub pad: i32, pub pid: i32, pub uid: u32, pub status: i32, pub rest: [i32; 25] }
 

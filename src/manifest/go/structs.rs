@@ -1,7 +1,7 @@
 //! The structs beneath a pod's spec as the API server has them: Go's name, JSON's name, what an absent field shows
 //! (`null` for pointers, lists and maps), and the struct within. A list of facts, read only by `go`.
 
-#![allow(non_upper_case_globals)]
+#![allow(non_upper_case_globals, reason = "a struct's name in Go is its constant's here")]
 
 use super::{Absent, Row};
 

@@ -229,8 +229,7 @@ impl fmt::Display for Text {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
-        // Kubernetes' words end as they do.
-        #[allow(clippy::enum_variant_names)]
+        #[allow(clippy::enum_variant_names, reason = "Kubernetes' words end as they do")]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[cfg_attr(test, derive(JsonSchema))]
         pub enum $name {
