@@ -20,7 +20,7 @@ pub use sparse::Sparse;
 /// What a tar archive consists of.
 const BLOCK: usize = 512;
 
-/// The largest extension header (Go's archive/tar: 1 MiB).
+/// The largest extension header (Go's archive/tar: 1 MiB), and all of one entry's together.
 const EXTENSION_MAX: u64 = 1 << 20;
 /// The largest size that eleven octal digits hold; beyond it pax(1) writes the size into an extension header only.
 const OCTAL_MAX: u64 = (8 << 30) - 1;
@@ -72,6 +72,8 @@ pub enum Kind {
 /// What extension headers say about the next entry.
 #[derive(Default)]
 struct Extension {
+    /// Bytes of the headers so far: any number of them may come before their entry, and each may add to it.
+    length: u64,
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     uid: Option<u64>,
@@ -94,13 +96,11 @@ pub fn for_each(
         let size = size_of(&header, &extension)?;
         let mut content = Content { blocks: &mut blocks, left: size };
         match header.entry_type() {
-            EntryType::GNULongName => extension.path = Some(without_nul(read_extension(&mut content)?)),
-            EntryType::GNULongLink => extension.link = Some(without_nul(read_extension(&mut content)?)),
-            EntryType::XHeader => read_pax(&read_extension(&mut content)?, &mut extension)?,
+            EntryType::GNULongName => extension.path = Some(without_nul(extension.read(&mut content)?)),
+            EntryType::GNULongLink => extension.link = Some(without_nul(extension.read(&mut content)?)),
+            EntryType::XHeader => read_pax(&extension.read(&mut content)?, &mut extension)?,
             // Global headers (git writes its commit there) say nothing about single files that podlet would follow.
-            EntryType::XGlobalHeader => {
-                read_extension(&mut content)?;
-            }
+            EntryType::XGlobalHeader => drop(extension.read(&mut content)?),
             _ => {
                 let sparse = sparse::of(&header, &extension.sparse, &mut content)?;
                 let described = describe(&header, std::mem::take(&mut extension), content.left, sparse)?;
@@ -211,15 +211,19 @@ fn damaged(error: std::io::Error) -> ImageError {
     }
 }
 
-fn read_extension(entry: &mut impl Read) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    entry.take(EXTENSION_MAX + 1).read_to_end(&mut bytes).map_err(damaged)?;
-    if bytes.len() as u64 > EXTENSION_MAX {
-        return Err(ImageError::Refused(format!(
-            "an extension header of the archive has more than {EXTENSION_MAX} bytes"
-        )));
+impl Extension {
+    /// The content of one more header.
+    fn read(&mut self, entry: &mut impl Read) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        entry.take(EXTENSION_MAX + 1).read_to_end(&mut bytes).map_err(damaged)?;
+        self.length += bytes.len() as u64;
+        if self.length > EXTENSION_MAX {
+            return Err(ImageError::Refused(format!(
+                "the extension headers of one entry of the archive have more than {EXTENSION_MAX} bytes"
+            )));
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
 }
 
 fn without_nul(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -413,6 +417,42 @@ mod tests {
         ] {
             assert!(read_pax(bad, &mut Extension::default()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn many_extension_headers_of_one_entry_take_no_more_memory_than_one_may() {
+        let record = pax(&[(b"SCHILY.xattr.user.x", &[b'x'; 100_000])]);
+        let archive = |count: usize| {
+            let (mut extension, mut file) = (Header::new_ustar(), Header::new_ustar());
+            extension.set_entry_type(EntryType::XHeader);
+            extension.set_size(record.len() as u64);
+            file.set_path("file").unwrap();
+            file.set_mode(0o644);
+            file.set_uid(0);
+            file.set_gid(0);
+            file.set_mtime(0);
+            file.set_size(0);
+            let mut bytes = Vec::new();
+            for _ in 0..count {
+                extension.set_cksum();
+                bytes.extend(extension.as_bytes());
+                bytes.extend(&record);
+                bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+            }
+            file.set_cksum();
+            bytes.extend(file.as_bytes());
+            bytes
+        };
+        let read = |count: usize| {
+            let mut attributes = 0;
+            for_each(&archive(count)[..], |entry, _, _| {
+                attributes = entry.xattrs.len();
+                Ok(())
+            })?;
+            Ok::<_, ImageError>(attributes)
+        };
+        assert_eq!(read(9).unwrap(), 9);
+        assert!(read(11).unwrap_err().to_string().contains("the extension headers of one entry"));
     }
 
     #[test]
