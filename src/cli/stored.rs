@@ -2,8 +2,7 @@
 //! them, `get` and `describe` read them here; supervisors read the same files when a container starts.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -14,6 +13,7 @@ use super::resource::{Kind, is_name};
 use crate::paths::Paths;
 use crate::supervisor::client::{self, Client, ClientError};
 use crate::supervisor::control::{ObjectKind, Request};
+use crate::supervisor::files::{self, Durability};
 use crate::supervisor::kept;
 
 fn failure(action: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
@@ -87,29 +87,8 @@ pub fn store(paths: &Paths, kind: Kind, namespace: &str, name: &str, object: &im
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut tries = 0;
-    loop {
-        match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
-            // A parent was removed as empty just before it got its child.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 10 => tries += 1,
-            done => break done?,
-        }
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The rename is on disk when the directory is (rename(2), fsync(2)).
-        fs::File::open(directory)?.sync_all()
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    files::private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    files::replace(path, bytes, Durability::Power)
 }
 
 /// Tells the pods of a namespace that an object has changed, and comes back when the volumes that show it show it as it is

@@ -1,5 +1,5 @@
 //! Files that are there whole or not at all: written beside their name and renamed over it (rename(2) is atomic).
-//! Used for kept state and snapshots. A reader never sees half a file, whatever dies when.
+//! Used for kept state, snapshots, and for ConfigMaps and Secrets. A reader never sees half a file, whatever dies when.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};

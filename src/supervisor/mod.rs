@@ -18,7 +18,7 @@ mod effects;
 mod ends;
 mod exec;
 pub mod exec_session;
-mod files;
+pub mod files;
 pub mod history;
 mod journal;
 pub mod kept;
@@ -47,7 +47,6 @@ pub mod upgrade;
 mod vouch;
 mod world;
 
-pub use files::stray;
 pub use publish::{NOTICES, PROGRAM};
 pub use run::supervise;
 pub use vouch::{is_asleep, is_current};
