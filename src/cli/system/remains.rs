@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::linux::cgroup::Cgroup;
 use crate::paths::Paths;
-use crate::supervisor::kept::Claim;
 use crate::supervisor::files::stray;
+use crate::supervisor::kept::Claim;
 
 /// A pod's directories are made before its name is claimed, and go after it is given up: what is younger than this may be
 /// one's that comes or goes.
