@@ -150,7 +150,7 @@ fn docker_files_name_programs_that_keep_the_secrets() {
         ("../evil", "is no name of a program"),
     ] {
         let (success, said) = pull("4", json!({"credsStore": helper}));
-        assert!(!success && said.contains("access denied"), "{helper}: {said}");
+        assert!(!success && said.contains("access denied") && said.contains(why), "{helper}: {said}");
         let auth = base64_of(&format!("{USER}:{PASSWORD}"));
         // What is wrong is told when the pull goes well all the same.
         let (success, said) =

@@ -238,3 +238,19 @@ fn images_of_umoci_buildah_and_skopeo_load() {
     buildah(&["rm", &container]);
     podlet.finish();
 }
+
+/// skopeo's `dir:` is no file system, though it is a directory and no layout.
+#[test]
+fn skopeos_own_form_is_not_taken_for_a_file_system() {
+    let podlet = Podlet::new();
+    let directory = podlet.root.join("of-skopeo");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("version"), "Directory Transport Version: 1.1\n").unwrap();
+    fs::write(directory.join("manifest.json"), "{}").unwrap();
+    let path = directory.to_str().unwrap();
+    for words in [&["image", "load", "-i", path][..], &["image", "import", path, "localhost/x:1"]] {
+        let said = podlet.fail(words);
+        assert!(said.contains("skopeo copy dir:") && said.contains("oci-archive:"), "{said}");
+    }
+    podlet.finish();
+}

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use common::podlet::{Podlet, text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Exit code, stdout, stderr of one `apply -f -`.
 fn apply(podlet: &Podlet, manifest: &str, words: &[&str]) -> (Option<i32>, String, String) {
@@ -238,5 +238,24 @@ fn an_address_is_fetched_from_whom_it_names() {
     let said = podlet.fail(&["apply", "-f", &address]);
     assert!(said.starts_with("error: unable to read URL \"http://127.0.0.1:"), "{said}");
     podlet.succeed(&["delete", "configmap", "conf"]);
+    podlet.finish();
+}
+
+/// What `jq` writes, and a List in a List, as kubectl takes them.
+#[test]
+fn json_values_in_a_row_and_lists_in_lists_are_taken_apart() {
+    let podlet = Podlet::new();
+    let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    let row = format!("{}\n{}\n", map("a"), serde_json::to_string_pretty(&map("b")).unwrap());
+    let list = |items: Value| json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let nested = list(json!([list(json!([map("d")])), map("c")]));
+    for (manifest, out) in [
+        (row.clone(), "configmap/a created\nconfigmap/b created\n"),
+        (nested.to_string(), "configmap/c created\nconfigmap/d created\n"),
+    ] {
+        assert_eq!(apply(&podlet, &manifest, &[]), (Some(0), out.to_owned(), String::new()));
+    }
+    let (_, _, said) = apply(&podlet, &row.replace("\"b\"", "\"B\""), &[]);
+    assert!(said.starts_with("<stdin>:6:5: metadata.name: "), "{said}");
     podlet.finish();
 }

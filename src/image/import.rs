@@ -2,7 +2,7 @@
 //! Called by `podlet image import`. Fetches nothing from anywhere.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -132,7 +132,16 @@ fn open(source: &Path, staging: &Staging<'_>) -> Result<Source, ImageError> {
         let metadata = file.metadata().map_err(|error| io_error("look at", source, &error))?;
         if metadata.is_dir() {
             let files = Files::Directory(OwnedFd::from(file));
-            return Ok(if files.is_layout() { Source::Layout(files) } else { Source::Directory });
+            return match files.is_layout() {
+                true => Ok(Source::Layout(files)),
+                // Its blobs would be taken for a file system.
+                false if is_skopeos_own(source) => Err(ImageError::Refused(format!(
+                    "{source:?} is an image in skopeo's own form (dir:); an archive of it that podlet image load takes: skopeo \
+                     copy dir:{0} oci-archive:{0}.tar:NAME:TAG",
+                    source.display()
+                ))),
+                false => Ok(Source::Directory),
+            };
         }
         let plain = metadata.is_file() && sniff(&file)?.0 == Packing::Plain;
         if metadata.is_file() {
@@ -146,6 +155,13 @@ fn open(source: &Path, staging: &Staging<'_>) -> Result<Source, ImageError> {
     }
     archive.rewind().map_err(|error| io_error("read", source, &error))?;
     Ok(Source::Tar(archive))
+}
+
+/// Whether a directory is what skopeo calls `dir:`, containers-image(5).
+fn is_skopeos_own(directory: &Path) -> bool {
+    let mut begin = [0; 19];
+    let version = File::open(directory.join("version")).and_then(|mut file| file.read_exact(&mut begin));
+    version.is_ok() && &begin == b"Directory Transport" && directory.join("manifest.json").is_file()
 }
 
 /// umoci and skopeo write no more than a tag into a layout, or nothing: such an image is called after its file.

@@ -64,6 +64,9 @@ fn place(before: &[u8]) -> Position {
 
 /// The documents of a stream. What precedes the first `---` counts only if it holds more than comments and directives.
 pub fn split(text: &str) -> Vec<Document<'_>> {
+    if let Some(documents) = json_stream(text) {
+        return documents;
+    }
     let mut documents = Vec::new();
     let (mut start, mut first_line) = (0, 1);
     let mut begun = false;
@@ -83,6 +86,31 @@ pub fn split(text: &str) -> Vec<Document<'_>> {
     }
     documents.push(Document { text: &text[start..], first_line });
     documents
+}
+
+/// JSON values one after another, as `jq` writes them: kubectl takes them without anything between. Each begins on a line of its
+/// own, else its places could not be told.
+fn json_stream(text: &str) -> Option<Vec<Document<'_>>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let newlines = |from: usize, to: usize| Some(text.get(from..to)?.matches('\n').count());
+    let (mut documents, mut end, mut line) = (Vec::new(), 0, 1);
+    while let Some(value) = values.next() {
+        value.ok()?;
+        let (before, whole) = (end, text.get(end..values.byte_offset())?);
+        end = values.byte_offset();
+        let value_begins = before + (whole.len() - whole.trim_start().len());
+        let line_begins = text.get(..value_begins)?.rfind('\n').map_or(0, |at| at + 1);
+        if line_begins < before {
+            return None;
+        }
+        line += newlines(before, line_begins)?;
+        documents.push(Document { text: text.get(line_begins..end)?, first_line: u32::try_from(line).ok()? });
+        line += newlines(line_begins, end)?;
+    }
+    (documents.len() > 1).then_some(documents)
 }
 
 /// A `---` at the beginning of a line, alone or followed by a blank.
@@ -124,6 +152,10 @@ mod tests {
         assert_eq!(lines("a: 1\n---\nb: 2"), [(1, "a: 1\n".into()), (2, "---\nb: 2".into())]);
         assert_eq!(lines("a: |\n  ---\n  x\n--- # c\r\nb: 2")[1].0, 4);
         assert_eq!(lines("---x: 1\n").len(), 1);
+        assert_eq!(lines("{\"a\":\n1}\n\n {\"b\":2}\n"), [(1, "{\"a\":\n1}".into()), (4, " {\"b\":2}".into())]);
+        for one in ["{\"a\":1}{\"b\":2}", "{a: 1}\n", "{\"a\":1}\n", "{\"a\":1}\n---\n{\"b\":2}\n", "{\"a\":1}\nb: 2"] {
+            assert!(json_stream(one).is_none(), "{one}");
+        }
     }
 
     #[test]

@@ -144,6 +144,8 @@ impl<'o> Gathered<'o> {
             match (&*key, value.value) {
                 ("apiVersion" | "kind" | "metadata", _) | ("items", Value::Null) => {}
                 ("items", Value::List(items)) => {
+                    // Lists within are taken apart behind what stands beside them, as kubectl does.
+                    let mut lists = Vec::new();
                     for (index, item) in items.into_iter().enumerate() {
                         let inside = format!("items[{index}]");
                         let duplicates = duplicates.iter().filter_map(|duplicate| {
@@ -151,7 +153,13 @@ impl<'o> Gathered<'o> {
                             Some(Duplicate { path, ..duplicate.clone() })
                         });
                         let parsed = Parsed { root: item, duplicates: duplicates.collect(), more: None };
-                        self.object(source, lines, document, &parsed, item_kind);
+                        match list_of(&parsed.root) {
+                            Some(inner) => lists.push((parsed, inner)),
+                            None => self.object(source, lines, document, &parsed, item_kind),
+                        }
+                    }
+                    for (parsed, inner) in lists {
+                        self.list(source, lines, document, parsed, inner);
                     }
                 }
                 ("items", _) => {

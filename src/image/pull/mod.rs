@@ -158,7 +158,12 @@ impl Pull<'_> {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| ImageError::Pull("no registry is named for it".to_owned())))
+        let last = last.unwrap_or_else(|| ImageError::Pull("no registry is named for it".to_owned()));
+        // What did not help may be why: a mirror, a program for credentials that is not there.
+        Err(match last {
+            ImageError::Pull(words) if !notes.is_empty() => ImageError::Pull(format!("{words} ({})", notes.join("; "))),
+            other => other,
+        })
     }
 
     /// As each user that may be let in, then as nobody.
