@@ -12,6 +12,8 @@ use super::{Caller, Failure};
 const RUN_A_POD: &str = "podlet run NAME --image=IMAGE, or podlet apply FILE (podlet runs Pods and no Deployments)";
 const NAMESPACES: &str =
     "podlet apply -n NAME FILE (a namespace is there with its first object, and goes with its last)";
+const NO_CONTEXTS: &str =
+    "podlet -n NAMESPACE … with each verb (podlet has no clusters and contexts: it runs pods on this machine)";
 const NO_ROLES: &str =
     "podlet doctor (whoever may read podlet's directories may do everything; there are no roles or accounts)";
 
@@ -30,6 +32,11 @@ const HABITS: &[(&str, &str)] = &[
         "podlet up FILE for `up`, podlet apply FILE for `up -d`, podlet delete -f FILE for `down`; FILE is a Pod's manifest (docs/from-compose.md shows how to write one)",
     ),
     ("config", "podlet doctor (podlet has no clusters and contexts: it runs pods on this machine)"),
+    ("config current-context", NO_CONTEXTS),
+    ("config get-clusters", NO_CONTEXTS),
+    ("config get-contexts", NO_CONTEXTS),
+    ("config set-context", NO_CONTEXTS),
+    ("config use-context", NO_CONTEXTS),
     (
         "container",
         "podlet get pods, podlet describe pod POD, podlet logs POD -c CONTAINER (containers belong to pods here)",
@@ -366,6 +373,15 @@ mod tests {
             said("podlet create secret foo"),
             "error: unknown command \"foo\"\nSee 'podlet create secret -h' for help and examples"
         );
+        for (line, word) in [
+            ("podlet create namespace shop", "podlet apply -n"),
+            ("podlet set serviceaccount pod/web x", "podlet apply --replace"),
+            ("podlet config use-context kind", "podlet -n NAMESPACE"),
+            ("podlet pod rm web", "podlet delete pod"),
+            ("podlet container exec web sh", "podlet exec"),
+        ] {
+            assert!(said(line).starts_with("error: podlet has no \"") && said(line).contains(word), "{}", said(line));
+        }
         assert_eq!(
             said("podlet create foo"),
             "error: Unexpected args: [foo]\nSee 'podlet create -h' for help and examples"
