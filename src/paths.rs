@@ -3,6 +3,7 @@
 //! Names that come from a user or a manifest are checked before they reach these functions (DNS names hold neither `/`
 //! nor `..`); a uid is podlet's own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,14 @@ pub const CONFIG: &str = "/etc/podlet/config.yaml";
 impl Paths {
     /// The roots as the environment says, else the usual ones.
     pub fn from_environment() -> Paths {
-        let root = |variable: &str, usual: &str| {
-            std::env::var_os(variable).filter(|v| !v.is_empty()).map_or_else(|| PathBuf::from(usual), PathBuf::from)
+        Paths::named_by(|variable| std::env::var_os(variable))
+    }
+
+    fn named_by(variable: impl Fn(&str) -> Option<OsString>) -> Paths {
+        let root = |name: &str, usual: &str| match variable(name).filter(|value| !value.is_empty()) {
+            // A supervisor has another working directory.
+            Some(named) => std::path::absolute(&named).unwrap_or(named.into()),
+            None => PathBuf::from(usual),
         };
         Paths {
             run: root("PODLET_RUN_DIR", "/run/podlet"),
@@ -210,5 +217,22 @@ pub fn way_out(error: &std::io::Error) -> &'static str {
             "; name another place in PODLET_RUN_DIR, PODLET_STATE_DIR and PODLET_LOG_DIR"
         }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn roots_that_are_named_from_here_mean_the_same_elsewhere() {
+        let paths = Paths::named_by(|variable| match variable {
+            "PODLET_RUN_DIR" => Some("try/run".into()),
+            "PODLET_STATE_DIR" => Some("".into()),
+            _ => None,
+        });
+        assert_eq!(paths.run, std::env::current_dir().unwrap().join("try/run"));
+        assert_eq!((paths.state, paths.logs), ("/var/lib/podlet".into(), "/var/log/podlet".into()));
     }
 }
