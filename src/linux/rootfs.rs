@@ -118,7 +118,10 @@ fn overlay(layers: &[PathBuf], directory: &Path) -> io::Result<OwnedFd> {
         make_directory(&empty, 0o755)?;
         lower.push(&empty);
     }
-    if NO_APPEND.load(Ordering::Relaxed) {
+    // Overlayfs takes a backslash in a path for an escape; by their descriptors directories have none.
+    let escapes = |path: &Path| path.as_os_str().as_bytes().contains(&b'\\');
+    let escaped = lower.iter().copied().chain([upper.as_path(), work.as_path()]).any(escapes);
+    if escaped || NO_APPEND.load(Ordering::Relaxed) {
         return configure_in_one(&lower, &upper, &work);
     }
     match configure(&lower, &upper, &work) {
@@ -267,6 +270,12 @@ mod tests {
             fs::create_dir(root.join(name)).unwrap();
         }
         let made = configure_in_one(&[&above, &below], &root.join("upper"), &root.join("work")).unwrap();
+        let seen = fs::read_to_string(format!("/proc/self/fd/{}/file", made.as_raw_fd()));
+        drop(made);
+        assert_eq!(seen.unwrap(), "top");
+        let directory = root.join("state\\of");
+        fs::create_dir(&directory).unwrap();
+        let made = overlay(&[below, above], &directory).unwrap();
         let seen = fs::read_to_string(format!("/proc/self/fd/{}/file", made.as_raw_fd()));
         drop(made);
         assert_eq!(seen.unwrap(), "top");
