@@ -504,9 +504,7 @@ impl Supervisor {
         self.adopt_execs(children);
         self.adopt_hooks(children);
         for (id, pid) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
-            let known = self.state.is_pending(&EffectId(id.clone()))
-                || self.state.containers.values().any(|running| running.id.0 == *id)
-                || self.state.sandbox.as_ref().is_some_and(|running| running.id.0 == *id);
+            let known = self.state.is_pending(&EffectId(id.clone())) || self.state.runs(id);
             if probe::is_probe(id) {
                 self.end_probe_of_predecessor(id, *pid);
             } else if !known && let Some(pidfd) = self.processes.get(id) {
