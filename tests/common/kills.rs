@@ -69,8 +69,13 @@ impl Part {
 
     /// Its pid, if it lives. A supervisor has executed podlet only a moment after it was made.
     pub fn pid(self, uid: &str) -> Option<i32> {
+        self.all(uid).first().copied()
+    }
+
+    /// Whoever has its name: where a keeper takes the place of another the old one may live on for a moment.
+    fn all(self, uid: &str) -> Vec<i32> {
         let names = |pid: &i32| process_name(*pid).is_some_and(|name| name == self.name());
-        processes_of(uid).into_iter().find(names)
+        processes_of(uid).into_iter().filter(names).collect()
     }
 
     /// Waits until it lives.
@@ -131,7 +136,12 @@ pub fn hears(pid: i32, signal: Signal) {
 
 /// `kill -9` of all of them at once: none sees the others' end.
 pub fn kill_at_once(uid: &str, parts: &[Part]) {
-    let pids: Vec<i32> = parts.iter().map(|part| part.wait(uid)).collect();
+    let mut pids: Vec<i32> = Vec::new();
+    until("one of each", || {
+        let all: Vec<Vec<i32>> = parts.iter().map(|part| part.all(uid)).collect();
+        pids = all.concat();
+        all.iter().all(|of_one| of_one.len() == 1)
+    });
     for pid in &pids {
         send(*pid, Signal::SIGSTOP);
     }
