@@ -78,6 +78,7 @@ unsafe extern "C" {
     fn write(descriptor: c_int, bytes: *const u8, length: usize) -> isize;
     fn nanosleep(time: *const TimeSpec, rest: *mut TimeSpec) -> c_int;
     fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
+    fn mmap(address: usize, length: usize, protection: c_int, flags: c_int, descriptor: c_int, offset: i64) -> *mut u8;
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.
@@ -129,10 +130,12 @@ fn signal_name(number: c_int) -> &'static str {
 /// What a caught signal does, by its number: the exit code (-1: go on), and how long it waits before.
 static EXIT_CODES: [AtomicI32; 65] = [const { AtomicI32::new(-1) }; 65];
 static DELAYS: [AtomicU64; 65] = [const { AtomicU64::new(0) }; 65];
+/// So many bytes of memory it takes (0: none).
+static GREED: [AtomicU64; 65] = [const { AtomicU64::new(0) }; 65];
 /// Bit n: say so when signal n comes.
 static LOUD: AtomicU64 = AtomicU64::new(0);
 
-/// Only calls that signal-safety(7) allows: write, nanosleep, _exit.
+/// Only calls that signal-safety(7) allows: write, nanosleep, _exit; and mmap, which is a bare system call here.
 extern "C" fn caught(number: c_int) {
     let Ok(index) = usize::try_from(number) else { return };
     if LOUD.load(Ordering::Relaxed) >> index & 1 == 1 {
@@ -140,6 +143,9 @@ extern "C" fn caught(number: c_int) {
             // SAFETY: pointer and length are those of a str.
             unsafe { write(1, part.as_ptr(), part.len()) };
         }
+    }
+    if let Some(bytes) = GREED.get(index).map(|greed| greed.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0) {
+        return take(bytes);
     }
     let (Some(code), Some(delay)) = (EXIT_CODES.get(index), DELAYS.get(index)) else { return };
     let code = code.load(Ordering::Relaxed);
@@ -154,6 +160,22 @@ extern "C" fn caught(number: c_int) {
     unsafe { _exit(code) }
 }
 
+/// Takes so much memory and touches all of it, or as much as there is.
+fn take(bytes: u64) {
+    const PIECE: usize = 1 << 20;
+    for _ in 0..bytes.div_ceil(PIECE as u64) {
+        // SAFETY: PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS: new memory of its own that nobody else knows.
+        let piece = unsafe { mmap(0, PIECE, 3, 0x22, -1, 0) };
+        if piece as isize == -1 {
+            return;
+        }
+        for page in (0..PIECE).step_by(4096) {
+            // SAFETY: within the piece.
+            unsafe { piece.add(page).write_volatile(1) };
+        }
+    }
+}
+
 /// What to do with a signal.
 pub enum Reaction {
     /// SIG_IGN.
@@ -162,6 +184,8 @@ pub enum Reaction {
     Report,
     /// End with this code after this many milliseconds.
     Exit { code: i32, after: u64, loud: bool },
+    /// Take so many bytes of memory and go on.
+    Allocate(u64),
 }
 
 /// Sets the reaction to a signal.
@@ -175,6 +199,12 @@ pub fn react(number: c_int, reaction: Reaction) {
         }
         Reaction::Report => (-1, 0, true),
         Reaction::Exit { code, after, loud } => (code, after, loud),
+        Reaction::Allocate(bytes) => {
+            if let Some(slot) = GREED.get(index) {
+                slot.store(bytes, Ordering::Relaxed);
+            }
+            (-1, 0, true)
+        }
     };
     if let (Some(code_slot), Some(delay_slot)) = (EXIT_CODES.get(index), DELAYS.get(index)) {
         code_slot.store(code, Ordering::Relaxed);

@@ -263,6 +263,58 @@ fn a_limit_below_what_is_in_use_is_not_set() {
 }
 
 #[test]
+fn a_resize_for_which_there_is_no_room_waits_until_another_pod_goes() {
+    // R-9.7-d.
+    let podlet = Podlet::new();
+    let asks = |cpu: &str, memory: &str| {
+        pod(
+            "Always",
+            LIVES,
+            &format!("resources: {{limits: {{memory: {memory}}}, requests: {{cpu: {cpu}, memory: 8Mi}}}}"),
+        )
+    };
+    // More than any machine has.
+    podlet.apply(&asks("9000", "64Mi").replace("name: web", "name: other"));
+    podlet.wait("other", |pod| container(pod, "app")["state"]["running"].is_object());
+    awake(&podlet, &asks("100m", "64Mi"));
+    let before = running(&podlet, "app");
+    podlet.apply(&asks("200m", "128Mi"));
+    let pending = |pod: &Value| pod["status"]["conditions"][0]["type"] == "PodResizePending";
+    let shown = podlet.wait("web", pending);
+    let condition = &shown["status"]["conditions"][0];
+    assert_eq!((condition["reason"].as_str(), condition["status"].as_str()), (Some("Deferred"), Some("True")));
+    assert_eq!(condition["observedGeneration"], shown["metadata"]["generation"]);
+    let message = condition["message"].as_str().unwrap();
+    let begins = "Node didn't have enough resource: cpu, requested: 200, used: 9000000, capacity: ";
+    assert!(message.starts_with(begins), "{message}");
+    assert!(podlet.succeed(&["describe", "pod", "web"]).contains("PodResizePending"));
+    assert!(
+        podlet
+            .succeed(&["events", "--for=pod/web"])
+            .contains("Pod resize OutOfcpu: {\"containers\":[{\"name\":\"app\"")
+    );
+    // What it was given holds, for the next instance of the container and for the next supervisor, too.
+    podlet.succeed(&["restart", "web", "-c", "app"]);
+    podlet.wait("web", |pod| {
+        container(pod, "app")["restartCount"] == 1 && container(pod, "app")["state"]["running"].is_object()
+    });
+    kills::kill_at_once(&kills::uid(&before), &[Part::Supervisor]);
+    podlet.succeed(&["exec", "web", "--", "true"]);
+    let shown = podlet.pod("web");
+    assert!(pending(&shown), "{}", shown["status"]["conditions"]);
+    assert_eq!(memory(&shown, Some("app")), "67108864");
+    assert_eq!(container(&shown, "app")["allocatedResources"]["cpu"], "100m");
+    assert_eq!(shown["spec"]["containers"][0]["resources"]["requests"]["cpu"], "200m");
+    podlet.succeed(&["delete", "pod", "other", "--now"]);
+    let grown =
+        podlet.wait("web", |pod| !pending(pod) && container(pod, "app")["resources"]["limits"]["memory"] == "128Mi");
+    assert_eq!(memory(&grown, Some("app")), "134217728");
+    assert_eq!(container(&grown, "app")["allocatedResources"]["cpu"], "200m");
+    assert_eq!(container(&grown, "app")["containerID"], container(&shown, "app")["containerID"]);
+    podlet.finish();
+}
+
+#[test]
 fn a_container_is_started_anew_where_its_resize_policy_says_so() {
     let podlet = Podlet::new();
     podlet.apply(&sized("64Mi", "200m", "RestartContainer"));

@@ -1,6 +1,7 @@
 //! `podlet test`: plays scenario files in virtual time and says which assertions hold. It needs no privilege, starts no
 //! process and touches nothing of any pod. With `--real` it does: the same files with real processes, in pods of its own.
 
+mod missing;
 pub mod people;
 mod real;
 mod reports;
@@ -64,7 +65,7 @@ pub struct Words {
     /// With --real: nothing may come earlier than in virtual time, and everything so much later.
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration::parse, requires = "real")]
     tolerance: Duration,
-    /// With --real: no scenario may last longer, its tolerance included.
+    /// With --real: no scenario may last longer. The tolerance comes on top.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse, requires = "real")]
     patience: Duration,
     /// Prints the JSON Schema of the format.
@@ -102,7 +103,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         Ok(sources) => sources,
         Err(error) => return bad(&error.to_string(), caller),
     };
-    let real = words.real.then_some(Real { patience: words.patience, tolerance: words.tolerance });
+    let real = words.real.then_some(Real { patience: words.patience });
     let options = Options { matrix, namespace: everywhere.namespace.clone(), real };
     let read = match scenario::read(&sources, &options) {
         Ok(read) => read,

@@ -137,6 +137,12 @@ impl BuiltIn {
     }
 }
 
+/// Makes the image of `podlet.local/actor` under another name: for a container whose image comes late, or is taken away.
+pub fn actor_as(store: &Store, name: &str) -> Result<(), ImageError> {
+    let reference = super::record::parse(name)?;
+    BuiltIn::Actor.record(store, &reference, ACTOR_KEY.to_owned(), actor_config(), actor_layer).map(drop)
+}
+
 fn actor_config() -> Config {
     Config { env: vec![PATH.to_owned()], entrypoint: vec!["/actor".to_owned()], ..Config::default() }
 }

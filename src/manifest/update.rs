@@ -79,6 +79,18 @@ pub fn pod(new: &Pod, old: &Pod) -> Vec<FieldError> {
     errors.into_list()
 }
 
+/// The errors of changing `old` into `new`, cpu and memory included: kubectl asks for a resize by another way
+/// (`--subresource=resize`), for podlet the manifest is enough. None when all of it can be done in place.
+pub fn pod_or_resize(new: &Pod, old: &Pod) -> Vec<FieldError> {
+    match resize(new, old) {
+        None => pod(new, old),
+        Some(mut errors) => {
+            errors.extend(pod(new, &with_resources_of(old, new)));
+            errors
+        }
+    }
+}
+
 /// The errors of changing cpu and memory of `old` to what `new` has (`ValidatePodResize`); what else differs is not looked at.
 /// Nothing when these are the same.
 pub fn resize(new: &Pod, old: &Pod) -> Option<Vec<FieldError>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use super::phase::Phase;
@@ -12,6 +12,24 @@ use crate::manifest::resources::{Kind, ResourceList, aggregate, list, worth};
 /// `status.allocatedResources`: what the pod asks for in all. None when it asks for nothing.
 pub fn allocated(spec: &PodSpec) -> Option<BTreeMap<String, Written>> {
     written(effective(spec, Kind::Requests))
+}
+
+/// What a pod asks for in all of what the machine has: thousandths of a cpu, bytes of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requested {
+    /// Of a cpu.
+    pub cpu: u64,
+    /// In bytes.
+    pub memory: u64,
+}
+
+/// See [`Requested`].
+pub fn requested(pod: &Pod) -> Requested {
+    let Some(spec) = &pod.spec else { return Requested::default() };
+    let requests = effective(spec, Kind::Requests);
+    let cpu = requests.get("cpu").map_or(0, Quantity::milli_value);
+    let memory = requests.get("memory").map_or(0, Quantity::value);
+    Requested { cpu: u64::try_from(cpu).unwrap_or(0), memory: u64::try_from(memory).unwrap_or(0) }
 }
 
 /// `status.resources`: what is asked for and allowed in all. Of a pod that runs a kubelet shows what its cgroup says, and that

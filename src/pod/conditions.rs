@@ -8,6 +8,7 @@ use super::container::{Container, Kind as ContainerKind};
 use super::machine::{Course, Machine};
 use super::phase::Phase;
 use super::resize::Resize;
+use super::room::Pending;
 use super::sandbox::SandboxState;
 use super::status::rfc3339;
 use super::time::WallTime;
@@ -216,7 +217,8 @@ impl Machine {
                 .filter(|_| condition.kind != Kind::AllContainersRestarting),
             ..PodCondition::default()
         };
-        let resize = self.state.resize.iter().map(Resize::condition);
+        let pending = self.state.allocation.pending.iter().map(Pending::condition);
+        let resize = pending.chain(self.state.resize.iter().map(Resize::condition));
         resize.chain(self.state.published.conditions.iter().map(shown)).collect()
     }
 }

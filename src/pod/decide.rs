@@ -54,7 +54,8 @@ impl Turn<'_> {
         let stays = |(index, container): (usize, &Container)| {
             let own = self.container_spec(index).map_or(policy, |spec| effective_policy(&spec, policy));
             let exited_well = container.exited().is_some_and(|ended| ended.exit_code == 0);
-            container.kind.is_regular() && own == RestartPolicy::OnFailure && exited_well
+            let done = container.anew.is_none() && exited_well;
+            container.kind.is_regular() && own == RestartPolicy::OnFailure && done
         };
         let stay: Vec<bool> = self.state.containers.iter().enumerate().map(stays).collect();
         let name = |(container, stays): (&Container, &bool)| stays.then(|| container.name.clone());
@@ -240,7 +241,8 @@ impl Turn<'_> {
 
     /// What a back-off belongs to; the pod and the container are given by where it is kept.
     fn backoff_key(&self, index: usize) -> u64 {
-        let spec = self.container_spec(index);
+        let pod = self.allocated();
+        let spec = self.state.containers.get(index).and_then(|container| find_container(&pod, &container.name));
         hash_json(&spec.as_ref().map(|spec| (&spec.image, &spec.resources)))
     }
 

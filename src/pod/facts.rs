@@ -85,6 +85,7 @@ impl Turn<'_> {
             Fact::SpecChanged { pod } => self.spec_changed(pod),
             Fact::Resized { generation, failure } => self.resized(*generation, failure.as_deref()),
             Fact::EphemeralContainerAdded { container, holds } => self.ephemeral_added(container, holds.as_deref()),
+            Fact::RoomMeasured { room } => self.room_measured(*room),
             Fact::StorageMeasured { usage } => self.storage_measured(usage),
             Fact::Rebooted => self.rebooted(input.at),
             Fact::TornDown => self.torn_down(),

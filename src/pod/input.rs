@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hook::HookKind;
 use super::probe::ProbeKind;
+use super::room::Room;
 use super::storage::Usage;
 use super::time::{BootTime, Moment};
 
@@ -228,6 +229,11 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holds: Option<String>,
     },
+    /// So much cpu and memory the machine has, and so much of it other pods hold.
+    RoomMeasured {
+        /// How much.
+        room: Room,
+    },
     /// So much local storage is in use.
     StorageMeasured {
         /// Of what its [`Scope`](super::storage::Scope) names.
@@ -297,7 +303,7 @@ pub enum StartStage {
 }
 
 /// Why an image cannot be had; named as the waiting reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ImageFailure {
     /// The pull failed, or the store is the only source and lacks it.
     ErrImagePull,

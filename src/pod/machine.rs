@@ -19,6 +19,7 @@ use super::input::Input;
 use super::numbers::Numbers;
 use super::resize::Resize;
 use super::restart::RestartPolicy;
+use super::room::Allocation;
 use super::rules::Rule;
 use super::sandbox::Sandbox;
 use super::storage::Exceeded;
@@ -28,7 +29,7 @@ use crate::manifest::containers::{self, find_container};
 /// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
 /// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
 /// Raise it with each change of a rule, of an id or of the state's form.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +107,9 @@ pub(super) struct State {
     /// The change of its cpu or memory that is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
+    /// Whether there is room for more of them.
+    #[serde(default, skip_serializing_if = "Allocation::is_untouched")]
+    pub allocation: Allocation,
     /// Why the pod has failed, when not by its containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -250,6 +254,7 @@ impl Machine {
             deletion: None,
             active: Some(Active { before: Duration::ZERO, since: at.boot }),
             resize: None,
+            allocation: Allocation::default(),
             failure: None,
             halt: None,
             events,

@@ -9,7 +9,7 @@
 //! | how a fact changes that; how what a user asks for | `facts`; `requests` |
 //! | what follows: sandboxes and starts; stops and the end | `decide`; `termination` |
 //! | is a container started again, and when; are all | `restart`, `backoff`; `reset` |
-//! | cpu and memory are changed while it runs | `resize` |
+//! | cpu and memory are changed while it runs | `resize`, `room` |
 //! | local storage: what is used, and that it is too much | `storage` |
 //! | probes: what they find; when they are run | `probe`; `prober` |
 //! | postStart and preStop | `hook` |
@@ -19,7 +19,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod admission;
-mod amounts;
+pub(crate) mod amounts;
 pub mod backoff;
 pub mod conditions;
 pub mod container;
@@ -40,6 +40,7 @@ mod requests;
 mod reset;
 pub mod resize;
 pub mod restart;
+pub mod room;
 pub mod rules;
 pub mod sandbox;
 mod status;

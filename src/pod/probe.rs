@@ -258,8 +258,10 @@ impl Machine {
     /// Whether a fact can change anything: a success behind a success, or an answer to what nobody waits for, cannot. Its
     /// owner need not tell nor journal one that cannot; telling it does no harm.
     pub fn is_news(&self, fact: &Fact) -> bool {
-        if let Fact::StorageMeasured { usage } = fact {
-            return self.is_too_much(usage);
+        match fact {
+            Fact::StorageMeasured { usage } => return self.is_too_much(usage),
+            Fact::RoomMeasured { room } => return self.is_other_room(room),
+            _ => {}
         }
         let Fact::ProbeResult { container: name, attempt, probe: kind, outcome, .. } = fact else { return true };
         let Some(container) = self.state.containers.iter().find(|container| container.name == *name) else {

@@ -121,12 +121,12 @@ impl Turn<'_> {
             lasting(pod).map(|c| (c.name.clone(), c.image.clone())).collect()
         };
         let before = images(self.pod);
-        let old = self.pod.clone();
+        let (old, held) = (self.pod.clone(), self.allocated().into_owned());
         self.pod.spec = spec;
         let after = images(self.pod);
         self.raise_generation();
         if is_resized(&old, self.pod) {
-            self.begin_resize(&old);
+            self.resize(&held);
         }
         for container in &mut self.state.containers {
             let image = |list: &[(String, Option<String>)]| {

@@ -1,5 +1,5 @@
 //! In-place resize (lifecycle 9.7): cpu and memory of a pod that runs are changed where they are in force, in its cgroups, or
-//! by starting a container anew where its `resizePolicy` says so. `requests` begins one, `decide` and `termination` go on
+//! by starting a container anew where its `resizePolicy` says so. `room` begins one, `decide` and `termination` go on
 //! with it, `conditions` and `status` show it.
 
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod, PodCondition, ResourceRequirements};
@@ -109,7 +109,8 @@ fn requires_restart(pod: &Pod, container: &Container) -> bool {
 impl State {
     /// Whether this container is to be stopped because of a resize.
     pub fn resize_requires_restart(&self, pod: &Pod, index: usize) -> bool {
-        self.resize.is_some() && self.containers.get(index).is_some_and(|container| requires_restart(pod, container))
+        let restart = |container| requires_restart(&self.allocated(pod), container);
+        self.resize.is_some() && self.containers.get(index).is_some_and(restart)
     }
 
     /// The resize that can be tried, now or when its time comes: what must be started anew for it has ended.
@@ -118,7 +119,8 @@ impl State {
         let resize = self.resize.as_ref().filter(|resize| stands && !resize.asked)?;
         // One that is being started may have been made with the amounts of before: once it runs it is among those to be changed.
         let starts = |container: &Container| matches!(container.step, Step::Starting { .. });
-        let waits = |container: &Container| starts(container) || requires_restart(pod, container);
+        let pod = self.allocated(pod);
+        let waits = |container: &Container| starts(container) || requires_restart(&pod, container);
         (!self.containers.iter().any(waits)).then_some(resize)
     }
 
@@ -129,7 +131,7 @@ impl State {
 }
 
 impl Turn<'_> {
-    /// The spec has other amounts than before.
+    /// The pod is given other amounts than it held.
     pub(super) fn begin_resize(&mut self, before: &Pod) {
         for container in &mut self.state.containers {
             let has_process = container.running() || matches!(container.step, Step::Starting { .. });
@@ -155,7 +157,8 @@ impl Turn<'_> {
             asked: false,
             until: BootTime::default(),
         });
-        self.event(None, Normal, "ResizeStarted", format!("Pod resize started: {}", self.resize_summary(None)));
+        let summary = self.resize_summary(self.pod, generation, None);
+        self.event(None, Normal, "ResizeStarted", format!("Pod resize started: {summary}"));
     }
 
     /// Asks for the resize once what must be started anew for it has ended.
@@ -180,7 +183,7 @@ impl Turn<'_> {
         resize.asked = false;
         resize.probed = now;
         let Some(failure) = failure else {
-            let summary = self.resize_summary(None);
+            let summary = self.resize_summary(&self.allocated(), generation, None);
             self.state.resize = None;
             for container in &mut self.state.containers {
                 container.resized_from = None;
@@ -194,13 +197,13 @@ impl Turn<'_> {
         // A kubelet tells of it again only when it has something else to tell.
         if resize.error.as_deref() != Some(failure) {
             resize.error = Some(failure.to_owned());
-            let summary = self.resize_summary(Some(failure));
+            let summary = self.resize_summary(&self.allocated(), generation, Some(failure));
             self.event(None, Warning, "ResizeError", format!("Pod resize error: {summary}"));
         }
     }
 
     /// The containers' resources as the kubelet's events have them.
-    fn resize_summary(&self, error: Option<&str>) -> String {
+    pub(super) fn resize_summary(&self, pod: &Pod, generation: i64, error: Option<&str>) -> String {
         #[derive(Serialize)]
         struct One<'a> {
             name: &'a str,
@@ -219,11 +222,11 @@ impl Turn<'_> {
         fn one(container: &ContainerSpec) -> One<'_> {
             One { name: &container.name, resources: container.resources.clone().unwrap_or_default() }
         }
-        let Some(spec) = self.spec() else { return String::new() };
+        let Some(spec) = &pod.spec else { return String::new() };
         let summary = Summary {
             init_containers: spec.init_containers.iter().flatten().map(one).collect(),
             containers: spec.containers.iter().map(one).collect(),
-            generation: self.state.resize.as_ref().map_or(0, |resize| resize.generation),
+            generation,
             error,
         };
         serde_json::to_string(&summary).unwrap_or_default()

@@ -159,7 +159,7 @@ rules! {
     R_9_2_C = "R-9.2-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
         "With pod policy Never a sandbox is not made anew once a container has a record: the pod is stopped.";
     R_9_2_D = "R-9.2-d", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
-        "A container with policy OnFailure that exited 0 is not started in a new sandbox.";
+        "A container with policy OnFailure that exited 0 is not started in a new sandbox, unless it was stopped in order to be started anew.";
     R_9_2_E = "R-9.2-e", "pkg/kubelet/kuberuntime/kuberuntime_manager.go SyncPod",
         "A sandbox that could not be made is tried again after a fixed 10 s (a kubelet: 10 to 15 s).";
     R_9_2_F = "R-9.2-f", "podlet",
@@ -175,11 +175,13 @@ rules! {
     R_9_6_C = "R-9.6-c", "podlet",
         "A container that an ephemeral one stands in for (podlet debug --hold) is not started until that has ended; then its policy and back-off decide as ever (a kubelet has no such thing).";
     R_9_7_A = "R-9.7-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go doPodResizeAction; podlet",
-        "Other amounts of cpu and memory of a pod that runs are written into its cgroups, memory before cpu, the pod's before its containers' where it grows and after them where it shrinks (a kubelet first looks whether the machine has so much).";
+        "Other amounts of cpu and memory of a pod that runs are written into its cgroups, memory before cpu, the pod's before its containers' where it grows and after them where it shrinks.";
     R_9_7_B = "R-9.7-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodResizeAction",
         "A running container whose resizePolicy for a changed resource is RestartContainer is stopped, with the grace period of the spec, and started with the new amounts, whatever its policy and without back-off.";
     R_9_7_C = "R-9.7-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go validateMemoryResizeAction",
         "A memory limit at or below what is in use is not set, nor anything else of the resize; it is tried again after a fixed 10 s (a kubelet: at each of its looks).";
+    R_9_7_D = "R-9.7-d", "pkg/kubelet/allocation/allocation_manager.go handlePodResourcesResize; pkg/kubelet/lifecycle/predicate.go InsufficientResourceError",
+        "A resize for which the machine has not enough cpu or memory beside what other pods hold waits: PodResizePending, Deferred, and what the pod was given before holds meanwhile, also for what is started; every 10 s it is looked whether there is room (a kubelet: when others go or shrink, and every 3 min). What does not grow needs no room.";
     R_9_9_A = "R-9.9-a", "pkg/kubelet/eviction/eviction_manager.go emptyDirLimitEviction",
         "A pod with an emptyDir on disk that holds more than its sizeLimit is evicted: it has failed, Evicted, whatever its policy. What it uses is measured every 10 s.";
     R_9_9_B = "R-9.9-b", "pkg/kubelet/eviction/eviction_manager.go podEphemeralStorageLimitEviction",

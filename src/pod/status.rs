@@ -77,6 +77,8 @@ impl Machine {
         }
         let host_ip = self.state.settings.host_ip.clone();
         let spec = self.pod.spec.as_ref();
+        let given = self.allocated();
+        let allocated = given.spec.as_ref();
         let ips = self.addresses();
         // They are told together with the phase.
         let failure = self.state.failure.as_ref().filter(|_| self.state.published.phase.is_terminal());
@@ -90,8 +92,8 @@ impl Machine {
             ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
             start_time: rfc3339(self.state.started),
             qos_class: spec.map(|spec| qos_class(spec).to_owned()),
-            allocated_resources: spec.and_then(amounts::allocated),
-            resources: spec.map(|spec| amounts::of_pod(spec, self.state.published.phase)),
+            allocated_resources: allocated.and_then(amounts::allocated),
+            resources: allocated.map(|spec| amounts::of_pod(spec, self.state.published.phase)),
             observed_generation: self.pod.metadata.generation,
             host_ips: host_ip.clone().map(|ip| vec![HostIP { ip }]),
             host_ip,
@@ -173,7 +175,8 @@ impl Machine {
 
     fn container_status(&self, container: &Container) -> ContainerStatus {
         let (state, last) = self.states(container);
-        let spec = find_container(&self.pod, &container.name);
+        let allocated = self.allocated();
+        let spec = find_container(&allocated, &container.name);
         let spec_image = spec.as_ref().and_then(|spec| spec.image.clone()).unwrap_or_default();
         let status = ContainerStatus {
             name: container.name.clone(),

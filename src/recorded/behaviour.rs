@@ -13,6 +13,7 @@ use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, Fact, ImageFailure, ProbeOutcome, StartStage, TerminationMessage};
 use crate::pod::machine::Settings;
 use crate::pod::probe::ProbeKind;
+use crate::pod::room::Room;
 use crate::pod::storage::Usage;
 use crate::pod::time::BootTime;
 use crate::supervisor::history::History;
@@ -123,6 +124,8 @@ pub enum Deed {
     Debug(String, Option<String>),
     /// So much local storage was in use, which was too much.
     UseStorage(Usage),
+    /// There was so much room for a resize.
+    MakeRoom(Room),
 }
 
 impl Instance {
@@ -268,6 +271,7 @@ impl Watch {
                 let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
                 deed(Deed::Debug(name.to_owned(), holds.clone()));
             }
+            Fact::RoomMeasured { room } => deed(Deed::MakeRoom(*room)),
             Fact::StorageMeasured { usage } => deed(Deed::UseStorage(usage.clone())),
             Fact::ImageReady { container, pulled, .. } => {
                 if let (Some(instance), Some(pulled)) = (latest(into, container), pulled) {

@@ -8,11 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::behaviour::{Behaviour, Changed, Deed, End, Instance, Start};
 use crate::manifest::Source;
+use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::backoff::go_duration;
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ImageFailure, ProbeOutcome, StartStage};
 use crate::pod::machine::Settings;
 use crate::pod::probe::ProbeKind;
+use crate::pod::room::{Room, Share};
 use crate::pod::time::BootTime;
 use crate::simulation::scenario::{self, Case, Options, signal_name};
 use crate::simulation::story::{Happening, Source as From};
@@ -424,6 +426,25 @@ fn answer(outcome: &ProbeOutcome) -> Value {
     }
 }
 
+/// What was measured, as it was.
+fn room_fault(at: &str, room: &Room) -> Value {
+    let mut node = Map::new();
+    let mut say = |name: &str, share: Share, shown: &dyn Fn(i64) -> Quantity| {
+        let mut say = |field: String, amount: u64| {
+            let amount = shown(i64::try_from(amount).unwrap_or(i64::MAX)).to_string();
+            node.insert(field, json!(amount));
+        };
+        if share.capacity < u64::MAX {
+            say(name.to_owned(), share.capacity);
+            say(format!("{name}Used"), share.used);
+        }
+    };
+    say("cpu", room.cpu, &Quantity::from_milli);
+    say("memory", room.memory, &|bytes| Quantity::from_value(bytes, Format::BinarySi));
+    node.insert("atOnce".to_owned(), json!(true));
+    json!({"at": at, "node": node})
+}
+
 fn fault(at: &str, deed: &Deed) -> Option<Value> {
     Some(match deed {
         Deed::Delete(grace, force) => {
@@ -451,6 +472,7 @@ fn fault(at: &str, deed: &Deed) -> Option<Value> {
             json!({"at": at, "apply": {"spec": {"containers": changed.iter().map(piece).collect::<Vec<_>>()}}})
         }
         Deed::ResizeError(message) => json!({"at": at, "resizeError": {"message": message}}),
+        Deed::MakeRoom(room) => room_fault(at, room),
         Deed::Restart(None) => json!({"at": at, "restart": true}),
         Deed::Restart(Some(container)) => json!({"at": at, "restart": container}),
         Deed::Debug(..) | Deed::UseStorage(_) => return None,

@@ -15,6 +15,7 @@ use crate::pod::input::{Exit, Fact, Input, LinuxUser, TerminationMessage};
 use crate::pod::machine::{Machine, Settings};
 use crate::pod::probe::ProbeKind;
 use crate::pod::prober::Prober;
+use crate::pod::room::Room;
 use crate::pod::storage::Usage;
 use crate::pod::time::{BootTime, Moment, WallTime};
 
@@ -74,6 +75,8 @@ pub struct Driver {
     /// What is in use of local storage, and when it is measured next: only when it has changed since.
     pub(super) storage: Usage,
     pub(super) storage_due: Option<Duration>,
+    /// How much room the machine has, where that was said.
+    pub(super) room: Option<Room>,
     /// What probes are to find whatever their instance would answer, by container and probe.
     pub(super) forced: BTreeMap<(String, ProbeKind), Vec<Forced>>,
 }
@@ -139,6 +142,7 @@ impl Driver {
             mounts: 0,
             storage: Usage::default(),
             storage_due: None,
+            room: None,
             forced: BTreeMap::new(),
             #[cfg(test)]
             mutant: None,
@@ -227,8 +231,15 @@ impl Driver {
         if fact == Fact::Rebooted {
             return self.reboot();
         }
+        if matches!(fact, Fact::RoomMeasured { .. }) && !self.machine.is_news(&fact) {
+            return;
+        }
         // The kernel's record of an exit tells when it was, however late it is read.
         let when = if matches!(fact, Fact::ContainerExited { .. }) { when } else { self.now };
+        if when < self.now && self.machine.clock().boot < now {
+            // What follows from what is heard late is reckoned from now on.
+            self.tell(self.moment(self.now), Fact::Tick);
+        }
         self.tell(self.moment(when), fact);
     }
 

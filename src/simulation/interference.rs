@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::EphemeralContainer;
+use k8s_openapi::api::core::v1::{EphemeralContainer, Pod};
 
 use super::answers::Forced;
 use super::driver::{Driver, beginning, exited};
@@ -12,6 +12,7 @@ use crate::pod::input::{Exit, Fact};
 use crate::pod::machine::Machine;
 use crate::pod::probe::ProbeKind;
 use crate::pod::prober::Prober;
+use crate::pod::room::Room;
 use crate::pod::storage::Usage;
 
 /// A machine made from the journal anew is not the machine that wrote it: a fault of the machine.
@@ -92,10 +93,33 @@ impl Driver {
     pub fn use_storage(&mut self, usage: &Usage, at_once: bool) {
         self.storage.volumes.extend(usage.volumes.clone());
         self.storage.containers.extend(usage.containers.clone());
-        let period = self.machine.settings().numbers.storage_period();
-        let turns = self.now.as_nanos() / period.as_nanos().max(1) + 1;
-        let turn = period.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
+        let turn = self.next_turn(self.machine.settings().numbers.storage_period());
         self.storage_due = Some(if at_once { self.now } else { turn });
+    }
+
+    /// The manifest is applied again. Whether there is room for a resize is looked at before.
+    pub fn apply(&mut self, pod: &Pod) {
+        let room = self.room.filter(|_| self.machine.asks_for_room(pod)).map(|room| Fact::RoomMeasured { room });
+        if let Some(fact) = room.filter(|fact| self.machine.is_news(fact)) {
+            self.input(fact);
+        }
+        self.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap_or_default()) });
+    }
+
+    /// The machine has so much room from now on. A resize that waits is looked at at once, or at the next turn of a clock that
+    /// began with the pod.
+    pub fn make_room(&mut self, room: Room, at_once: bool) {
+        self.room = Some(room);
+        if self.machine.awaits_room() {
+            let turn = self.next_turn(self.machine.settings().numbers.retry());
+            self.at(if at_once { self.now } else { turn }, Fact::RoomMeasured { room });
+        }
+    }
+
+    /// When a clock that began with the pod comes round next.
+    fn next_turn(&self, period: Duration) -> Duration {
+        let turns = self.now.as_nanos() / period.as_nanos().max(1) + 1;
+        period.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
     }
 
     /// An ephemeral container is added, in the place of another one perhaps; it ends well after so long, or not before it must.
@@ -184,6 +208,7 @@ impl Driver {
                     | Fact::RestartRequested { .. }
                     | Fact::SpecChanged { .. }
                     | Fact::EphemeralContainerAdded { .. }
+                    | Fact::RoomMeasured { .. }
                     | Fact::Rebooted
             )
         });

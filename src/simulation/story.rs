@@ -12,6 +12,7 @@ use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::effect::{Action, Effect, RuleId};
 use crate::pod::input::{Exit, Fact, ProbeOutcome, StartStage};
 use crate::pod::machine::Machine;
+use crate::pod::room::{Room, Share};
 use crate::pod::storage::Usage;
 
 /// Something that happened.
@@ -86,6 +87,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ("StopRequested", "the pod was stopped"),
     ("RestartRequested", "the user asked for a restart"),
     ("SpecChanged", "a re-apply changed the pod"),
+    ("RoomMeasured", "it was looked how much cpu and memory there is for a resize; the detail is how much"),
     ("StorageMeasured", "it uses more local storage than it may; the detail is all that it uses"),
     ("Rebooted", "the machine was started anew"),
     ("TearingDown", "the pod is being torn down"),
@@ -247,6 +249,7 @@ impl Story {
                 (container.as_deref().unwrap_or_default(), "RestartRequested", String::new())
             }
             Fact::SpecChanged { .. } => ("", "SpecChanged", String::new()),
+            Fact::RoomMeasured { room } => ("", "RoomMeasured", room_words(room)),
             Fact::StorageMeasured { usage } => ("", "StorageMeasured", storage_words(usage)),
             Fact::Rebooted => ("", "Rebooted", String::new()),
             Fact::TornDown => ("", "TornDown", String::new()),
@@ -344,6 +347,19 @@ impl Story {
 }
 
 /// A fact that has no words of its own here, by the names of its fields.
+/// `cpu 1500m of 2, memory 1Gi of 4Gi held by other pods`.
+fn room_words(room: &Room) -> String {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let cpu = |amount: u64| Quantity::from_milli(number(amount)).to_string();
+    let memory = |amount: u64| Quantity::from_value(number(amount), Format::BinarySi).to_string();
+    let words = |name: &str, share: Share, shown: &dyn Fn(u64) -> String| {
+        (share.capacity < u64::MAX).then(|| format!("{name} {} of {}", shown(share.used), shown(share.capacity)))
+    };
+    let all = [words("cpu", room.cpu, &cpu), words("memory", room.memory, &memory)];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    if all.is_empty() { "enough".to_owned() } else { format!("{} held by other pods", all.join(", ")) }
+}
+
 fn storage_words(usage: &Usage) -> String {
     let size = |bytes: u64| Quantity::from_value(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySi);
     let volumes = usage.volumes.iter().map(|(name, used)| format!("volume {name} {}", size(*used)));

@@ -26,7 +26,7 @@ pub(super) use names::claim;
 pub use names::{Claim, NameLock, find, list, lock_name};
 pub use removal::remove;
 pub(super) use removal::{remove_all_but_logs, remove_logs, remove_run};
-pub use seen::{Seen, Standing, see};
+pub use seen::{Seen, Standing, at_work, see};
 
 /// `kept.json`: the last published state of one pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

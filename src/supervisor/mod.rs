@@ -33,6 +33,7 @@ pub mod pull;
 mod recover;
 mod reports;
 mod requests;
+mod room;
 mod run;
 mod server;
 mod sleep;

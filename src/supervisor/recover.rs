@@ -61,7 +61,8 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     let slept = sleep::wake_up(&orders.paths, &orders.uid, &keeper)?;
     let mut held: HashMap<String, OwnedFd> = keeper.held()?.into_iter().collect();
     let found = find(&orders)?;
-    let pod = found.state.machine.pod();
+    let mut pod = found.state.machine.pod();
+    pod.spec.clone_from(&found.state.machine.allocated().spec);
     let world = Arc::new(World::new(orders, &pod)?);
     let control =
         held.remove(tags::CONTROL_TAG).ok_or_else(|| io::Error::other("the keeper holds no control socket"))?;
@@ -92,6 +93,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         requests: Requests::default(),
         prober: Prober::default(),
         gauge: Gauge::of(&pod),
+        room_due: None,
         attachments: HashMap::new(),
         happenings,
         // Who sleeps has published all.
@@ -128,6 +130,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
     }
     supervisor.prober.follow(&supervisor.state.machine);
     supervisor.follow_storage();
+    supervisor.follow_room();
     Ok(supervisor)
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::effects::container_id;
 use super::run::{Starting, Supervisor};
@@ -19,6 +20,9 @@ use crate::manifest::containers::find_container;
 use crate::pod::effect::{Action, EffectId};
 use crate::pod::input::{Exit, Fact, LinuxUser, StartStage, TerminationMessage};
 use crate::pod::time::{BootTime, Moment, WallTime};
+
+/// What was so longer ago than this is told late: that long no report waits for a supervisor that is there.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The end of a process, however it was learnt.
 pub(super) struct End {
@@ -48,6 +52,15 @@ impl Supervisor {
         }
     }
 
+    /// Something is heard that was so some time ago, while no supervisor was there: what follows from it is reckoned from now
+    /// on, so that no grace period is over before it has begun.
+    async fn catch_up(&mut self, since: BootTime) {
+        let now = clock::now();
+        if now.boot.since(since) > LATE && self.state.machine.clock().boot.after(LATE) < now.boot {
+            self.tell(Fact::Tick, now, None, None).await;
+        }
+    }
+
     /// Answers the id that the keeper may forget.
     async fn take_report(&mut self, report: Report, pidfd: Option<OwnedFd>) -> Option<String> {
         match report {
@@ -72,6 +85,7 @@ impl Supervisor {
                     return Some(id);
                 }
                 tracing::debug!(sequence, id, pid, code, status, "exited");
+                self.catch_up(BootTime(boot)).await;
                 let exit = if code == nix::libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) };
                 let at = Moment { boot: BootTime(boot), wall: WallTime(wall) };
                 let report = Some(ReportName { launch, sequence, id: id.clone() });

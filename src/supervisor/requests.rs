@@ -91,8 +91,12 @@ impl Supervisor {
         if let Err(message) = self.keep_manifest(&pod) {
             return refused(message);
         }
+        if self.state.machine.asks_for_room(&pod) {
+            self.look_for_room().await;
+        }
         self.pod = Arc::new(pod);
         self.tell(Fact::SpecChanged { pod: Box::new(json) }, clock::now(), None, None).await;
+        self.hold_what_was_given();
         Answer::Accepted
     }
 

@@ -216,6 +216,8 @@ pub struct Supervisor {
     pub(super) prober: Prober,
     /// When the local storage is measured.
     pub(super) gauge: Gauge,
+    /// When it is looked whether there is room for a resize that waits.
+    pub(super) room_due: Option<BootTime>,
     /// Clients that are shown what a container writes, by their connection.
     pub(super) attachments: HashMap<u64, Attachment>,
     pub(super) happenings: UnboundedSender<Happening>,
@@ -348,6 +350,7 @@ impl Supervisor {
                     }
                     self.begin_due_probes().await;
                     self.measure_storage_if_due();
+                    self.look_for_room_if_due().await;
                 }
                 () = until(tidying) => {
                     heap::give_back();
@@ -367,9 +370,9 @@ impl Supervisor {
         }
     }
 
-    /// When the machine wants to be woken, a probe is due, or the local storage is to be measured.
+    /// When the machine wants to be woken, a probe is due, or the local storage or the room for a resize is to be measured.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        [self.state.machine.wake(), self.prober.wake(), self.gauge.wake()].into_iter().flatten().min()
+        [self.state.machine.wake(), self.prober.wake(), self.gauge.wake(), self.room_due].into_iter().flatten().min()
     }
 
     /// Carries out all that is asked for, then tells those who watch.
@@ -384,6 +387,7 @@ impl Supervisor {
             self.changed = false;
             self.prober.follow(&self.state.machine);
             self.follow_storage();
+            self.follow_room();
             self.publish_change();
             self.end_if_over();
         }
@@ -506,7 +510,7 @@ impl Supervisor {
         }
     }
 
-    /// The pod as applied.
+    /// The pod as applied, with the cpu and memory that it was given.
     pub(super) fn pod(&self) -> Arc<Pod> {
         Arc::clone(&self.pod)
     }

@@ -165,7 +165,7 @@ impl Supervisor {
         let guests = guests && self.unclaimed_stdin().is_empty();
         let shown = !self.changed && self.publication.is_current();
         let looked_after = !self.keeper_lost && self.adopted.is_empty();
-        let measuring = self.gauge.is_watching();
+        let measuring = self.gauge.is_watching() || self.room_due.is_some();
         work && !probing
             && !measuring
             && guests

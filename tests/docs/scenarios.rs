@@ -44,6 +44,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Down", "supervisorDeath"),
     ("Delete", "delete"),
     ("Stop", "stop"),
+    ("Node", "node"),
     ("NextResize", "resizeError"),
     ("Debug", "debug"),
     ("StorageUse", "storage"),

@@ -38,14 +38,7 @@ pub fn compare(old: &Pod, new: &Pod) -> Change {
     if same_metadata && old.spec.clone().unwrap_or_default() == new.spec.clone().unwrap_or_default() {
         return Change::None;
     }
-    // kubectl asks for a resize by another way (`--subresource=resize`); here the manifest is enough.
-    let errors = match update::resize(&new, old) {
-        None => update::pod(&new, old),
-        Some(mut errors) => {
-            errors.extend(update::pod(&new, &update::with_resources_of(old, &new)));
-            errors
-        }
-    };
+    let errors = update::pod_or_resize(&new, old);
     if errors.is_empty() { Change::InPlace } else { Change::Refused(errors) }
 }
 

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::missing::Missing;
 use crate::cli::ending::{self, Asked, Way};
 use crate::cli::everywhere::Everywhere;
 use crate::cli::signals::Told;
@@ -174,6 +175,24 @@ impl Place {
     }
 }
 
+/// So many bytes are in a file. Written, not only made so long: a hole takes nothing.
+fn fill(path: &Path, bytes: u64) -> io::Result<()> {
+    fs::write(path, vec![b'x'; usize::try_from(bytes).unwrap_or(usize::MAX)])
+}
+
+/// A supervisor that is away: its keeper would start another at once, so it is stopped, hears and does nothing, and is killed
+/// when its time is over. Who does that waits for nobody: whatever else is done meanwhile.
+fn stop_and_kill(pid: i32, away: Duration) -> io::Result<()> {
+    let process = pidfd::open(pid)?;
+    pidfd::signal(process.as_fd(), Signal::SIGSTOP as i32)?;
+    let kill = move || {
+        std::thread::sleep(away);
+        // It may have been ended with its pod.
+        let _ = pidfd::signal(process.as_fd(), Signal::SIGKILL as i32);
+    };
+    std::thread::Builder::new().name("podlet-kill".to_owned()).spawn(kill).map(drop)
+}
+
 fn failure(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::Error(format!("could not {action} {}: {error}", path.display()))
 }
@@ -192,6 +211,8 @@ impl Trial<'_> {
         for (file, text) in &stage.files {
             self.place.put(file, text)?;
         }
+        let namespace = stage.pod.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let mut missing = Missing::new(self.place.paths(), &namespace, &self.place.root, &stage.ills)?;
         let mut choices = replace::usual_choices(everywhere, caller)?;
         let host_ip = choices.settings.host_ip.take();
         choices.settings = Settings { host_ip, ..self.case.settings.clone() };
@@ -204,22 +225,35 @@ impl Trial<'_> {
         let (mut notes, mut besides) = (Vec::new(), Besides::default());
         let mut steps = stage.steps.iter().peekable();
         let end = self.case.duration.saturating_add(self.tolerance);
+        // Whoever asks a supervisor that does nothing waits for its successor.
+        let mut away = Duration::ZERO;
         loop {
             self.place.keep_journal(&claim.uid)?;
+            missing.look()?;
             while let Some((at, step)) = steps.next_if(|(at, _)| *at <= now()) {
                 let when = now();
-                match self.perform(step, &claim, caller)? {
-                    Ok(()) if *step == Step::KillSupervisor => besides.killed.push(when),
-                    Ok(()) => {}
-                    Err(text) => notes.push(format!("at {}: {text}", go_duration(*at))),
+                if let Step::Miss(lack, times) = step {
+                    missing.miss(lack, *times)?;
+                    continue;
+                }
+                match (self.perform(step, &claim, caller)?, step) {
+                    (Ok(()), Step::KillSupervisor(down)) => {
+                        besides.killed.push(when);
+                        away = away.max(when + *down);
+                    }
+                    (Ok(()), _) => {}
+                    (Err(text), _) => notes.push(format!("at {}: {text}", go_duration(*at))),
                 }
             }
             let next = steps.peek().map_or(end, |(at, _)| *at);
-            let there = kept::see(&caller.paths, &claim.uid).map_err(|error| Failure::Error(error.to_string()))?;
-            if there.is_none() {
+            let there = now() < away || {
+                let seen = kept::see(&caller.paths, &claim.uid);
+                seen.map_err(|error| Failure::Error(error.to_string()))?.is_some()
+            };
+            if !there {
                 besides.gone.get_or_insert(now());
             }
-            if now() >= end || (there.is_none() && steps.peek().is_none()) {
+            if now() >= end || (!there && steps.peek().is_none()) {
                 break;
             }
             if !self.interrupts.sleep(next.saturating_sub(now()).min(LOOK)) {
@@ -284,11 +318,18 @@ impl Trial<'_> {
                 signal(eldest(&cgroup, |_| true), *number, &format!("{container} does not run"))
             }
             Step::KillPause => signal(eldest(&Cgroup::of_pause(&claim.uid), |_| true), 9, "there is no sandbox"),
-            Step::KillSupervisor => {
+            Step::KillSupervisor(away) => {
                 let is_podlet = |pid: i32| {
                     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "podlet")
                 };
-                signal(eldest(&Cgroup::of_keeper(&claim.uid), is_podlet), 9, "no supervisor runs")
+                let found = eldest(&Cgroup::of_keeper(&claim.uid), is_podlet);
+                if away.is_zero() {
+                    return signal(found, 9, "no supervisor runs");
+                }
+                Ok(match found {
+                    None => Err("no supervisor runs, so nothing was done".to_owned()),
+                    Some(pid) => stop_and_kill(pid, *away).map_err(|error| format!("the supervisor: {error}")),
+                })
             }
             Step::Delete(grace_seconds, force) => {
                 let way = Way { grace_seconds: *grace_seconds, force: *force };
@@ -313,15 +354,24 @@ impl Trial<'_> {
                 let made = pod.spec.and_then(|spec| spec.ephemeral_containers).and_then(|mut list| list.pop());
                 ask(&Request::Debug { container: Box::new(made.unwrap_or_default()), holds: holds.clone() })
             }
+            // Done before it comes here.
+            Step::Miss(..) => Ok(Ok(())),
+            Step::FillContainer(container, bytes) => {
+                let cgroup = Cgroup::of_container(&claim.uid, container);
+                let Some(pid) = eldest(&cgroup, |_| true) else {
+                    return Ok(Err(format!("{container} does not run, so it was not filled")));
+                };
+                // As its processes see it: nothing but podlet's own program runs there, which makes no links.
+                let path = PathBuf::from(format!("/proc/{pid}/root/podlet-test"));
+                Ok(fill(&path, *bytes).map_err(|error| format!("{container} could not be filled: {error}")))
+            }
             Step::Fill(volume, bytes) => {
                 let directory = caller.paths.volume(&claim.uid, "empty-dir", volume);
                 if !directory.is_dir() {
                     return Ok(Err(format!("volume {volume} is not there, so it was not filled")));
                 }
                 let path = directory.join("podlet-test");
-                // Written, not only made so long: a hole takes nothing.
-                let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
-                fs::write(&path, vec![b'x'; bytes]).map(Ok).map_err(|error| failure("write", &path, &error))
+                fill(&path, *bytes).map(Ok).map_err(|error| failure("write", &path, &error))
             }
         }
     }

@@ -136,6 +136,7 @@ fn lives() -> Vec<Driver> {
             super::live::memory("96Mi", "RestartContainer"),
             60,
         ),
+        super::room::deferred(),
         stored(super::storage::volume("v", 1 << 30)),
         stored(super::storage::volume("w", 1 << 30)),
         stored(super::storage::of_container("d", 20 << 20, 0)),

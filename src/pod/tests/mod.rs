@@ -20,6 +20,7 @@ mod probes;
 pub(crate) mod property;
 mod purity;
 mod restarts;
+mod room;
 mod sandboxes;
 mod status;
 mod stops;

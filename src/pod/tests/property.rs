@@ -15,6 +15,7 @@ use crate::pod::input::{
 };
 use crate::pod::machine::Machine;
 use crate::pod::probe::ProbeKind;
+use crate::pod::room::{Room, Share};
 use crate::pod::rules;
 use crate::pod::storage::Usage;
 use crate::pod::time::{BootTime, Moment, WallTime};
@@ -62,6 +63,10 @@ pub(crate) fn arbitrary_fact() -> impl Strategy<Value = Fact> {
             14 if grace % 7 == 0 => {
                 let volumes = [("v".to_owned(), code.unsigned_abs().into())].into();
                 Fact::StorageMeasured { usage: Usage { volumes, ..Usage::default() } }
+            }
+            14 if grace % 11 == 0 => {
+                let memory = Share { capacity: 256 << 20, used: u64::from(code.unsigned_abs() % 3) << 26 };
+                Fact::RoomMeasured { room: Room { cpu: Share { capacity: 4000, used: 0 }, memory } }
             }
             14 if grace % 3 == 0 => Fact::KillStuck { container, message: "process 1 (sh)".to_owned() },
             14 if grace % 5 == 0 => {

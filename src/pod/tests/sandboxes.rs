@@ -15,6 +15,16 @@ fn two(policy: &str, script: Script) -> Driver {
 }
 
 #[test]
+fn a_restart_that_was_asked_for_is_done_although_the_sandbox_is_lost_meanwhile() {
+    let mut driver = run_one("OnFailure", Script::default().container("c", [Run::forever().stops(0, 2_000)]), 5);
+    driver.input(Fact::RestartRequested { container: None });
+    driver.input(Fact::SandboxExited { attempt: 0 });
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    let seen = container(&driver, "c");
+    assert_eq!((seen.state, seen.restart_count, view(&driver).phase.as_str()), ("running", 1, "Running"));
+}
+
+#[test]
 pub(super) fn a_sandbox_that_cannot_be_made_is_tried_again_after_ten_seconds() {
     let sandboxes = vec![Err("no address".to_owned()), Err("no address".to_owned())];
     let driver = run_one("Never", Script { sandboxes, ..Script::default() }, 30);

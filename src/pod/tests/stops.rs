@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::Fact;
+use crate::pod::input::{Exit, Fact};
 use crate::simulation::Run;
 
 fn delete(grace_seconds: Option<i64>) -> Fact {
@@ -43,6 +43,22 @@ fn killed_after(fact: Fact) -> f64 {
     driver.run_until(Duration::from_secs(200)).unwrap();
     assert!(driver.removed);
     times(&driver, "kill/c/0")[0] - 10.0
+}
+
+#[test]
+fn what_is_stopped_for_an_exit_that_is_heard_late_has_its_whole_grace_period() {
+    let rule = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]);
+    let containers =
+        json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rule}, {"name": "d", "image": "i"}]);
+    let script = Script::default().container("d", [Run::forever().stops(0, 1_000)]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), script);
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    driver.restart_supervisor(Duration::from_secs(60)).unwrap();
+    driver.run_until(Duration::from_secs(6)).unwrap();
+    driver.end_instance("c", Exit::Code(88));
+    driver.run_until(Duration::from_secs(90)).unwrap();
+    assert_eq!((times(&driver, "signal/d/0"), times(&driver, "kill/d")), (vec![65.0], vec![]));
+    assert_eq!(times(&driver, "start/d/1"), [66.0]);
 }
 
 #[test]

@@ -21,10 +21,11 @@
 //! | question | file |
 //! |---|---|
 //! | which pod, which properties | `ground` |
-//! | which faults | `draw`, `sketch` |
+//! | which faults | `draw`, `fault`, `sketch` |
 //! | what is the least that does the same | `shrink` |
 
 mod draw;
+mod fault;
 mod ground;
 #[cfg(test)]
 mod mutants;

@@ -8,7 +8,7 @@ use super::sketch::{Sketch, set_time, time};
 use super::{Found, Plan, Played};
 use crate::pod::backoff::go_duration;
 use crate::simulation::scenario::Span;
-use crate::simulation::scenario::format::{Down, ExitNow, Fault, Switch, Target, Times};
+use crate::simulation::scenario::format::{Down, ExitNow, Fault, Restart, Switch, Target, Times};
 use crate::simulation::scenario::words::Answer;
 use crate::simulation::scenario::{Reached, Verdict};
 
@@ -241,6 +241,30 @@ fn simpler(fault: &Fault) -> Vec<Fault> {
             let down = Down { down_for: Span(half) };
             with(&|fault| fault.supervisor_death = Some(Switch::Full(down.clone())));
         }
+    }
+    if fault.resize_error.as_ref().is_some_and(|error| error.times.is_some()) {
+        with(&|fault| fault.resize_error.iter_mut().for_each(|error| error.times = None));
+    }
+    if let Some(Restart::Full(on)) = &fault.restart {
+        let name = on.container.clone();
+        with(&|fault| fault.restart = Some(Restart::Name(name.clone())));
+    }
+    if let Some(debug) = &fault.debug {
+        if debug.name.as_deref() != Some("debugger") {
+            with(&|fault| fault.debug.iter_mut().for_each(|debug| debug.name = Some("debugger".to_owned())));
+        }
+        if debug.holds.is_some() {
+            with(&|fault| fault.debug.iter_mut().for_each(|debug| debug.holds = None));
+        }
+        if debug.lasts.is_some() {
+            with(&|fault| fault.debug.iter_mut().for_each(|debug| debug.lasts = None));
+        }
+    }
+    if fault.storage.as_ref().is_some_and(|used| !used.at_once) {
+        with(&|fault| fault.storage.iter_mut().for_each(|used| used.at_once = true));
+    }
+    if let Some(Switch::Full(_)) = &fault.stop {
+        with(&|fault| fault.stop = Some(Switch::On(true)));
     }
     if let Some(Switch::Full(_)) = &fault.delete {
         with(&|fault| fault.delete = Some(Switch::On(true)));

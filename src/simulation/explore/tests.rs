@@ -90,6 +90,13 @@ fn with_pod(found: &Found, ground: &Ground) -> String {
     scenario::yaml(&scenario)
 }
 
+const WORKER: &str = "image: localhost/worker\n";
+const LIMITED: &str = "image: localhost/worker
+    resources: {limits: {memory: 64Mi, cpu: 100m, ephemeral-storage: 1Mi}}
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]\n";
+const LIMITED_FOR_EVER: &str = "image: localhost/worker
+    resources: {limits: {memory: 64Mi, ephemeral-storage: 1Mi}}\n";
+
 #[test]
 fn the_machine_as_it_is_breaks_nothing() {
     let reset = "restartPolicy: Never\n    restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [2]}}]\n    lifecycle:";
@@ -104,6 +111,9 @@ fn the_machine_as_it_is_breaks_nothing() {
         ("Always", "", ("postStart: {exec: {command: [warm]}}", "postStart: {sleep: {seconds: 3}}")),
         ("OnFailure", "", ("lifecycle:", reset)),
         ("Always", "activeDeadlineSeconds: 200", ("", "")),
+        ("Always", "", (WORKER, LIMITED)),
+        ("OnFailure", INIT, (WORKER, LIMITED)),
+        ("Never", INIT, (WORKER, LIMITED_FOR_EVER)),
     ] {
         let text = pod(policy, init).replace(change.0, change.1);
         let ground = ground(&text, &[]);

@@ -135,6 +135,7 @@ pub fn read(sources: &[Source], options: &Options) -> Result<Read, Vec<Diagnosti
         if scenarios.is_empty() {
             read.others.push(source.name.clone());
         }
+        diagnostics.extend(unused_pods(&scenarios, &beside, source));
         for root in scenarios {
             match cases(&root, &beside, source, options) {
                 Ok(mut cases) => read.cases.append(&mut cases),
@@ -150,6 +151,17 @@ fn once_each(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut told = BTreeSet::new();
     let place = |found: &Diagnostic| (found.source.clone(), found.line, found.column, found.text.clone());
     diagnostics.into_iter().filter(|found| told.insert(place(found))).collect()
+}
+
+/// Pods beside scenarios that have all named another: nobody would test them.
+fn unused_pods(scenarios: &[Node], beside: &[Node], source: &Source) -> Vec<Diagnostic> {
+    let has_pod = |root: &Node| root.get("spec").and_then(|spec| spec.get("pod")).is_some_and(|pod| !pod.is_null());
+    if scenarios.is_empty() || !scenarios.iter().all(has_pod) {
+        return Vec::new();
+    }
+    let text = "no scenario of this file tests this Pod: each has another in spec.pod; leave that out, or this one";
+    let finding = |pod: &Node| Finding { position: pod.position, path: "kind".to_owned(), text: text.to_owned() };
+    tree::diagnostics(source, beside.iter().filter(pods::is_pod).map(finding).collect())
 }
 
 fn is_scenario(root: &Node) -> bool {
@@ -175,7 +187,14 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
         match case(root, &scenario, variant, source, options) {
             Ok(mut case) => {
                 if let Some(patience) = options.real {
-                    let refused = real::refusals(&scenario.spec, &case.pod, &case.deeds, case.duration, patience);
+                    let refused = real::refusals(
+                        &scenario.spec,
+                        &case.pod,
+                        &case.script.runs,
+                        &case.deeds,
+                        case.duration,
+                        patience,
+                    );
                     case.unreal = files.diagnostics(located(root, refused));
                 }
                 cases.push(case);
@@ -262,8 +281,8 @@ fn case(
     let spec = &scenario.spec;
     let pod = variant.pod;
     let added = spec.faults.iter().filter_map(|fault| fault.debug.as_ref()).map(|debug| debug.name());
-    let containers = container_names(&pod).into_iter().chain(added).collect();
-    let mut found = Faults { containers, found: Vec::new() };
+    let (own, containers) = (container_names(&pod).len(), container_names(&pod).into_iter().chain(added).collect());
+    let mut found = Faults { containers, own, found: Vec::new() };
     unknown_to_the_machine(&pod, &mut found);
     let script = script(spec, &pod, &mut found);
     let settings = settings(spec, &mut found);

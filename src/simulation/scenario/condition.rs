@@ -39,8 +39,10 @@ fn miss(found: impl Into<String>) -> Result<(), Miss> {
 
 /// What is wrong in a file: at which path, and what.
 pub struct Faults<'f> {
-    /// The names of the pod's containers.
+    /// The names of the pod's containers, and behind them those that are added by a fault.
     pub containers: Vec<&'f str>,
+    /// How many are the pod's own.
+    pub own: usize,
     /// What was found.
     pub found: Vec<(String, String)>,
 }
@@ -54,7 +56,7 @@ impl Faults<'_> {
     /// A container's name, or the only one there is.
     pub fn container(&mut self, name: &str, path: &str) -> String {
         if name.is_empty() {
-            match self.containers.as_slice() {
+            match self.containers.get(..self.own).unwrap_or_default() {
                 [only] => return (*only).to_owned(),
                 all => {
                     let all = all.join(", ");

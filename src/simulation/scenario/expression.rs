@@ -114,9 +114,23 @@ impl Expression {
         }
         match self.program.execute(&context) {
             Ok(Value::Bool(answer)) => Ok(answer),
-            Ok(other) => Err(format!("it gives {other:?}, not true or false")),
+            Ok(other) => Err(format!("it gives {}, not true or false", shown(&other))),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// A value as somebody would write it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Int(number) => number.to_string(),
+        Value::UInt(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Null => "null".to_owned(),
+        Value::List(_) => "a list".to_owned(),
+        Value::Map(_) => "a map".to_owned(),
+        _ => "a value of another kind".to_owned(),
     }
 }
 

@@ -8,14 +8,15 @@ use super::actors::{image_failure, signal_of, start_failure};
 use super::case::Options;
 use super::condition::Faults;
 use super::format::{
-    Delete, Down, ExitNow, Fault, Kill, OnContainer, Restart, Stop, StorageUse, Switch, Target, Times,
+    Amount, Delete, Down, ExitNow, Fault, Kill, Node, OnContainer, Restart, Stop, StorageUse, Switch, Target, Times,
 };
 use super::{pods, probes};
 use crate::manifest::node::Position;
 use crate::manifest::quantity::Quantity;
-use crate::manifest::{patch, suggest, tree};
+use crate::manifest::{patch, suggest, tree, update};
 use crate::pod::input::Exit;
 use crate::pod::probe::ProbeKind;
+use crate::pod::room::{Room, Share};
 use crate::pod::storage::{ContainerUsage, Usage, is_on_disk};
 use crate::simulation::answers::Forced;
 use crate::simulation::script::{ImageOutcome, Run, Start};
@@ -52,6 +53,8 @@ pub enum Deed {
     ForceProbe(String, ProbeKind, Forced),
     /// A re-apply.
     Apply(Box<Pod>),
+    /// The machine has so much room; whether a resize that waits is looked at at once.
+    MakeRoom(Room, bool),
     /// The next times other cpu and memory cannot be put in force.
     NextResizes(String, u32),
     /// The user asks for a restart of a container, or of all.
@@ -137,6 +140,7 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
         ("stop", fault.stop.is_some()),
         ("clock", fault.clock.is_some()),
         ("apply", fault.apply.is_some()),
+        ("node", fault.node.is_some()),
         ("resizeError", fault.resize_error.is_some()),
         ("restart", fault.restart.is_some()),
         ("debug", fault.debug.is_some()),
@@ -165,6 +169,17 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     ] {
         if off {
             faults.add(&inside(name), "false says nothing: leave the fault out");
+        }
+    }
+    for (name, times) in [
+        ("startError", fault.start_error.as_ref().and_then(|error| error.times)),
+        ("imageError", fault.image_error.as_ref().and_then(|error| error.times)),
+        ("sandboxError", fault.sandbox_error.as_ref().and_then(|error| error.times)),
+        ("volumeError", fault.volume_error.as_ref().and_then(|error| error.times)),
+        ("resizeError", fault.resize_error.as_ref().and_then(|error| error.times)),
+    ] {
+        if times == Some(0) {
+            faults.add(&inside(&format!("{name}.times")), "0 times is never: leave the fault out");
         }
     }
     if let Some(kill) = &fault.kill {
@@ -228,6 +243,9 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     }
     if let Some(stop) = &fault.stop {
         let Stop { grace_period_seconds } = switched(stop);
+        if grace_period_seconds.is_some_and(|grace| grace < 0) {
+            faults.add(&inside("stop.gracePeriodSeconds"), "must not be negative");
+        }
         return Some(Deed::Stop(grace_period_seconds));
     }
     if let Some(clock) = &fault.clock {
@@ -235,6 +253,9 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     }
     if let Some(piece) = &fault.apply {
         return apply(piece, pod, &inside("apply"), options, faults);
+    }
+    if let Some(words) = &fault.node {
+        return Some(Deed::MakeRoom(room(words, &inside("node"), faults), words.at_once));
     }
     if let Some(error) = &fault.resize_error {
         let message = error.message.clone().unwrap_or_else(|| "failed to update the pod's cgroups".to_owned());
@@ -264,10 +285,34 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     None
 }
 
+fn room(words: &Node, path: &str, faults: &mut Faults<'_>) -> Room {
+    let mut amount = |said: &Option<Amount>, field: &str, usual: u64, in_milli: bool| {
+        let Some(said) = said.as_ref().map(Amount::to_string) else { return usual };
+        let worth = |amount: Quantity| if in_milli { amount.milli_value() } else { amount.value() };
+        let amount = Quantity::parse(&said).ok().and_then(|amount| u64::try_from(worth(amount)).ok());
+        let example = if in_milli { "cpu such as 500m" } else { "memory such as 3Gi" };
+        amount.unwrap_or_else(|| {
+            faults.add(&format!("{path}.{field}"), format!("{said:?} is no amount of {example}"));
+            usual
+        })
+    };
+    Room {
+        cpu: Share {
+            capacity: amount(&words.cpu, "cpu", u64::MAX, true),
+            used: amount(&words.cpu_used, "cpuUsed", 0, true),
+        },
+        memory: Share {
+            capacity: amount(&words.memory, "memory", u64::MAX, false),
+            used: amount(&words.memory_used, "memoryUsed", 0, false),
+        },
+    }
+}
+
 fn storage(words: &StorageUse, pod: &Pod, path: &str, faults: &mut Faults<'_>) -> Option<Deed> {
-    let used = Quantity::parse(&words.used).ok().and_then(|used| u64::try_from(used.value()).ok());
+    let used = Quantity::parse(&words.used.to_string()).ok().and_then(|used| u64::try_from(used.value()).ok());
     let Some(used) = used else {
-        faults.add(&format!("{path}.used"), format!("{:?} is no amount of storage such as 3Mi", words.used));
+        faults
+            .add(&format!("{path}.used"), format!("{:?} is no amount of storage such as 3Mi", words.used.to_string()));
         return None;
     };
     let mut usage = Usage::default();
@@ -347,9 +392,14 @@ fn apply(
     let before = tree::node(&serde_json::to_value(pod).unwrap_or_default(), place);
     let change = tree::node(&serde_json::Value::Object(piece.clone()), place);
     match tree::pod(patch::strategic(before, &change), options.namespace.as_deref()) {
-        Ok(mut pod) => {
-            pods::admit(&mut pod);
-            Some(Deed::Apply(pod))
+        Ok(mut changed) => {
+            pods::admit(&mut changed);
+            for error in update::pod_or_resize(&changed, pod) {
+                // Behind the first line both specs are compared, which here stand in one file.
+                let text = error.body().lines().next().unwrap_or_default().to_owned();
+                faults.add(&format!("{path}.{}", error.path), text);
+            }
+            Some(Deed::Apply(changed))
         }
         Err(findings) => {
             for finding in findings {

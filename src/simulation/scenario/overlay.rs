@@ -5,6 +5,10 @@ use crate::manifest::node::{Entry, Node, Value};
 /// Sets the value at a path such as `spec.containers[0].image` or `spec.containers[app].image` (an item by its name); says
 /// what is not there.
 pub fn set(root: &mut Node, path: &str, value: Node) -> Result<(), String> {
+    let first = path.split(['.', '[']).next().unwrap_or_default();
+    if !["spec", "metadata"].contains(&first) {
+        return Err(format!("a path begins with spec or metadata: write spec.{path}"));
+    }
     let mut node = root;
     let mut rest = path;
     loop {
@@ -81,6 +85,8 @@ mod tests {
         assert!(
             set(&mut root, "spec.containers[z].image", tree::node(&json!(1), at)).unwrap_err().contains("no such item")
         );
+        let error = set(&mut root, "containers[0].image", tree::node(&json!(1), at)).unwrap_err();
+        assert!(error.contains("write spec.containers[0].image"), "{error}");
         assert!(set(&mut root, "spec.containers.image", tree::node(&json!(1), at)).is_err());
         assert!(set(&mut root, "", tree::node(&json!(1), at)).is_err());
     }

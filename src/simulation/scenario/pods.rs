@@ -81,7 +81,8 @@ fn shifted(mut node: Node, by: u32) -> Node {
     node
 }
 
-fn is_pod(node: &&Node) -> bool {
+/// Whether a document is a Pod.
+pub fn is_pod(node: &&Node) -> bool {
     node.get("kind").and_then(Node::as_str) == Some("Pod")
 }
 

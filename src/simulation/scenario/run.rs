@@ -334,10 +334,8 @@ impl<'c> Play<'c> {
                 self.story.tell(self.driver.now(), "ClockSet", detail);
                 self.driver.set_clock(*forward, *by);
             }
-            Deed::Apply(pod) => {
-                let pod = Box::new(serde_json::to_value(pod).unwrap_or_default());
-                self.driver.input(Fact::SpecChanged { pod });
-            }
+            Deed::Apply(pod) => self.driver.apply(pod),
+            Deed::MakeRoom(room, at_once) => self.driver.make_room(*room, *at_once),
             Deed::NextResizes(message, times) => self.driver.fail_resizes(message, *times),
             Deed::Restart(container) => self.driver.input(Fact::RestartRequested { container: container.clone() }),
             Deed::Debug(container, holds, lasts) => self.driver.debug(container, holds.as_deref(), *lasts),

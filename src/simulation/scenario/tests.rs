@@ -27,6 +27,7 @@ spec:
   containers:
   - name: app
     image: localhost/app:1
+    resources: {limits: {memory: 32Mi}}
     livenessProbe: {exec: {command: [check]}, periodSeconds: 1}
     readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}
     lifecycle: {postStart: {exec: {command: [hello]}}}
@@ -216,7 +217,7 @@ fn every_assertion_passes_when_it_holds_and_says_what_is_so_when_it_does_not() {
         (
             "{at: 15s, cel: \"status.containerStatuses[0].restartCount == 1 && conditions.Ready == 'False' && time == 15s\"}",
             "{at: 15s, expression: \"size(pod.spec.containers)\"}",
-            "15s: size(pod.spec.containers): it gives Int(1), not true or false",
+            "15s: size(pod.spec.containers): it gives 1, not true or false",
         ),
         ("{at: 15s, deleted: false, terminating: false}", "{at: 15s, deleted: true}", "15s: the pod is still there"),
         (
@@ -313,6 +314,26 @@ fn every_fault_does_what_it_says() {
               {at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}}}]}}}]",
             "{count: {of: pod.ResizeCompleted, at: [80s]}}",
         ),
+        (
+            forever,
+            "[{at: 30s, node: {cpu: 4, memory: 64Mi, memoryUsed: 40Mi}}, {at: 2m, node: {memory: 64Mi}},
+              {at: 1m, apply: {spec: {containers: [{name: app, resources: {requests: {memory: 32Mi}}}]}}},
+              {at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}, requests: {memory: 48Mi}}}]}}}]",
+            "{sequence: [pod.RoomMeasured, pod.ResizeDeferred, pod.RoomMeasured, pod.ResizeStarted, pod.ResizeCompleted]}",
+        ),
+        (
+            forever,
+            "[{at: 30s, node: {cpu: 4, memory: 64Mi, memoryUsed: 40Mi}}, {at: 2m, node: {memory: 64Mi}},
+              {at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}, requests: {memory: 48Mi}}}]}}}]",
+            "{count: {of: pod.ResizeCompleted, at: [130s]}}",
+        ),
+        (
+            forever,
+            "[{at: 30s, node: {memory: 48Mi, memoryUsed: 1}}, {at: 2m, node: {memory: 48Mi, atOnce: true}},
+              {at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}, requests: {memory: 48Mi}}}]}}}]",
+            "{count: {of: pod.ResizeCompleted, at: [2m]}}",
+        ),
+        (forever, "[{at: 30s, debug: {name: eye}}, {at: 1m, restart: true}]", "{property: restart-count-kept}"),
         (forever, "[{at: 1m, restart: app}]", "{sequence: [app.RestartRequested, app.Exited, app.Started]}"),
         (
             forever,

@@ -64,6 +64,18 @@ impl Shown {
     }
 }
 
+/// A pod that has not ended and was not stopped, as it was published last, or as it was applied where it never was; `None` for
+/// others, and for one that nobody has looked after since the machine was started.
+pub fn at_work(paths: &Paths, uid: &str) -> Result<Option<Pod>, KeptError> {
+    if !paths.pod_run(uid).exists() {
+        return Ok(None);
+    }
+    match read_as::<Shown>(paths, uid)? {
+        Some(shown) => Ok((!shown.ended && !shown.stopped).then_some(shown.pod)),
+        None => manifest(paths, uid),
+    }
+}
+
 /// A pod as it can be seen now: its supervisor is asked, unless all that is to be said is published ([`vouch`]); where none
 /// answers, kept state is read, and what it cannot vouch for is shown as unknown. `None`: no such pod (it may have gone just
 /// now).

@@ -56,6 +56,9 @@ pub struct Fault {
     /// A re-apply: a piece of the pod that is merged into it (what may change in place: images, and cpu and memory, which is a
     /// resize).
     pub apply: Option<serde_json::Map<String, Json>>,
+    /// How much cpu and memory the machine has, and how much of it other pods hold: a resize for which that is not enough waits.
+    /// Where no fault says so there is enough of everything.
+    pub node: Option<Node>,
     /// The next resizes cannot be carried out.
     pub resize_error: Option<NextResize>,
     /// The user asks for a restart: `true` of all containers, else of the one of this name.
@@ -241,6 +244,49 @@ pub struct Stop {
     pub grace_period_seconds: Option<i64>,
 }
 
+/// An amount of something, as a manifest writes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(untagged)]
+pub enum Amount {
+    /// `4`.
+    Number(u64),
+    /// `500m`, `3Mi`.
+    Text(String),
+}
+
+impl Default for Amount {
+    fn default() -> Amount {
+        Amount::Text(String::new())
+    }
+}
+
+impl std::fmt::Display for Amount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Amount::Number(number) => write!(f, "{number}"),
+            Amount::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// How much cpu and memory there is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct Node {
+    /// So much cpu the machine has: `4`, `500m`; absent: more than is ever asked for.
+    pub cpu: Option<Amount>,
+    /// So much of it other pods hold (0).
+    pub cpu_used: Option<Amount>,
+    /// So much memory: `8Gi`; absent: more than is ever asked for.
+    pub memory: Option<Amount>,
+    /// So much of it other pods hold (0).
+    pub memory_used: Option<Amount>,
+    /// A resize that waits is looked at at once, and not up to 10 s later.
+    pub at_once: bool,
+}
+
 /// The next resizes cannot be carried out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -295,7 +341,7 @@ pub struct StorageUse {
     /// Which container's root file system and logs.
     pub container: Option<String>,
     /// How much: `3Mi`.
-    pub used: String,
+    pub used: Amount,
     /// It is measured at once, and not up to 10 s later.
     pub at_once: bool,
 }

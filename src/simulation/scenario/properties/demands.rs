@@ -78,7 +78,7 @@ impl Ledger {
         let Some(known) = self.containers.get(index) else { return };
         let (name, kind) = (known.name.clone(), known.kind);
         let regular_lives = self.containers.iter().any(|known| known.kind == Kind::Regular && known.life.is_some());
-        if self.initialized && kind == Kind::Sidecar || regular_lives && kind != Kind::Init {
+        if (self.initialized || regular_lives) && kind != Kind::Init {
             return;
         }
         if kind == Kind::Init && (known.done || regular_lives) {
@@ -88,7 +88,8 @@ impl Ledger {
         let before = self.containers.iter().take(index).filter(|before| before.kind != Kind::Regular);
         let wanting = before.filter(|before| match before.kind {
             Kind::Init => !before.done,
-            _ => !before.life.as_ref().is_some_and(|life| life.started),
+            // One that has run is passed, whatever has become of it since.
+            _ => !before.done && !before.life.as_ref().is_some_and(|life| life.started),
         });
         let wanting: Vec<&str> = wanting.map(|before| before.name.as_str()).collect();
         // A sidecar that comes back need not wait for one before it that is down, nor be waited for by one behind it.
@@ -137,7 +138,7 @@ impl Ledger {
     /// Whether there is any reason to stop a running container.
     fn has_cause_to_stop(&self, index: usize) -> bool {
         let own = self.containers.get(index).and_then(|known| known.life.as_ref());
-        let own = own.is_some_and(|life| life.unhealthy.is_some() || life.hook_failed || life.image_changed);
+        let own = own.is_some_and(|life| life.unhealthy.is_some() || life.hook_failed || life.renewed || life.unclear);
         let whole = self.deletion.is_some() || self.halted || self.resetting || self.limited;
         own || whole || self.sandbox != Sandbox::Stands || self.is_over() || self.may_be_over()
     }
@@ -152,7 +153,7 @@ impl Ledger {
     }
 
     /// Whether that may be so: of some it cannot be told.
-    fn may_be_over(&self) -> bool {
+    pub(super) fn may_be_over(&self) -> bool {
         let may = |known: &Known| self.is_leaving(known) || known.is_of_unknown_fate();
         self.containers.iter().filter(|known| known.kind == Kind::Regular).all(may)
     }
@@ -186,6 +187,7 @@ impl Ledger {
         self.stop_begins(index, rule);
         let now = self.now;
         let (grace, _) = self.graces(index);
+        let at_once = self.deletion.is_some_and(|deletion| deletion.at_once);
         let Some(known) = self.containers.get_mut(index) else { return };
         let sleeps =
             HookKind::PreStop.of(&known.spec).and_then(|hook| u64::try_from(hook.sleep.as_ref()?.seconds).ok());
@@ -194,7 +196,7 @@ impl Ledger {
         life.signalled = true;
         let stop = life.stop.unwrap_or(now);
         let slept = sleeps.is_some_and(|seconds| now >= stop + Duration::from_secs(seconds));
-        let over = life.pre_stop && (life.pre_stop_over || slept || now >= stop + grace);
+        let over = life.pre_stop && (life.pre_stop_over || slept || at_once || now >= stop + grace);
         if hooked && !over && !grace.is_zero() {
             let found = match life.pre_stop {
                 true => format!(
@@ -220,6 +222,9 @@ impl Ledger {
         all.extend(self.deletion.map(|deletion| deletion.grace));
         if self.resetting || self.halted {
             all.push(Duration::ZERO);
+        }
+        if self.evicted {
+            all.push(Duration::from_secs(self.settings.numbers.eviction_grace_seconds));
         }
         (all.iter().min().copied().unwrap_or_default(), all.into_iter().max().unwrap_or_default())
     }
@@ -385,7 +390,7 @@ impl Ledger {
         }
         let is_final = ["Succeeded", "Failed"].contains(&self.phase.as_str());
         let waits = self.away.is_some() || self.sandbox == Sandbox::Awaited || !self.has_come_to_work();
-        if is_final || self.halted || waits || !self.is_over() {
+        if is_final || self.halted || waits || !(self.is_over() || self.evicted) {
             self.over_since = None;
             return;
         }
@@ -400,7 +405,7 @@ impl Ledger {
 
     /// Whether the regular containers have been come to in this sandbox: before that nothing is said of how they ended. A failed
     /// init container ends the pod anyway.
-    fn has_come_to_work(&self) -> bool {
+    pub(super) fn has_come_to_work(&self) -> bool {
         let init = self.containers.iter().any(|known| known.kind != Kind::Regular);
         !init
             || self.initialized
@@ -412,10 +417,12 @@ impl Ledger {
     /// Whether a pod like this must become Ready.
     fn must_be_ready(&self) -> bool {
         let leaving = self.deletion.is_some() || self.halted || self.removed || self.limited || self.gated;
+        let held = self.containers.iter().any(|known| known.held_by.is_some());
         let ends = self.policy == RestartPolicy::Never && self.sandbox != Sandbox::Stands;
         let regular = self.containers.iter().filter(|known| known.kind == Kind::Regular);
-        let stays_dead = regular.into_iter().any(|known| self.is_leaving(known) || known.is_of_unknown_fate());
-        !leaving && !ends && !self.is_over() && !stays_dead
+        let stays_dead = |known: &Known| self.is_leaving(known) || known.is_of_unknown_fate();
+        let stays_dead = regular.into_iter().any(stays_dead);
+        !leaving && !held && !ends && !self.is_over() && !stays_dead
     }
 
     fn look_at_ready(&mut self, to: Duration) {

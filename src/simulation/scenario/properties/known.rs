@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{Container, Probe, ResourceRequirements};
 
 use crate::pod::container::Kind;
 use crate::pod::hook::HookKind;
@@ -20,8 +20,11 @@ pub struct Known {
     pub kind: Kind,
     pub spec: Container,
     pub image: Option<String>,
-    /// The image with which it was started last.
+    /// The image with which its last start was asked for, and the cpu and memory with which it was started.
     pub started_with: Option<String>,
+    pub started_amounts: Option<ResourceRequirements>,
+    /// The ephemeral container that stands in for it.
+    pub held_by: Option<String>,
     pub life: Option<Life>,
     pub ended: Option<End>,
     /// The back-off of the next crash.
@@ -31,7 +34,7 @@ pub struct Known {
     pub restarts: i32,
     pub failures: BTreeMap<ProbeKind, u32>,
     pub successes: BTreeMap<ProbeKind, u32>,
-    /// An init container that has done its work in this sandbox.
+    /// An init container that has done its work in this sandbox, a sidecar that has run in it.
     pub done: bool,
 }
 
@@ -51,7 +54,11 @@ pub struct Life {
     pub starting: bool,
     pub sleeps_until: Option<Duration>,
     pub hook_failed: bool,
-    pub image_changed: bool,
+    /// It is to be stopped and started anew, whatever the policy says: it has another image, or amounts that need a restart, or
+    /// the user wishes it.
+    pub renewed: bool,
+    /// It may be, when there is room for its amounts.
+    pub unclear: bool,
     pub started: bool,
     pub passed: bool,
     pub unhealthy: Option<ProbeKind>,
@@ -89,6 +96,13 @@ impl Known {
         }
     }
 
+    /// Whether it runs with amounts that only a restart can change to those of its spec.
+    pub(super) fn needs_other_amounts(&self) -> bool {
+        let mut policies = self.spec.resize_policy.iter().flatten();
+        let restarts = policies.any(|policy| policy.restart_policy == "RestartContainer");
+        restarts && self.kind != Kind::Init && self.started_amounts != self.spec.resources
+    }
+
     /// Whether restart policy starts it again after such an end.
     pub fn restarts_by_policy(&self, policy: RestartPolicy, code: i32, oom: bool) -> bool {
         match self.kind {
@@ -110,7 +124,7 @@ impl Known {
 
     /// It has ended, and is not started again.
     pub fn is_over(&self) -> bool {
-        self.life.is_none() && self.ended.is_some_and(|end| end.fate == Some(false))
+        self.life.is_none() && self.held_by.is_none() && self.ended.is_some_and(|end| end.fate == Some(false))
     }
 
     /// When it may be started again after a crash, and when it must be: they differ by what a supervisor that was away did not

@@ -1,10 +1,10 @@
 //! What somebody knows of a pod who sees only what the machine is told and what it asks for: which instances run, what their
 //! probes have found, who was told to stop and when, and how long a crashed container has to wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ContainerResizePolicy, Pod};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use super::known::{End, Entry, Known, Life, settling};
 use super::{Breach, Property};
@@ -29,9 +29,14 @@ pub struct Ledger {
     pub(super) grace: Duration,
     /// The pod is limited in time, or has used too much storage, or waits for others to be Ready.
     pub(super) limited: bool,
+    pub(super) evicted: bool,
     pub(super) gated: bool,
+    /// How much room there is for a resize was measured: whether one is carried out is not reckoned.
+    pub(super) crowded: bool,
     /// Init containers and sidecars first, in list order.
     pub(super) containers: Vec<Known>,
+    /// The names of ephemeral containers.
+    pub(super) ephemeral: BTreeSet<String>,
     /// Starts take so long at most: latency, pulls, hooks, init containers, first probes.
     pub(super) settling: Duration,
     pub(super) sandbox: Sandbox,
@@ -41,6 +46,8 @@ pub struct Ledger {
     pub(super) halted: bool,
     /// An exit by whose code all containers are restarted, or the user's wish for it.
     pub(super) resetting: bool,
+    /// Whether all begin anew, as far as that can be told.
+    anew: Option<bool>,
     /// The pod has no work left since then.
     pub(super) over_since: Option<Duration>,
     /// The supervisor is away.
@@ -81,6 +88,8 @@ pub struct Deletion {
     pub at: Duration,
     /// Its grace period.
     pub grace: Duration,
+    /// It leaves no time at all: what holds a signal back is cut short.
+    pub at_once: bool,
     /// The pod is to be gone by then.
     pub by: Duration,
 }
@@ -94,6 +103,8 @@ impl Ledger {
             spec: spec.clone(),
             image: spec.image.clone(),
             started_with: None,
+            started_amounts: None,
+            held_by: None,
             life: None,
             ended: None,
             entry: Entry::None,
@@ -114,14 +125,18 @@ impl Ledger {
             policy: RestartPolicy::read(spec.restart_policy.as_deref()),
             grace: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
             limited: spec.active_deadline_seconds.is_some(),
+            evicted: false,
+            crowded: false,
             gated: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
             settling: settling(&containers, script),
             containers,
+            ephemeral: BTreeSet::new(),
             sandbox: Sandbox::Awaited,
             initialized: false,
             deletion: None,
             halted: false,
             resetting: false,
+            anew: None,
             over_since: None,
             away: None,
             disturbed: Duration::ZERO,
@@ -211,6 +226,7 @@ impl Ledger {
                 self.start_failed(container, retry);
                 if *stage == StartStage::Run {
                     self.ended(container, 128, false, false);
+                    self.let_go_of(container);
                 }
             }
             Fact::ContainerExited { container, exit, oom_killed, .. } => {
@@ -225,10 +241,12 @@ impl Ledger {
                     false => self.disturb(Duration::ZERO),
                 }
                 self.ended(container, code, *oom_killed, asked);
+                self.let_go_of(container);
             }
             Fact::ContainerLost { container, .. } => {
                 self.disturb(self.restart_patience());
                 self.ended(container, 137, false, false);
+                self.let_go_of(container);
                 self.containers.iter_mut().filter(|known| known.name == *container).for_each(Known::becomes_unclear);
             }
             Fact::ProbeResult { container, attempt, probe, outcome, .. } => {
@@ -242,11 +260,14 @@ impl Ledger {
             }
             Fact::StopRequested { .. } => self.halted = true,
             // Only what is too much is told.
-            Fact::StorageMeasured { .. } => self.limited = true,
-            Fact::RestartRequested { .. } => {
-                self.reset();
+            // From here on a resize may have to wait.
+            Fact::RoomMeasured { .. } => {
+                self.crowded = true;
                 self.disturb(self.restart_patience());
             }
+            Fact::StorageMeasured { .. } => (self.limited, self.evicted) = (true, true),
+            Fact::RestartRequested { container } => self.restart_asked(container.as_deref()),
+            Fact::EphemeralContainerAdded { container, holds } => self.joined(container, holds.as_deref()),
             Fact::SpecChanged { pod } => self.spec_changed(pod),
             Fact::Rebooted => self.rebooted(),
             _ => {}
@@ -283,9 +304,19 @@ impl Ledger {
         let sleeps_until = sleep.map(|seconds| self.now + Duration::from_secs(seconds));
         let started = !hooked && known.spec.startup_probe.is_none();
         let passed = known.spec.readiness_probe.is_none();
-        let image_changed = known.started_with != known.image && known.kind != Kind::Init;
-        known.life =
-            Some(Life { image_changed, attempt, starting: hooked, started, passed, sleeps_until, ..Life::default() });
+        let other_amounts = known.needs_other_amounts();
+        let renewed = known.started_with != known.image && known.kind != Kind::Init || other_amounts && !self.crowded;
+        let unclear = other_amounts && self.crowded;
+        known.life = Some(Life {
+            renewed,
+            unclear,
+            attempt,
+            starting: hooked,
+            started,
+            passed,
+            sleeps_until,
+            ..Life::default()
+        });
         for kind in [ProbeKind::Startup, ProbeKind::Liveness] {
             if known.spec_threshold(kind).is_some_and(|most| known.failures.get(&kind) >= Some(&most)) {
                 known.failures.remove(&kind);
@@ -301,11 +332,13 @@ impl Ledger {
         let Some(index) = self.index(name) else { return };
         let from = self.away.filter(|(_, until)| self.now <= *until).map_or(self.now, |(since, _)| since);
         let stands = self.sandbox == Sandbox::Stands && !self.resetting;
-        let (plain, policy) = (!asked && stands, self.policy);
+        let (plain, policy, resetting, anew) = (!asked && stands, self.policy, self.resetting, self.anew);
         let Some(known) = self.containers.get_mut(index) else { return };
         let life = known.life.take().unwrap_or_default();
         let fate = match (&life, known.own_policy(policy)) {
-            (life, _) if life.image_changed => Some(true),
+            _ if resetting => anew,
+            (life, _) if life.renewed => Some(true),
+            (life, _) if life.unclear => None,
             // One that ends well meanwhile is started anew at once or, when a back-off comes between, by the normal rules.
             (life, own) if life.unhealthy.is_some() && asked && stands => match own {
                 RestartPolicy::Never => Some(false),
@@ -314,7 +347,10 @@ impl Ledger {
             (life, own) if asked && !life.hook_failed => (own == RestartPolicy::Always).then_some(true),
             _ => Some(known.restarts_by_policy(policy, code, oom)),
         };
-        known.done = known.kind == Kind::Init && code == 0 && !oom;
+        known.done = match known.kind {
+            Kind::Init => code == 0 && !oom && !life.renewed && !resetting,
+            _ => known.done || life.started && !resetting,
+        };
         known.ended = Some(End { from, at: self.now, code, oom, plain, fate });
         known.due = None;
         let all = known.spec.restart_policy.is_some() && restart::restarts_all(&known.spec, code);
@@ -322,7 +358,7 @@ impl Ledger {
             self.starting = None;
         }
         if all && stands {
-            self.reset();
+            self.reset(Some(true));
         } else if !plain {
             self.containers.iter_mut().filter(|known| known.name == name).for_each(Known::becomes_unclear);
         } else if fate == Some(true) {
@@ -333,14 +369,60 @@ impl Ledger {
         }
     }
 
-    /// All containers are to begin anew.
-    fn reset(&mut self) {
+    /// The user wants a container restarted, or all of them: that of a pod which is on its way out, or begins anew anyway, is not
+    /// listened to.
+    fn restart_asked(&mut self, name: Option<&str>) {
+        let leaving = self.deletion.is_some() || self.halted || self.evicted || self.removed || self.resetting;
+        let at_work = self.has_come_to_work();
+        if leaving || at_work && self.is_over() || matches!(self.sandbox, Sandbox::Lost | Sandbox::Stopping) {
+            return;
+        }
+        let heard = !(self.limited || at_work && self.may_be_over());
+        self.disturb(self.restart_patience());
+        let Some(name) = name else { return self.reset(heard.then_some(true)) };
+        let Some(known) = self.containers.iter_mut().find(|known| known.name == name) else { return };
+        match &mut known.life {
+            Some(life) if life.stop.is_some() => {}
+            Some(life) if heard => life.renewed = true,
+            Some(life) => life.unclear = true,
+            None if known.done && known.kind == Kind::Init => {}
+            None => {
+                known.becomes_unclear();
+                known.ended.iter_mut().for_each(|end| end.fate = heard.then_some(true));
+            }
+        }
+    }
+
+    /// An ephemeral container is added; the one that it stands in for waits until it has ended.
+    fn joined(&mut self, added: &serde_json::Value, holds: Option<&str>) {
+        let Ok(added) = serde_json::from_value::<EphemeralContainer>(added.clone()) else { return };
+        let first = self.ephemeral.insert(added.name.clone());
+        let held = self.containers.iter_mut().find(|known| Some(known.name.as_str()) == holds && first);
+        if let Some(known) = held {
+            known.becomes_unclear();
+            known.held_by = Some(added.name);
+        }
+    }
+
+    /// An ephemeral container has ended: what it stood in for goes on.
+    fn let_go_of(&mut self, name: &str) {
+        let patience = self.restart_patience();
+        let held = self.containers.iter_mut().filter(|known| known.held_by.as_deref() == Some(name));
+        let mut free = held.map(|known| known.held_by = None);
+        if free.next().is_some() {
+            self.disturb(patience);
+        }
+    }
+
+    /// All containers are to begin anew; or nothing, where it cannot be told.
+    fn reset(&mut self, fate: Option<bool>) {
         self.resetting = true;
+        self.anew = fate;
         self.initialized = false;
         for known in &mut self.containers {
             known.becomes_unclear();
             known.done = false;
-            known.ended.iter_mut().for_each(|end| end.fate = Some(true));
+            known.ended.iter_mut().for_each(|end| end.fate = fate);
         }
         self.go_on(self.restart_patience());
     }
@@ -417,25 +499,27 @@ impl Ledger {
         let before = self.deletion;
         let by = before.map_or(by, |before| before.by.min(by));
         let grace = before.map_or(grace, |before| before.grace.min(grace));
-        self.deletion = Some(Deletion { at: self.now, grace, by });
+        let at_once = grace_seconds == Some(0) || before.is_some_and(|before| before.at_once);
+        self.deletion = Some(Deletion { at: self.now, grace, at_once, by });
     }
 
     fn spec_changed(&mut self, pod: &serde_json::Value) {
         let Ok(pod) = serde_json::from_value::<Pod>(pod.clone()) else { return };
         let spec = pod.spec.unwrap_or_default();
+        self.limited |= spec.active_deadline_seconds.is_some();
         let all = spec.containers.into_iter().chain(spec.init_containers.into_iter().flatten());
         for new in all {
             let Some(known) = self.containers.iter_mut().find(|known| known.name == new.name) else { continue };
             let (image_changed, resized) = (known.image != new.image, known.spec.resources != new.resources);
-            let restarts = |policy: &ContainerResizePolicy| policy.restart_policy == "RestartContainer";
-            let anew = image_changed || resized && known.spec.resize_policy.iter().flatten().any(restarts);
             known.image = new.image;
             known.spec.resources = new.resources;
             if image_changed || resized {
                 known.becomes_unclear();
             }
-            if let Some(life) = known.life.as_mut().filter(|_| anew) {
-                life.image_changed = true;
+            let other_amounts = resized && known.needs_other_amounts();
+            if let Some(life) = &mut known.life {
+                life.renewed |= image_changed || other_amounts && !self.crowded;
+                life.unclear |= other_amounts;
             }
         }
         self.disturb(self.restart_patience());
@@ -473,6 +557,10 @@ impl Ledger {
             Action::EnsureImage { container, attempt } => {
                 let next = effect.because.get("nextBackoff").and_then(|words| crate::duration::parse(words).ok());
                 self.start_asked(container, *attempt, rule, next);
+            }
+            Action::StartContainer { container, .. } => {
+                let known = self.containers.iter_mut().find(|known| known.name == *container);
+                known.into_iter().for_each(|known| known.started_amounts.clone_from(&known.spec.resources));
             }
             Action::SignalContainer { container, .. } => self.signal_asked(container, rule),
             Action::KillContainer { container, attempt } => self.kill_asked(container, *attempt, rule),

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::ills;
 use crate::manifest::quantity::{Format, Quantity};
 use crate::pod::backoff::go_duration;
 use crate::simulation::scenario::actors::{exit_words, signal_of};
 use crate::simulation::scenario::condition::Faults;
 use crate::simulation::scenario::faults::Deed;
 use crate::simulation::scenario::format::{
-    AnswerItem, Answers, Exit, Fault, Instance, Reaction, ReactionWord, SignalName, Spec, Switch, Target,
+    AnswerItem, Answers, Exit, Fault, Instance, Reaction, ReactionWord, SignalName, Spec, Target,
 };
 use crate::simulation::scenario::signal_name;
-use crate::simulation::scenario::words::Answer;
+use crate::simulation::scenario::words::{Answer, ImageReason, StartReason};
+use crate::simulation::script::Run;
 
 /// The signals by which the first process of a container can end itself: those that a fault of its own raises.
 const OWN_FAULTS: [i32; 4] = [4, 5, 8, 11];
@@ -26,30 +28,25 @@ const MOST_STORAGE: i64 = 64 << 20;
 /// How long a user waits for real processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Real {
-    /// No run may last longer.
+    /// No scenario may last longer.
     pub patience: Duration,
-    /// A run lasts so much longer than its scenario.
-    pub tolerance: Duration,
 }
 
 /// What of a scenario that lasts so long cannot be done with real processes, by paths.
 pub fn refusals(
     spec: &Spec,
     pod: &Pod,
+    runs: &BTreeMap<String, Vec<Run>>,
     deeds: &[(Duration, Deed)],
     duration: Duration,
     real: Real,
 ) -> Vec<(String, String)> {
-    let mut found = Faults { containers: Vec::new(), found: Vec::new() };
-    let Real { patience, tolerance } = real;
-    let whole = duration.saturating_add(tolerance);
-    if whole > patience {
+    let mut found = Faults { containers: Vec::new(), own: 0, found: Vec::new() };
+    if duration > real.patience {
         let path = if spec.duration.is_some() { "spec.duration" } else { "spec" };
-        let (lasts, most) = (go_duration(duration), go_duration(patience));
-        let (more, whole) = (go_duration(tolerance), go_duration(whole));
+        let (lasts, most) = (go_duration(duration), go_duration(real.patience));
         let text = format!(
-            "lasts {lasts} and a tolerance of {more}, and real time is waited for {most} at most: set spec.duration, or \
-             --patience {whole}"
+            "lasts {lasts}, and real time is waited for {most} at most: set spec.duration, or --patience {lasts}"
         );
         found.add(path, text);
     }
@@ -69,7 +66,9 @@ pub fn refusals(
     for (index, one) in spec.faults.iter().enumerate() {
         fault(one, &format!("spec.faults[{index}]"), &mut found);
     }
+    ills::refusals(runs, deeds, &mut found);
     too_many_codes(deeds, &mut found);
+    unheard(deeds, &mut found);
     for (index, assert) in spec.asserts.iter().enumerate() {
         if assert.property.is_some() {
             found.add(&format!("spec.asserts[{index}].property"), "properties are looked for in virtual time");
@@ -102,8 +101,6 @@ fn instance(one: &Instance, path: &str, found: &mut Faults<'_>) {
     }
     for (field, said, why) in [
         ("startDelay", one.start_delay.is_some(), "a real start takes as long as it takes"),
-        ("startError", one.start_error.is_some(), "a real program can be started"),
-        ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
         ("pull", one.pull.is_some(), "podlet's own image is always there, and not pulled"),
     ] {
         if said {
@@ -164,17 +161,10 @@ fn answers(said: &Answers, path: &str, found: &mut Faults<'_>) {
 fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
     let inside = |field: &str| format!("{path}.{field}");
     for (field, said, why) in [
-        (
-            "oom",
-            one.oom.is_some(),
-            "from outside no memory can be made to run out: let an instance of the actor do it, `oom: {after: 5s}`",
-        ),
         ("lost", one.lost.is_some(), "what runs can be found"),
-        ("startError", one.start_error.is_some(), "podlet's own program can be started, whenever it is tried"),
-        ("imageError", one.image_error.is_some(), "podlet's own image is always there"),
+        ("node", one.node.is_some(), "a real machine has what it has"),
         ("resizeError", one.resize_error.is_some(), "what a real cgroup refuses is not podlet's to say"),
         ("sandboxError", one.sandbox_error.is_some(), "a real sandbox can be made"),
-        ("volumeError", one.volume_error.is_some(), "the volumes of a pod are no part of a real run"),
         ("reboot", one.reboot.is_some(), "podlet does not start your machine anew"),
         ("clock", one.clock.is_some(), "podlet does not set your machine's clock"),
     ] {
@@ -193,24 +183,45 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
         let text = format!("the first process of a container can be killed by SIGKILL alone, not by {shown}");
         found.add(&inside("kill.signal"), text);
     }
+    if one.start_error.as_ref().is_some_and(|error| error.reason == StartReason::CreateContainerError) {
+        found.add(&inside("startError.reason"), ills::PROFILE);
+    }
+    let can_be_missing = [ImageReason::ErrImagePull, ImageReason::ErrImageNeverPull];
+    if one.image_error.as_ref().is_some_and(|error| !can_be_missing.contains(&error.reason)) {
+        found.add(&inside("imageError.reason"), ills::IMAGES);
+    }
     if let Some(used) = &one.storage {
-        if used.volume.is_none() {
-            found.add(&inside("storage.container"), "only a volume can be filled from outside");
-        }
         let most = Quantity::from_value(MOST_STORAGE, Format::BinarySi);
-        if Quantity::parse(&used.used).is_ok_and(|used| used > most) {
+        if Quantity::parse(&used.used.to_string()).is_ok_and(|used| used > most) {
             found.add(&inside("storage.used"), format!("no more than {most} of your disk is taken"));
         }
-    }
-    if let Some(Switch::Full(down)) = &one.supervisor_death
-        && !down.down_for.0.is_zero()
-    {
-        found.add(&inside("supervisorDeath.downFor"), "a real supervisor is started again at once, by its keeper");
     }
     if one.probe.as_ref().is_some_and(|probe| {
         probe.answer == Some(Answer::Error) || probe.flap.iter().flatten().any(|answer| *answer == Answer::Error)
     }) {
         found.add(&inside("probe"), "a real probe can always be begun");
+    }
+}
+
+/// Requests of a user while the supervisor is away: nobody hears them, and in virtual time that is not waited for.
+fn unheard(deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
+    let away = deeds.iter().filter_map(|(time, deed)| match deed {
+        Deed::KillSupervisor(away) if !away.is_zero() => Some((*time, time.saturating_add(*away))),
+        _ => None,
+    });
+    for (from, to) in away {
+        let asked = |(time, deed): &&(Duration, Deed)| {
+            let asks =
+                matches!(deed, Deed::Delete(..) | Deed::Stop(_) | Deed::Apply(_) | Deed::Restart(_) | Deed::Debug(..));
+            asks && (from..=to).contains(time)
+        };
+        if let Some((time, _)) = deeds.iter().find(asked) {
+            let text = format!(
+                "at {} a user asks for something while the supervisor is away (downFor): a real one hears it when it is back",
+                go_duration(*time)
+            );
+            found.add("spec.faults", text);
+        }
     }
 }
 

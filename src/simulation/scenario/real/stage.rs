@@ -2,7 +2,7 @@
 //! each start; probes and hooks are programs in the container that do likewise. What a pod says of its lifecycle stays, what
 //! podlet's own image has no use for goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::ills::{self, Ills, Lack};
 use crate::manifest::resources::{Kind, list, worth};
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ProbeOutcome};
@@ -21,12 +22,12 @@ use crate::pod::storage::is_on_disk;
 use crate::simulation::answers::{Answers, Forced, Length};
 use crate::simulation::scenario::Case;
 use crate::simulation::scenario::faults::{Deed, container_spec};
-use crate::simulation::script::{End, HookRun, OnSignal, Run};
+use crate::simulation::script::{End, HookRun, ImageOutcome, OnSignal, Run, Start};
 
 /// Where the containers see the parts.
 pub const MOUNT: &str = "/podlet.test";
 /// podlet's own image (`docs/actor.md`), in which every container runs.
-const ACTOR: &str = "podlet.local/actor";
+pub const ACTOR: &str = "podlet.local/actor";
 /// The same by another name.
 const ACTOR_TOO: &str = "podlet.local/actor:latest";
 /// What a container may have that is to run out of it and has no limit of its own, and how fast it takes it.
@@ -34,6 +35,13 @@ const MEMORY: &str = "64Mi";
 const GREED: &str = "1Gi/s";
 /// So many bytes more than it may have.
 const BEYOND: i64 = 64 << 20;
+/// Beside the directory of the parts: the one of a volume that may be missing.
+pub const DIRECTORY: &str = "volume";
+/// Its name, and where the containers see it.
+const MISSING: &str = "podlet-test-volume";
+const SEEN: &str = "/podlet.test.volume";
+/// The signal at which a container takes all its memory: nothing else sends it.
+const XCPU: i32 = 24;
 /// The volume's name.
 const VOLUME: &str = "podlet-test";
 /// An answer is not written more often than this.
@@ -47,6 +55,8 @@ pub struct Stage {
     pub pod: Pod,
     /// What stands in which file of the directory that the containers see, by relative paths.
     pub files: BTreeMap<String, String>,
+    /// What is missing at some time.
+    pub ills: Ills,
     /// In order.
     pub steps: Vec<(Duration, Step)>,
 }
@@ -58,8 +68,8 @@ pub enum Step {
     Signal(String, i32),
     /// The pause process is killed.
     KillPause,
-    /// The supervisor is killed.
-    KillSupervisor,
+    /// The supervisor does nothing any more, and is killed after so long.
+    KillSupervisor(Duration),
     /// The user deletes the pod, with this grace and force.
     Delete(Option<i64>, bool),
     /// The pod is stopped, with at most this grace.
@@ -74,18 +84,23 @@ pub enum Step {
     Debug(Box<EphemeralContainer>, Option<String>),
     /// So many bytes lie in an emptyDir.
     Fill(String, u64),
+    /// So many bytes lie in a container's root file system.
+    FillContainer(String, u64),
+    /// Something is missing for so many starts.
+    Miss(Lack, u32),
 }
 
 impl Stage {
     /// Of a case that nothing is refused of, whose files lie in this directory.
     pub fn of(case: &Case, directory: &Path) -> Stage {
-        let mut stage = Stage { pod: (*case.pod).clone(), files: BTreeMap::new(), steps: Vec::new() };
-        let codes = exit_codes(&case.deeds);
+        let ills = Ills::of(&case.script.runs, &case.deeds);
+        let mut stage = Stage { pod: (*case.pod).clone(), files: BTreeMap::new(), ills, steps: Vec::new() };
+        let (codes, starved) = (exit_codes(&case.deeds), starved(&case.deeds));
         stage.pod.metadata.uid = None;
         stage.pod.metadata.creation_timestamp = None;
         stage.pod.status = None;
         if let Some(spec) = stage.pod.spec.take() {
-            let mut cast = Cast { files: &mut stage.files, codes: &codes };
+            let mut cast = Cast { files: &mut stage.files, codes: &codes, starved: &starved, ills: &stage.ills };
             let mut containers = |list: Vec<Container>| -> Vec<Container> {
                 let part = |container: Container| {
                     let silent = [Run::forever()];
@@ -96,12 +111,21 @@ impl Stage {
             };
             let init_containers = spec.init_containers.map(&mut containers);
             let path = directory.to_string_lossy().into_owned();
-            let source = HostPathVolumeSource { path, type_: Some("Directory".to_owned()) };
-            let volume = Volume { name: VOLUME.to_owned(), host_path: Some(source), ..Volume::default() };
+            let volume = |name: &str, path: String| {
+                let source = HostPathVolumeSource { path, type_: Some("Directory".to_owned()) };
+                Volume { name: name.to_owned(), host_path: Some(source), ..Volume::default() }
+            };
+            let own = volume(VOLUME, path);
+            let missing = stage.ills.all.contains(&Lack::Directory).then(|| {
+                let directory = directory.with_file_name(DIRECTORY);
+                volume(MISSING, directory.to_string_lossy().into_owned())
+            });
             stage.pod.spec = Some(PodSpec {
                 containers: containers(spec.containers),
                 init_containers,
-                volumes: Some(spec.volumes.into_iter().flatten().filter(is_on_disk).chain([volume]).collect()),
+                volumes: Some(
+                    spec.volumes.into_iter().flatten().filter(is_on_disk).chain([own]).chain(missing).collect(),
+                ),
                 security_context: None,
                 host_network: None,
                 host_users: None,
@@ -142,6 +166,15 @@ fn change(staged: &mut Pod, before: &Pod, after: &Pod) {
     }
 }
 
+/// The containers that are to run out of memory by a fault.
+fn starved(deeds: &[(Duration, Deed)]) -> BTreeSet<String> {
+    let starved = |(_, deed): &(Duration, Deed)| match deed {
+        Deed::End(container, _, true) => Some(container.clone()),
+        _ => None,
+    };
+    deeds.iter().filter_map(starved).collect()
+}
+
 /// The codes with which each container is told to end, by its SIGUSR1 and SIGUSR2.
 type Codes = BTreeMap<String, Vec<i32>>;
 
@@ -161,13 +194,14 @@ fn exit_codes(deeds: &[(Duration, Deed)]) -> Codes {
 /// SIGUSR1 for the first code, SIGUSR2 for the second.
 fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String, String>) -> Vec<(Duration, Step)> {
     let step = match deed {
+        Deed::End(container, _, true) => Step::Signal(container.clone(), XCPU),
         Deed::End(container, Exit::Code(code), _) => {
             let second = codes.get(container).and_then(|codes| codes.first()) != Some(code);
             Step::Signal(container.clone(), if second { 12 } else { 10 })
         }
         Deed::End(container, Exit::Signal(signal), _) => Step::Signal(container.clone(), *signal),
         Deed::LoseSandbox => Step::KillPause,
-        Deed::KillSupervisor(_) => Step::KillSupervisor,
+        Deed::KillSupervisor(away) => Step::KillSupervisor(*away),
         Deed::Delete(grace, force) => Step::Delete(*grace, *force),
         Deed::Stop(most) => Step::Stop(*most),
         Deed::ForceProbe(container, kind, forced) => return force(time, container, *kind, forced, files),
@@ -182,18 +216,22 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
             Step::Debug(Box::new(container), holds.clone())
         }
         Deed::UseStorage(usage, _) => {
-            let filled = usage.volumes.iter().map(|(name, bytes)| (time, Step::Fill(name.clone(), *bytes)));
-            return filled.collect();
+            let volumes = usage.volumes.iter().map(|(name, bytes)| Step::Fill(name.clone(), *bytes));
+            let containers = usage.containers.iter();
+            let containers = containers.map(|(name, used)| Step::FillContainer(name.clone(), used.layer));
+            return volumes.chain(containers).map(|step| (time, step)).collect();
         }
         // Its step is there.
         Deed::Apply(_) => return Vec::new(),
+        Deed::NextStarts(..) | Deed::NextVolumes(..) => {
+            return ills::lack_of(deed).map(|(lack, times)| (time, Step::Miss(lack, times))).into_iter().collect();
+        }
         // Refused.
         Deed::Lose(_)
-        | Deed::NextStarts(..)
         | Deed::NextSandboxes(..)
-        | Deed::NextVolumes(..)
         | Deed::Reboot
         | Deed::SetClock(..)
+        | Deed::MakeRoom(..)
         | Deed::NextResizes(..) => return Vec::new(),
     };
     vec![(time, step)]
@@ -248,11 +286,21 @@ fn answer(outcome: &ProbeOutcome, takes: Duration, text: &str, files: &mut BTree
 struct Cast<'s> {
     files: &'s mut BTreeMap<String, String>,
     codes: &'s Codes,
+    starved: &'s BTreeSet<String>,
+    ills: &'s Ills,
 }
 
 impl Cast<'_> {
     fn container(&mut self, mut container: Container, runs: &[Run]) -> Container {
-        if runs.iter().any(|run| run.oom_killed) {
+        // What does not start takes no part.
+        let starts =
+            |run: &&Run| matches!(run.start, Start::Runs) && !matches!(run.image, Some(ImageOutcome::Missing(..)));
+        let mut playing: Vec<Run> = runs.iter().filter(starts).cloned().collect();
+        if playing.is_empty() {
+            playing.push(Run::forever());
+        }
+        let runs = &playing;
+        if runs.iter().any(|run| run.oom_killed) || self.starved.contains(&container.name) {
             let limits = container.resources.get_or_insert_default().limits.get_or_insert_default();
             limits.entry("memory".to_owned()).or_insert_with(|| Quantity(MEMORY.to_owned()));
         }
@@ -285,8 +333,13 @@ impl Cast<'_> {
                 ..lifecycle
             }
         });
-        let mount = VolumeMount { name: VOLUME.to_owned(), mount_path: MOUNT.to_owned(), ..VolumeMount::default() };
-        Container {
+        let mount = |name: &str, path: &str| VolumeMount {
+            name: name.to_owned(),
+            mount_path: path.to_owned(),
+            ..VolumeMount::default()
+        };
+        let missing = self.ills.all.contains(&Lack::Directory).then(|| mount(MISSING, SEEN));
+        let mut container = Container {
             image: Some(ACTOR.to_owned()),
             image_pull_policy: Some("IfNotPresent".to_owned()),
             command: None,
@@ -296,13 +349,15 @@ impl Cast<'_> {
             env_from: None,
             ports: None,
             security_context: None,
-            volume_mounts: Some(vec![mount]),
+            volume_mounts: Some([mount(VOLUME, MOUNT)].into_iter().chain(missing).collect()),
             startup_probe,
             liveness_probe,
             readiness_probe,
             lifecycle,
             ..container
-        }
+        };
+        self.ills.dress(&mut container);
+        container
     }
 
     fn put(&mut self, file: String, lines: &[String]) {
@@ -320,6 +375,9 @@ impl Cast<'_> {
         }
         let codes = self.codes.get(name).into_iter().flatten().enumerate();
         actions.extend(codes.map(|(index, code)| format!("on USR{} exit {code}", index + 1)));
+        if self.starved.contains(name) {
+            actions.push(format!("on XCPU allocate {}", memory_limit(spec).saturating_add(BEYOND)));
+        }
         let put_text = |files: &mut BTreeMap<String, String>, what: &str, text: &str| {
             let file = format!("{name}/{index}.{what}");
             files.insert(file.clone(), text.to_owned());

@@ -33,7 +33,7 @@ spec:
 
 fn case(text: &str) -> Case {
     let source = Source { name: "crash.yaml".to_owned(), bytes: text.into() };
-    let real = Real { patience: Duration::from_secs(60), tolerance: Duration::from_secs(1) };
+    let real = Real { patience: Duration::from_secs(60) };
     let options = Options { real: Some(real), ..Options::default() };
     read(&[source], &options).expect("a good file").cases.remove(0)
 }
@@ -99,6 +99,16 @@ fn each_start_has_its_line_and_each_probe_its_answers() {
     let container = stage.pod.spec.as_ref().and_then(|spec| spec.containers.first()).expect("a container");
     assert_eq!(container.image.as_deref(), Some("podlet.local/actor"));
     assert!(container.readiness_probe.as_ref().is_some_and(|probe| probe.http_get.is_none() && probe.exec.is_some()));
+}
+
+#[test]
+fn a_scenario_may_last_as_long_as_is_waited() {
+    let told = |duration: &str| {
+        let unreal = case(&CRASH.replace("duration: 20s", &format!("duration: {duration}"))).unreal;
+        unreal.into_iter().map(|found| found.path).collect::<Vec<_>>()
+    };
+    assert_eq!(told("1m"), Vec::<String>::new());
+    assert_eq!(told("60.001s"), ["spec.duration"]);
 }
 
 #[test]
