@@ -331,6 +331,12 @@ impl Page {
         list
     }
 
+    /// The one that this process is of.
+    pub fn child_of(&self, pid: i32) -> Option<&Child> {
+        let is = |of: &AtomicI32| of.load(SeqCst) == pid;
+        self.children().find(|child| is(&child.first) || child.state.load(SeqCst) == LIVE && is(&child.pid))
+    }
+
     /// A place for one more.
     pub fn free_child(&self) -> Option<&Child> {
         let free = |child: &Child| child.state.load(SeqCst) == FREE;

@@ -48,7 +48,7 @@ extern "C" fn main() -> ! {
     }
     prctl_name(PR_SET_NAME, b"keeper\0\0\0\0\0\0\0\0\0\0");
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    Keeper { page, signals, blocked: false }.run()
+    Keeper { page, signals, blocked: false, ended: true }.run()
 }
 
 /// What a killed keeper had received but not put down is not left open: a stray end of a pipe would keep it from its end.
@@ -80,11 +80,13 @@ struct Keeper {
     signals: i32,
     /// The queue to the supervisor is full: nothing more is reaped or done before it has read some.
     blocked: bool,
+    /// A child may have ended that was not looked at: each look passes by all children that there are.
+    ended: bool,
 }
 
 impl Keeper {
     fn run(&mut self) -> ! {
-        let page = self.page;
+        let (page, mut quiet) = (self.page, false);
         loop {
             self.blocked = false;
             self.exits();
@@ -108,9 +110,12 @@ impl Keeper {
             let socket = PollFd(KEEPER_SOCKET, if self.blocked { POLLOUT } else { POLLIN }, 0);
             // A negative number is passed over.
             let mut polled = [PollFd(self.signals, POLLIN, 0), socket, PollFd(alarm, POLLIN, 0)];
-            rest();
-            ppoll(&mut polled, 3, &wait, 0);
-            read(self.signals, &mut [0; 16], 128);
+            // What it gives back it has to be given anew: not while one thing follows another.
+            let soon = !quiet && wait[0] > 0;
+            quiet.then(rest);
+            let found = ppoll(&mut polled, 3, if soon { &[1, 0] } else { &wait }, 0);
+            quiet = soon && found == 0;
+            self.ended |= read(self.signals, &mut [0; 16], 128) > 0;
             polled.last().filter(|alarm| alarm.2 != 0).into_iter().for_each(|_| self.start_supervisor());
         }
     }
@@ -158,12 +163,17 @@ impl Keeper {
     /// numbered comes first: if we are not the one who numbered it, it may be reported twice, but by one number.
     fn exits(&mut self) {
         let page = self.page;
-        loop {
+        while self.ended {
             self.supervisor_end();
             let (pending, mut info) = (page.pending.load(SeqCst), Siginfo::default());
             // P_ALL or P_PID. An error: the one that was numbered is reaped already.
             if waitid((pending != 0) as i32, pending, &mut info, WEXITED | WNOHANG | WNOWAIT, 0) == 0 || pending == 0 {
-                if info.pid == 0 || page.over.load(SeqCst) == 0 && !self.report(&info) {
+                self.ended = info.pid != 0;
+                // It has ended since.
+                if self.ended && info.pid == page.supervisor.load(SeqCst) {
+                    continue;
+                }
+                if !self.ended || page.over.load(SeqCst) == 0 && !self.report(&info) {
                     return;
                 }
                 waitid(P_PID, info.pid, &mut info, WEXITED | WNOHANG, 0);
@@ -176,10 +186,12 @@ impl Keeper {
     fn report(&mut self, info: &Siginfo) -> bool {
         let page = self.page;
         let is = |pid: &AtomicI32| pid.load(SeqCst) == info.pid;
-        page.children().for_each(learn_second);
-        let child =
-            page.children().find(|child| is(&child.first) || child.state.load(SeqCst) == LIVE && is(&child.pid));
+        let child = page.child_of(info.pid).or_else(|| {
+            page.children().for_each(learn_second);
+            page.child_of(info.pid)
+        });
         if let Some(child) = child {
+            learn_second(child);
             // One that ended before it could make a second: then the id means it.
             let _ = child.pid.compare_exchange(0, info.pid, SeqCst, SeqCst);
             if child.answered.load(SeqCst) == 0 && !self.answer(child) {
