@@ -230,6 +230,41 @@ fn readiness_flaps_and_the_container_runs_on() {
     podlet.finish();
 }
 
+/// What was found out for a command holds as long as its program is found where it was.
+#[test]
+fn the_program_of_a_command_is_sought_in_path_each_time() {
+    let podlet = Podlet::new();
+    apply(
+        &podlet,
+        "sought",
+        r#"
+  - name: c
+    image: podlet.local/host
+    command: [sleep, "1000"]
+    env: [{name: PATH, value: "/first:/second:/bin:/usr/bin"}]
+    readinessProbe: {exec: {command: [check]}, periodSeconds: 1, failureThreshold: 1}
+"#,
+        &[],
+    );
+    until("it runs", || container(&podlet.pod("sought"), "c")["state"]["running"].is_object());
+    let place = |directory: &str, code: u32| {
+        let script = format!(
+            "mkdir -p /{directory} && printf '#!/bin/sh\nexit {code}\n' > /{directory}/new && chmod +x /{directory}/new && \
+             mv /{directory}/new /{directory}/check"
+        );
+        podlet.succeed(&["exec", "sought", "--", "sh", "-c", &script]);
+    };
+    let becomes = |ready: bool| {
+        until(&format!("ready is {ready}"), || is_ready(&podlet.pod("sought"), "c") == ready);
+    };
+    place("second", 0);
+    becomes(true);
+    place("first", 1);
+    becomes(false);
+    podlet.succeed(&["exec", "sought", "--", "rm", "/first/check"]);
+    becomes(true);
+}
+
 #[test]
 fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
     let podlet = Podlet::new();

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use layout::Layout;
@@ -24,13 +25,13 @@ const PAUSE: &str = "_pause";
 
 /// The ways into a cgroup that do not stop the machine: a write to `cgroup.procs` waits for an RCU grace period (4 to 20 ms)
 /// in which no process forks or ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entrance {
     /// The v2 directory, for CLONE_INTO_CGROUP: a process is made in it.
-    pub unified: Option<OwnedFd>,
+    pub unified: Option<Arc<OwnedFd>>,
     /// `tasks` of each v1 controller, open for writing: a process with one thread that writes `0` goes in. Only that moves
     /// a single thread, which the kernel does without the lock.
-    pub tasks: Vec<OwnedFd>,
+    pub tasks: Vec<Arc<OwnedFd>>,
 }
 
 /// The cgroups of one pod or of one container in it, in every hierarchy that serves.
@@ -140,9 +141,10 @@ impl Cgroup {
             if *name == "unified" {
                 let flags = libc::O_PATH | libc::O_DIRECTORY;
                 let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
-                entrance.unified = Some(opened.into());
+                entrance.unified = Some(Arc::new(opened.into()));
             } else {
-                entrance.tasks.push(fs::OpenOptions::new().write(true).open(directory.join("tasks"))?.into());
+                let tasks = fs::OpenOptions::new().write(true).open(directory.join("tasks"))?;
+                entrance.tasks.push(Arc::new(tasks.into()));
             }
         }
         Ok(entrance)

@@ -20,6 +20,16 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Lets this process have as many as its hard limit permits: the usual soft limit, 1024, is there for select(2).
+pub fn allow_many() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let allowed =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = allowed {
+        tracing::warn!("could not raise the limit of descriptors: {error}");
+    }
+}
+
 /// A packet and what came beside it.
 #[derive(Debug)]
 pub struct Packet {

@@ -193,8 +193,10 @@ impl Keeper {
     /// A pidfd of a live child. The keeper marks a child as ended before it reaps it: one that is still listed after the pidfd
     /// was made was not reaped, so its number was not given to another process.
     pub fn pidfd_of(&self, id: &str, pid: i32) -> Option<OwnedFd> {
+        let name = name_words(id).ok()?;
         let pidfd = pidfd::open(pid).ok()?;
-        self.children().iter().any(|(other, number)| other == id && *number == pid).then_some(pidfd)
+        let mut named = self.page.children().filter(|child| child.name.is(&name) && number_of(child) == pid);
+        named.any(|child| child.state.load(SeqCst) == wire::LIVE).then_some(pidfd)
     }
 
     /// Takes the report that was peeked.
@@ -262,10 +264,7 @@ impl Keeper {
     pub fn children(&self) -> Vec<(String, i32)> {
         let mut live = Vec::new();
         for child in self.page.children() {
-            let pid = match child.pid.load(SeqCst) {
-                0 => child.first.load(SeqCst),
-                pid => pid,
-            };
+            let pid = number_of(child);
             let id = name_text(&child.name.load());
             // Looked at last: an entry that was freed or filled meanwhile has passed through another state.
             if pid != 0 && child.state.load(SeqCst) == wire::LIVE {
@@ -305,6 +304,14 @@ impl Keeper {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None)?;
         Ok(())
+    }
+}
+
+/// Of one without its second process the first one's.
+fn number_of(child: &wire::Child) -> i32 {
+    match child.pid.load(SeqCst) {
+        0 => child.first.load(SeqCst),
+        pid => pid,
     }
 }
 

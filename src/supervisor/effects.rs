@@ -15,7 +15,6 @@ use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
 use super::ahead::{self, Ready};
-use super::clock;
 use super::ends::end;
 use super::log::Held;
 use super::run::{Happening, Starting, Supervisor};
@@ -23,6 +22,7 @@ use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
 use super::streams::{Copying, Place};
 use super::tags::{LOG_PARTS, STATUS_TAG, TERMINAL_PART, environment_tag, log_tag, stdin_tag};
+use super::{clock, probe};
 use crate::image::{Image, ImageError, Reference};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
@@ -90,7 +90,7 @@ impl Supervisor {
             }
             Ok(prepared) => {
                 self.notice(&container::notices(&context));
-                self.spawn(id, prepared, &[]).await.map_err(|error| error.to_string())
+                self.spawn(id, prepared).await.map_err(|error| error.to_string())
             }
             Err(PodFailure::Other(failure)) => Err(failure.message),
         };
@@ -190,7 +190,7 @@ impl Supervisor {
                 .map_err(|e| system("have the keeper hold the environment", e))?;
             self.environments.insert(name.to_owned(), (attempt, environment));
         }
-        self.spawn(id, prepared, &[]).await.map_err(|e| system("ask the keeper for a process", e))
+        self.spawn(id, prepared).await.map_err(|e| system("ask the keeper for a process", e))
     }
 
     /// What the container that this one stands in for has written before it ended.
@@ -260,8 +260,9 @@ impl Supervisor {
         }
     }
 
-    /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it.
-    pub(super) async fn spawn(&mut self, id: &EffectId, prepared: Prepared, more: &[(OwnedFd, u32)]) -> io::Result<()> {
+    /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it. Not that
+    /// of a probe, which nobody takes over: what its pipe tells is looked at when it ends.
+    pub(super) async fn spawn(&mut self, id: &EffectId, mut prepared: Prepared) -> io::Result<()> {
         self.notice(&prepared.notices);
         if self.keeper_lost {
             return Err(io::Error::other(
@@ -269,9 +270,12 @@ impl Supervisor {
             ));
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
+        let is_probe = probe::is_probe(&id.0);
+        if !is_probe {
+            self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
+        }
         let mut descriptors = vec![(prepared.table.as_fd(), TABLE_DESCRIPTOR), (writer.as_fd(), STATUS_DESCRIPTOR)];
-        descriptors.extend(prepared.descriptors.iter().chain(more).map(|(fd, number)| (fd.as_fd(), *number)));
+        descriptors.extend(prepared.descriptors.iter().map(|(fd, number)| (fd.as_fd(), *number)));
         let request = Spawn {
             id: &id.0,
             clone_flags: prepared.clone_flags,
@@ -292,8 +296,13 @@ impl Supervisor {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        drop(descriptors);
+        // They are the process's.
+        prepared.descriptors.clear();
         let status = StatusPipe::new(reader);
-        self.follow_status(id, &status);
+        if !is_probe {
+            self.follow_status(id, &status);
+        }
         self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
         Ok(())
     }
@@ -319,7 +328,9 @@ impl Supervisor {
     /// The pipe has told all that it will, and that is in the journal: before, a supervisor that takes over would be left
     /// without an answer to the start.
     pub(super) fn release_status(&self, id: &EffectId) {
-        let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
+        if !probe::is_probe(&id.0) {
+            let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
+        }
     }
 
     /// A pidfd of the first process of a running instance.

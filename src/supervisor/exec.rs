@@ -90,7 +90,7 @@ impl Supervisor {
             Ok(prepared) => {
                 let exec = Exec { connection: Some(connection), tty: what.2, ..Exec::default() };
                 self.execs.insert(id.clone(), exec);
-                if let Err(error) = self.spawn(&EffectId(id.clone()), prepared, &[]).await {
+                if let Err(error) = self.spawn(&EffectId(id.clone()), prepared).await {
                     self.exec_failed(&id, format!("could not ask the keeper for a process: {error}"));
                 }
             }

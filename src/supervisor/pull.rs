@@ -77,7 +77,7 @@ impl Supervisor {
         let pod = self.pod();
         let prepared = container::prepare_helper(&self.world.context(&pod), "pull", words, &log);
         let prepared = prepared.map_err(|failure| failure.message)?;
-        self.spawn(id, prepared, &[]).await.map_err(|error| format!("could not ask the keeper for a process: {error}"))
+        self.spawn(id, prepared).await.map_err(|error| format!("could not ask the keeper for a process: {error}"))
     }
 
     /// The container and instance that this spawn pulls for, if it is a pull.

@@ -22,7 +22,7 @@ use super::kept::{self, Claim};
 use super::log::{Held, Outputs};
 use super::orders::Orders;
 use super::poison::Poisons;
-use super::probe::Requests;
+use super::probe::{ReadyCommands, Requests};
 use super::publish::Publication;
 use super::run::{Happening, Starting, Supervisor, watch_signals};
 use super::server::{self, Connections};
@@ -90,6 +90,7 @@ pub async fn recover(orders: Orders, happenings: UnboundedSender<Happening>) -> 
         upgrading: None,
         execs: HashMap::new(),
         commands: HashMap::new(),
+        ready: ReadyCommands::default(),
         requests: Requests::default(),
         prober: Prober::default(),
         gauge: Gauge::of(&pod),

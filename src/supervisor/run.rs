@@ -23,7 +23,7 @@ use super::exec::{Exec, HungUp};
 use super::journal::Journal;
 use super::orders::Orders;
 use super::poison::{self, Poisons};
-use super::probe::{Commands, Purpose, Requests};
+use super::probe::{Commands, Purpose, ReadyCommands, Requests};
 use super::server::Connections;
 use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
@@ -36,7 +36,7 @@ use crate::image::Image;
 use crate::linux::cgroup::Layout;
 use crate::linux::container::Prepared;
 use crate::linux::keeper::Keeper;
-use crate::linux::{heap, watch};
+use crate::linux::{descriptors, heap, watch};
 use crate::pod::effect::EffectId;
 use crate::pod::input::{Fact, Input, ProbeOutcome};
 use crate::pod::prober::Prober;
@@ -210,6 +210,8 @@ pub struct Supervisor {
     pub(super) execs: HashMap<String, Exec>,
     /// Commands of probes and hooks, by the ids of their spawns.
     pub(super) commands: Commands,
+    /// Commands of probes that were run before.
+    pub(super) ready: ReadyCommands,
     /// Requests of hooks.
     pub(super) requests: Requests,
     /// When probes are due.
@@ -261,6 +263,8 @@ pub fn supervise(run_directory: &Path) -> u8 {
     };
     heap::share();
     diagnostics::begin(&orders);
+    // Some twenty are held for each container.
+    descriptors::allow_many();
     if orders.choices.pod_pids_limit.is_some() {
         Layout::limit_processes();
     }

@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::super::cgroup::Cgroup;
-use super::{PodContext, Prepared, StartFailure, assemble, create};
+use super::{PodContext, Prepared, StartFailure, Template, create, shared};
 use crate::plan::identity::Identity;
 use crate::plan::{Secrets, helper};
 
@@ -25,5 +26,6 @@ pub fn prepare_helper(
     let log = || log.try_clone().map(OwnedFd::from).map_err(create("the supervisor's log"));
     let descriptors = vec![(OwnedFd::from(null), 0), (log()?, 1), (log()?, 2)];
     let root = Identity { uid: 0, gid: 0, groups: Vec::new(), home: "/".into() };
-    assemble(plan, entrance, vec![program.into()], descriptors, &Secrets::default(), &root, false)
+    Template::of(plan, entrance, vec![Arc::new(program.into())], &Secrets::default(), &root, false)?
+        .prepare(shared(descriptors))
 }

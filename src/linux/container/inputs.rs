@@ -227,6 +227,11 @@ pub(super) fn own_stdio(stdio: &[BorrowedFd<'_>; 3], identity: &Identity) -> Vec
     stdio.iter().zip(0..).filter(|(descriptor, _)| is_ours(descriptor)).map(|(_, number)| number).collect()
 }
 
+/// Where a program without a slash in its name is sought.
+pub(super) fn search_path(variables: &Variables) -> &str {
+    variables.get("PATH").and_then(Text::plain).unwrap_or(environment::DEFAULT_PATH)
+}
+
 pub(super) fn find_program(
     variables: &Variables,
     words: Vec<Text>,
@@ -236,7 +241,7 @@ pub(super) fn find_program(
     terminal: Option<bool>,
     files: &dyn Files,
 ) -> Result<Program, StartFailure> {
-    let path = variables.get("PATH").and_then(Text::plain).unwrap_or(environment::DEFAULT_PATH);
+    let path = search_path(variables);
     let command = words.first().map(ToString::to_string).unwrap_or_default();
     let candidates = program::candidates(&command, path, working_directory, identity, mounts, files)
         .map_err(|message| failure(StartStage::Run, message))?;

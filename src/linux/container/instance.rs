@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -18,7 +19,7 @@ use super::inputs::{
 };
 use super::mounts::{Volumes, binds};
 use super::pod::{write_file, write_hosts};
-use super::{PodContext, Prepared, StartFailure, Stdio, assemble, create, failure};
+use super::{PodContext, Prepared, StartFailure, Stdio, Template, create, failure, shared};
 use crate::image::Image;
 use crate::plan::container::{Bind, Inputs, on_root};
 use crate::plan::environment::Variables;
@@ -159,7 +160,15 @@ fn finish_instance(
     for (descriptor, number) in stdio.ends.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;
+    let template = Template::of(
+        plan,
+        entrance,
+        held.into_iter().map(Arc::new).collect(),
+        &found.secrets,
+        &identity,
+        context.trace,
+    )?;
+    let mut prepared = template.prepare(shared(descriptors))?;
     prepared.environment = environment;
     prepared.sandbox_at = sandbox_at;
     prepared.target_at = target_at.filter(|_| super::target_of(context.pod, &container.name).is_some());

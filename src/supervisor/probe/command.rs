@@ -6,12 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use tokio::sync::mpsc::UnboundedSender;
@@ -135,9 +135,10 @@ impl Command {
     }
 }
 
-/// The pipes of standard output and standard error, and what was read from them.
+/// The pipes of standard output and standard error, and what was read from them. A command that could not be run has none.
+#[derive(Default)]
 pub struct Output {
-    pipes: [OwnedFd; 2],
+    pipes: Option<[OwnedFd; 2]>,
     kept: [Vec<u8>; 2],
     ended: [bool; 2],
 }
@@ -156,23 +157,21 @@ impl Output {
             // Of this end alone: the command's own end stays as programs expect it.
             nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        Ok(Output { pipes, kept: [Vec::new(), Vec::new()], ended: [false; 2] })
+        Ok(Output { pipes: Some(pipes), ..Output::default() })
     }
 
     /// The reading ends, for the keeper to hold.
-    pub fn pipes(&self) -> &[OwnedFd; 2] {
-        &self.pipes
+    pub fn pipes(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.pipes.iter().flatten()
     }
 
     /// Takes what is there.
     fn drain(&mut self) {
-        let streams = self.pipes.iter().zip(&mut self.kept).zip(&mut self.ended);
+        let streams = self.pipes.iter().flatten().zip(&mut self.kept).zip(&mut self.ended);
         for ((pipe, kept), ended) in streams.filter(|(_, ended)| !**ended) {
-            let Ok(copy) = pipe.try_clone() else { continue };
-            let mut pipe = File::from(copy);
             let mut buffer = [0; 4096];
             loop {
-                match pipe.read(&mut buffer) {
+                match nix::unistd::read(pipe, &mut buffer) {
                     Ok(0) => {
                         *ended = true;
                         break;
@@ -181,8 +180,8 @@ impl Output {
                         let room = OUTPUT_MAX.saturating_sub(kept.len()).min(count);
                         kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
                     }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(Errno::EINTR) => {}
+                    Err(Errno::EAGAIN) => break,
                     Err(_) => {
                         *ended = true;
                         break;
@@ -197,7 +196,7 @@ impl Output {
 async fn read_on(output: &RefCell<Output>) {
     let watched = {
         let output = output.borrow();
-        let [out, errors] = &output.pipes;
+        let Some([out, errors]) = &output.pipes else { return };
         let watch = |pipe: &OwnedFd| pipe.as_fd().try_clone_to_owned().and_then(watch::input);
         match (watch(out), watch(errors)) {
             (Ok(out), Ok(errors)) => [out, errors],
@@ -242,6 +241,7 @@ pub fn output_tag(id: &str, which: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     #[test]

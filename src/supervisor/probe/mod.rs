@@ -14,9 +14,11 @@ mod command;
 mod dial;
 mod grpc;
 mod http;
+mod ready;
 mod run;
 mod tls;
 mod url;
 
 pub use command::{Commands, Purpose, is_probe};
+pub use ready::ReadyCommands;
 pub use run::Requests;

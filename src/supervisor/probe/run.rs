@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Probe};
+use k8s_openapi::api::core::v1::{Container, ExecAction, LifecycleHandler, Probe};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -77,10 +77,10 @@ impl Supervisor {
         let Some(probe) = kind.of(&spec) else { return };
         let limit = Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
         if let Some(action) = &probe.exec {
-            let words = static_words(action.command.as_deref().unwrap_or_default(), &spec);
             let Purpose::Probe { container, attempt, begun, .. } = &purpose else { return };
             let id = command::probe_spawn(container, *attempt, kind, *begun);
-            return self.run_command(&id, &spec, purpose, words, Some(limit)).await;
+            let made = self.prepare_probe(&spec, &purpose, kind, action, limit);
+            return self.run_command(&id, purpose, made).await;
         }
         match self.request(probe, &spec, limit) {
             Ok(request) => {
@@ -158,7 +158,8 @@ impl Supervisor {
         let purpose = Purpose::Hook { container: container.clone(), attempt: *attempt, hook: *hook };
         if let Some(action) = &handler.exec {
             let words = action.command.clone().unwrap_or_default();
-            return self.run_command(&asked.id.0, &spec, purpose, words, None).await;
+            let made = self.prepare_hook(&asked.id.0, &spec, &purpose, words);
+            return self.run_command(&asked.id.0, purpose, made).await;
         }
         let Some(action) = &handler.http_get else { return };
         let pod_words = self.pod_words();
@@ -202,23 +203,18 @@ impl Supervisor {
     async fn run_command(
         &mut self,
         id: &str,
-        spec: &Container,
         purpose: Purpose,
-        words: Vec<String>,
-        limit: Option<Duration>,
+        made: Result<(Command, container::Prepared), (Vec<String>, String)>,
     ) {
-        let made = self.prepare_command(id, spec, &purpose, &words, limit);
         let result = match made {
             Ok((command, prepared)) => {
                 self.commands.insert(id.to_owned(), command);
-                let spawned = self.spawn(&EffectId(id.to_owned()), prepared, &[]).await;
+                let spawned = self.spawn(&EffectId(id.to_owned()), prepared).await;
                 spawned.map_err(|error| format!("could not ask the keeper for a process: {error}"))
             }
-            Err(message) => {
-                let nothing = Output::new().map(|(output, _)| Command::new(purpose.clone(), words, limit, output));
-                if let Ok(nothing) = nothing {
-                    self.commands.insert(id.to_owned(), nothing);
-                }
+            Err((words, message)) => {
+                let nothing = Command::new(purpose, words, None, Output::default());
+                self.commands.insert(id.to_owned(), nothing);
                 Err(message)
             }
         };
@@ -232,35 +228,53 @@ impl Supervisor {
         }
     }
 
-    fn prepare_command(
+    fn prepare_probe(
+        &mut self,
+        spec: &Container,
+        purpose: &Purpose,
+        kind: ProbeKind,
+        action: &ExecAction,
+        limit: Duration,
+    ) -> Result<(Command, container::Prepared), (Vec<String>, String)> {
+        let mut prepare = || {
+            let (output, ends) = Output::new().map_err(no_pipes)?;
+            let [out, errors] = &ends;
+            let ready = self.ready_command(spec, kind, action, [out.as_fd(), errors.as_fd()])?;
+            let prepared = ready.prepare(ends)?;
+            Ok((Command::new(purpose.clone(), ready.words.clone(), Some(limit), output), prepared))
+        };
+        prepare().map_err(|message| (Vec::new(), message))
+    }
+
+    fn prepare_hook(
         &self,
         id: &str,
         spec: &Container,
         purpose: &Purpose,
-        words: &[String],
-        limit: Option<Duration>,
-    ) -> Result<(Command, container::Prepared), String> {
-        let pod = self.pod();
-        let (current, init) = self.running_container(&spec.name)?;
-        let Some((_, image)) = self.state.images.get(&spec.name) else {
-            return Err(format!("the image of container {} is not known any more", spec.name));
-        };
-        let system = |error: std::io::Error| format!("could not make its pipes: {error}");
-        let (output, [out, errors]) = Output::new().map_err(system)?;
-        let nothing = File::open("/dev/null").map_err(system)?;
-        if matches!(purpose, Purpose::Hook { .. }) {
-            for (which, pipe) in output.pipes().iter().enumerate() {
-                self.keeper.hold(&command::output_tag(id, which), pipe.as_fd()).map_err(system)?;
+        words: Vec<String>,
+    ) -> Result<(Command, container::Prepared), (Vec<String>, String)> {
+        let prepare = || {
+            let pod = self.pod();
+            let (current, init) = self.running_container(&spec.name)?;
+            let Some((_, image)) = self.state.images.get(&spec.name) else {
+                return Err(format!("the image of container {} is not known any more", spec.name));
+            };
+            let (output, [out, errors]) = Output::new().map_err(no_pipes)?;
+            let nothing = File::open("/dev/null").map_err(no_pipes)?;
+            for (which, pipe) in output.pipes().enumerate() {
+                self.keeper.hold(&command::output_tag(id, which), pipe.as_fd()).map_err(no_pipes)?;
             }
+            let environment = self.environments.get(&spec.name).filter(|(attempt, _)| *attempt == current);
+            let environment = environment.map(|(_, kept)| kept.as_fd());
+            let stdio = [nothing.as_fd(), out.as_fd(), errors.as_fd()];
+            let session = Session { command: &words, tty: false, stdio, environment };
+            let prepared = container::prepare_exec(&self.world.context(&pod), spec, image, init.as_fd(), &session);
+            Ok((output, prepared.map_err(|failure| failure.message)?))
+        };
+        match prepare() {
+            Ok((output, prepared)) => Ok((Command::new(purpose.clone(), words, None, output), prepared)),
+            Err(message) => Err((words, message)),
         }
-        let environment = self.environments.get(&spec.name).filter(|(attempt, _)| *attempt == current);
-        let environment = environment.map(|(_, kept)| kept.as_fd());
-        let session =
-            Session { command: words, tty: false, stdio: [nothing.as_fd(), out.as_fd(), errors.as_fd()], environment };
-        let context = self.world.context(&pod);
-        let prepared = container::prepare_exec(&context, spec, image, init.as_fd(), &session);
-        let prepared = prepared.map_err(|failure| failure.message)?;
-        Ok((Command::new(purpose.clone(), words.to_vec(), limit, output), prepared))
     }
 
     /// The keeper has made a command's process.
@@ -312,6 +326,7 @@ impl Supervisor {
         let Some(command) = self.take_command(id) else { return false };
         match command.purpose.clone() {
             purpose @ Purpose::Probe { .. } => {
+                self.ready.forget(purpose.container());
                 self.probed(purpose, ProbeOutcome::Error { state: ErrorState::Unknown, message }).await;
             }
             Purpose::Hook { container, attempt, hook } => {
@@ -373,7 +388,7 @@ impl Supervisor {
         let held = |which| self.keeper.held_as(&command::output_tag(id, which));
         let output = match (held(0), held(1)) {
             (Ok(out), Ok(errors)) => Output::of([out, errors]).ok()?,
-            _ => Output::new().ok()?.0,
+            _ => Output::default(),
         };
         let purpose = Purpose::Hook { container: container.to_owned(), attempt, hook };
         Some(Command::new(purpose, words, None, output))
@@ -422,8 +437,12 @@ impl Supervisor {
     }
 }
 
+fn no_pipes(error: std::io::Error) -> String {
+    format!("could not make its pipes: {error}")
+}
+
 /// A probe's command: variables that the manifest gives as plain text are put in, others stay as written (lifecycle 6.3).
-fn static_words(words: &[String], container: &Container) -> Vec<String> {
+pub(super) fn static_words(words: &[String], container: &Container) -> Vec<String> {
     let value = |name: &str| {
         let variable = container.env.iter().flatten().rfind(|variable| variable.name == name)?;
         Some(Text::from(variable.value.as_deref().unwrap_or_default()))
