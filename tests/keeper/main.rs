@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use puppet::{Pod, Said};
 use table::Table;
@@ -646,6 +647,26 @@ fn resident(pid: i32) -> (std::collections::BTreeMap<String, u64>, u64, u64) {
     (files, own, share)
 }
 
+/// What is resident of these when they sleep: in words, their shares of all together, and what they would have alone.
+fn at_rest(processes: [(&str, i32); 3]) -> (String, u64, u64) {
+    let mut said = String::new();
+    let (mut files, mut alone, mut shared) = (std::collections::BTreeMap::new(), 0, 0);
+    for (name, pid) in processes {
+        puppet::wait_asleep(pid, name);
+        let (of_files, own, share) = resident(pid);
+        said += &format!("{name}: PSS {share} kB, {own} kB its own; ");
+        alone += own;
+        shared += share;
+        for (inode, size) in of_files {
+            let largest: &mut u64 = files.entry(inode).or_default();
+            *largest = size.max(*largest);
+        }
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        assert!(command.starts_with(if name == "pause" { "pause\0" } else { "podlet-keeper\0n" }), "{command:?}");
+    }
+    (said, shared, alone + files.values().sum::<u64>())
+}
+
 /// Below 40 kB is what is asked for. It must not depend on where the kernel puts the stack or on who else maps a page: each
 /// start gives the same pages. Asleep, with no supervisor to share the page with, a pod would cost what is counted here as
 /// `alone`: each page of a file once, and all that is a process's own.
@@ -662,22 +683,15 @@ fn a_pod_at_rest_costs_little_memory() {
         let pid = pod.spawned("sandbox");
         assert_eq!(memory.status(), None);
         let (keeper, guard) = pod.info().pids;
-        let mut said = String::new();
-        let (mut files, mut alone, mut shared) = (std::collections::BTreeMap::new(), 0, 0);
-        for (name, pid) in [("keeper", keeper), ("guard", guard), ("pause", pid)] {
-            puppet::wait_asleep(pid, name);
-            let (of_files, own, share) = resident(pid);
-            said += &format!("{name}: PSS {share} kB, {own} kB its own; ");
-            alone += own;
-            shared += share;
-            for (inode, size) in of_files {
-                let largest: &mut u64 = files.entry(inode).or_default();
-                *largest = size.max(*largest);
+        // What its stack has grown to the keeper gives back when nothing has come for a second.
+        let begin = Instant::now();
+        let (said, shared, alone) = loop {
+            let measured = at_rest([("keeper", keeper), ("guard", guard), ("pause", pid)]);
+            if measured.2 < 40 || begin.elapsed() > Duration::from_secs(60) {
+                break measured;
             }
-            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-            assert!(command.starts_with(if name == "pause" { "pause\0" } else { "podlet-keeper\0n" }), "{command:?}");
-        }
-        alone += files.values().sum::<u64>();
+            std::thread::sleep(Duration::from_millis(20));
+        };
         println!("{said}together: PSS {shared} kB, alone {alone} kB");
         assert!(shared <= alone && alone < 40, "{said}together: PSS {shared} kB, alone {alone} kB");
         puppet::kill(pid, libc::SIGTERM);
