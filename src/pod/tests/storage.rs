@@ -86,6 +86,18 @@ pub(super) fn limits_of_volumes_come_first_then_the_pods_then_the_containers() {
         Some("Container d exceeded its local ephemeral storage limit \"10Mi\". ")
     );
     assert!(message(&both(volume("v", 2 * MIB), of_container("d", 90 * MIB, 0))).unwrap().starts_with("Usage"));
+    // `sizeLimit: "0"` limits nothing.
+    let mut pod = limited_pod();
+    let nothing = serde_json::from_value(json!({"sizeLimit": "0"})).unwrap();
+    pod.spec.as_mut().unwrap().volumes.as_mut().unwrap()[0].empty_dir = Some(nothing);
+    assert_eq!(used(pod, &volume("v", 3 * MIB), Script::default()).machine.pod().status.unwrap().reason, None);
+}
+
+#[test]
+pub(super) fn only_what_is_too_much_is_told() {
+    let machine = Driver::new(limited_pod(), settings(), Script::default()).machine;
+    let told = |bytes| machine.is_news(&Fact::StorageMeasured { usage: volume("v", bytes) });
+    assert_eq!((told(MIB), told(MIB + 1)), (false, true));
 }
 
 #[test]
