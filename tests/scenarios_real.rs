@@ -56,7 +56,7 @@ metadata: {name: short}
 spec:
   duration: 1s
   pod: {metadata: {name: web}, spec: {restartPolicy: Never, containers: [{name: app, image: x}]}}
-  actors: {app: {exit: 4}}
+  actors: {app: {exit: 4, startDelay: 20ms}}
   asserts:
   - {at: 1s, phase: Failed}
   - {at: 1s, container: app, exitCode: 5}
@@ -169,7 +169,7 @@ fn what_cannot_be_done_is_3_and_told_with_its_place_before_anything_starts() {
 #[test]
 fn interrupted_it_leaves_nothing() {
     let podlet = Podlet::new();
-    let long = file(&podlet, "long.yaml", &SHORT.replace("1s\n", "1m\n").replace("{exit: 4}", "{}"));
+    let long = file(&podlet, "long.yaml", &SHORT.replace("1s\n", "1m\n").replace("{exit: 4, startDelay: 20ms}", "{}"));
     let child =
         podlet.command(&["test", "--real", &long]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the run's journal", || places(&podlet).iter().any(|place| place.join("journal/admitted.json").exists()));

@@ -103,7 +103,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         Ok(sources) => sources,
         Err(error) => return bad(&error.to_string(), caller),
     };
-    let real = words.real.then_some(Real { patience: words.patience });
+    let real = words.real.then_some(Real { patience: words.patience, tolerance: words.tolerance });
     let options = Options { matrix, namespace: everywhere.namespace.clone(), real };
     let read = match scenario::read(&sources, &options) {
         Ok(read) => read,

@@ -30,6 +30,8 @@ const MOST_STORAGE: i64 = 64 << 20;
 pub struct Real {
     /// No scenario may last longer.
     pub patience: Duration,
+    /// By so much everything may be late, and so what a scenario says of a machine's own pace is no matter up to there.
+    pub tolerance: Duration,
 }
 
 /// What of a scenario that lasts so long cannot be done with real processes, by paths.
@@ -50,17 +52,23 @@ pub fn refusals(
         );
         found.add(path, text);
     }
-    if !spec.latency.0.is_zero() {
-        found.add("spec.latency", "a real machine answers as fast as it can");
+    let slow = format!("and only what is within --tolerance ({}) is passed over", go_duration(real.tolerance));
+    if spec.latency.0 > real.tolerance {
+        found.add("spec.latency", format!("a real machine answers as fast as it can, {slow}"));
     }
     if spec.pod_ips.is_some() {
         found.add("spec.podIPs", "the addresses of a real pod are not the scenario's to give");
     }
     for (name, actor) in &spec.actors {
         let path = format!("spec.actors.{name}");
-        instance(&actor.each, &path, &mut found);
-        for (index, one) in actor.instances.iter().enumerate() {
-            instance(one, &format!("{path}.instances[{index}]"), &mut found);
+        let instances = actor.instances.iter().enumerate();
+        let instances = instances.map(|(index, one)| (one, format!("{path}.instances[{index}]")));
+        for (one, path) in [(&actor.each, path.clone())].into_iter().chain(instances) {
+            instance(one, &path, &mut found);
+            if one.start_delay.is_some_and(|delay| delay.0 > real.tolerance) {
+                let text = format!("a real start takes as long as it takes, {slow}");
+                found.add(&format!("{path}.startDelay"), text);
+            }
         }
     }
     for (index, one) in spec.faults.iter().enumerate() {
@@ -99,13 +107,8 @@ fn instance(one: &Instance, path: &str, found: &mut Faults<'_>) {
             found.add(&inside("exit"), text);
         }
     }
-    for (field, said, why) in [
-        ("startDelay", one.start_delay.is_some(), "a real start takes as long as it takes"),
-        ("pull", one.pull.is_some(), "podlet's own image is always there, and not pulled"),
-    ] {
-        if said {
-            found.add(&inside(field), why);
-        }
+    if one.pull.is_some() {
+        found.add(&inside("pull"), "podlet's own image is always there, and not pulled");
     }
     if one.oom.as_ref().is_some_and(|oom| oom.code.is_some_and(|code| code != 137)) {
         found.add(&inside("oom.code"), "the memory controller kills with SIGKILL: the code is 137");

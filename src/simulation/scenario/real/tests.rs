@@ -33,7 +33,7 @@ spec:
 
 fn case(text: &str) -> Case {
     let source = Source { name: "crash.yaml".to_owned(), bytes: text.into() };
-    let real = Real { patience: Duration::from_secs(60) };
+    let real = Real { patience: Duration::from_secs(60), tolerance: Duration::from_millis(500) };
     let options = Options { real: Some(real), ..Options::default() };
     read(&[source], &options).expect("a good file").cases.remove(0)
 }
