@@ -205,6 +205,10 @@ mod tests {
             read("podlet get pods --watch=false -A=1 --no-headers=True"),
             read("podlet get pods -A --no-headers")
         );
+        assert_eq!(read("podlet exec -it=false web -- x"), read("podlet exec -i web -- x"));
+        assert_eq!(read("podlet exec -ti=1 web -- x"), read("podlet exec -t -i web -- x"));
+        // A letter that takes a value takes the rest.
+        assert_eq!(read("podlet get pods -oname=true"), read("podlet get pods --output name=true"));
         assert_eq!(read("podlet exec web -- x --stdin=true"), read("podlet exec web -- x --stdin=true"));
         assert!(read("podlet exec web -- x --stdin=true").contains("--stdin=true"));
     }

@@ -29,9 +29,13 @@ pub fn plain<'w>(words: &'w [OsString], command: impl FnOnce() -> Command) -> Co
         if let Some(inner) = word.to_str().and_then(|word| verb.find_subcommand(word)) {
             verb = inner;
         }
-        match flag_and_truth(word).filter(|(flag, _)| is_switch(verb, flag) || is_switch(&command, flag)) {
+        let is_known = |flag: &String| is_switch(verb, flag) || is_switch(&command, flag);
+        match flag_and_truth(word).filter(|(flag, _)| each(flag).iter().all(is_known)) {
             Some((flag, true)) => plain.push(flag.into()),
-            Some((_, false)) => {}
+            // Of letters in one word, `-it=false`, the truth is the last one's.
+            Some((flag, false)) => {
+                plain.extend(each(flag).split_last().into_iter().flat_map(|(_, rest)| rest).map(OsString::from));
+            }
             None => plain.push(word.clone()),
         }
     }
@@ -41,8 +45,16 @@ pub fn plain<'w>(words: &'w [OsString], command: impl FnOnce() -> Command) -> Co
 
 fn flag_and_truth(word: &OsString) -> Option<(&str, bool)> {
     let (flag, value) = word.to_str()?.split_once('=')?;
-    let is_flag = flag.starts_with("--") || flag.len() == 2 && flag.starts_with('-');
+    let is_flag = flag.starts_with('-') && flag.len() > 1;
     parse(value).filter(|_| is_flag).map(|truth| (flag, truth))
+}
+
+/// The flags of a word: `--tty`; or `-i` and `-t` of `-it`.
+fn each(word: &str) -> Vec<String> {
+    match word.strip_prefix('-').filter(|letters| !letters.starts_with('-')) {
+        Some(letters) => letters.chars().map(|letter| format!("-{letter}")).collect(),
+        None => vec![word.to_owned()],
+    }
 }
 
 fn is_switch(command: &Command, flag: &str) -> bool {
