@@ -157,16 +157,16 @@ impl Line {
     pub fn read(words: &[OsString]) -> Result<Line, clap::Error> {
         let levelled = kubectl::with_levels(words);
         let words = &*truths::plain(levelled.as_deref().unwrap_or(words), whole);
+        if kubectl::are_typed(words) {
+            return among_all(whole(), words);
+        }
         let alone = match words.get(1).and_then(|verb| verb.to_str()) {
             Some("apply") => alone("apply", words, Verb::Apply),
             Some("delete") => alone("delete", words, Verb::Delete),
             Some("exec") => alone("exec", words, Verb::Exec),
             _ => None,
         };
-        match alone {
-            Some(line) => Ok(line),
-            None => among_all(words),
-        }
+        alone.map_or_else(|| among_all(Line::command(), words), Ok)
     }
 }
 
@@ -175,16 +175,15 @@ fn whole() -> Command {
     kubectl::known(Line::command(), "")
 }
 
-fn among_all(words: &[OsString]) -> Result<Line, clap::Error> {
-    let mut matches = whole().try_get_matches_from(words)?;
-    Line::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut whole()))
+fn among_all(mut command: Command, words: &[OsString]) -> Result<Line, clap::Error> {
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Line::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// The words as those of this verb, if it takes them all.
 fn alone<W: Args>(name: &'static str, words: &[OsString], verb: fn(W) -> Verb) -> Option<Line> {
     let command = Everywhere::augment_args(Command::new("podlet")).subcommand(W::augment_args(Command::new(name)));
-    let command = kubectl::known(command.args_override_self(true), "");
-    let matches = command.try_get_matches_from(words).ok()?;
+    let matches = command.args_override_self(true).try_get_matches_from(words).ok()?;
     let everywhere = Everywhere::from_arg_matches(&matches).ok()?;
     let words = W::from_arg_matches(matches.subcommand_matches(name)?).ok()?;
     Some(Line { everywhere, verb: verb(words) })
@@ -252,7 +251,7 @@ mod tests {
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let plain = truths::plain(&words, whole).into_owned();
-            match (Line::read(&words), among_all(&plain)) {
+            match (Line::read(&words), among_all(whole(), &plain)) {
                 (Ok(read), Ok(whole)) => assert_eq!(format!("{read:?}"), format!("{whole:?}")),
                 (Err(read), Err(whole)) => assert_eq!(read.to_string(), whole.to_string()),
                 (read, whole) => panic!("{line}: {read:?} is not {whole:?}"),

@@ -270,10 +270,24 @@ const REFUSED: &[Refused] = &[
 ];
 
 impl Idle {
+    /// explain's has one.
+    fn letter(&self) -> Option<char> {
+        (self.long == "output").then_some('o')
+    }
+
+    /// Whether it may be among these words, of which one is then its verb.
+    fn is_typed(&self, words: &[&str]) -> bool {
+        let long = |word: &str| word.strip_prefix("--").is_some_and(|flag| flag.split('=').next() == Some(self.long));
+        let short = |word: &str| {
+            let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
+            self.letter().is_some_and(|letter| letters.next() == Some(letter))
+        };
+        let verb = |path: &&str| path.split(' ').next().is_some_and(|verb| words.contains(&verb));
+        words.iter().any(|word| long(word) || short(word)) && (self.verbs.is_empty() || self.verbs.iter().any(verb))
+    }
+
     fn arg(&self) -> Arg {
-        let arg = Arg::new(self.long).long(self.long).hide(true).global(self.verbs.is_empty());
-        // explain has its letter, too.
-        let arg = if self.long == "output" { arg.short('o') } else { arg };
+        let arg = Arg::new(self.long).long(self.long).hide(true).global(self.verbs.is_empty()).short(self.letter());
         match self.takes {
             Takes::Truth => arg.action(ArgAction::SetTrue),
             Takes::Value => arg.action(ArgAction::Set).allow_hyphen_values(true),
@@ -299,6 +313,14 @@ fn one_of(
 fn is_of(verbs: &[&str], path: &str) -> bool {
     let within = |verb: &&str| path.strip_prefix(*verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
     verbs.iter().any(within)
+}
+
+/// Whether such a flag is among these words. They are declared only then: to declare them takes as long as all else that a
+/// command does at its start.
+pub fn are_typed(words: &[OsString]) -> bool {
+    let own = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let own: Vec<&str> = own.collect();
+    IDLE.iter().any(|flag| flag.is_typed(&own))
 }
 
 /// The command at a path with all of kubectl's flags that it takes without having them; so are those beneath it.
