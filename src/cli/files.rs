@@ -155,6 +155,13 @@ pub fn load(names: &Filenames, options: &Options, status: bool, caller: &mut Cal
     }
 }
 
+/// The objects of words that stand in no file, judged as if they did.
+pub fn accept(source: Source, options: &Options, caller: &mut Caller<'_>) -> Result<Vec<Object>, Failure> {
+    let loaded = manifest::load(&[source], options).map_err(|rejected| refusal(&rejected))?;
+    loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
+    Ok(loaded.objects)
+}
+
 /// Objects with the name of the file that each comes from, for verbs whose messages tell it. All are judged before any is
 /// answered.
 pub fn load_with_sources(

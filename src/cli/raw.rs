@@ -126,9 +126,7 @@ pub fn delete(path: &str, body: Option<Source>, caller: &mut Caller<'_>) -> Resu
 /// The object that is sent to a path.
 fn sent(source: Source, kind: Kind, namespace: &str, caller: &mut Caller<'_>) -> Result<manifest::Object, Failure> {
     let options = Options { namespace: Some(namespace.to_owned()), ..Options::default() };
-    let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
-    loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-    let mut objects = loaded.objects;
+    let mut objects = files::accept(source, &options, caller)?;
     match (objects.pop(), objects.is_empty()) {
         (Some(object), true) if object.kind() == kind.name() => Ok(object),
         (Some(object), true) => Err(Failure::bad_request(format!(

@@ -11,7 +11,7 @@ use super::resource::{Kind, is_name};
 use super::targets::Target;
 use super::{Caller, Failure, edit, files, stored};
 use crate::manifest::field::FieldError;
-use crate::manifest::{self, Object, Options, Source, update, verdict};
+use crate::manifest::{Object, Options, Source, update, verdict};
 use crate::paths::Paths;
 use crate::supervisor::kept::{self, Standing};
 
@@ -129,9 +129,7 @@ pub fn put(new: &Object, caller: &mut Caller<'_>) -> Result<(), Refused> {
 /// An object as it would be sent, judged as if it came in a file, without what podlet itself writes.
 pub fn from_wire(value: &Value, caller: &mut Caller<'_>) -> Result<Object, Failure> {
     let source = Source { name: "object".to_owned(), bytes: value.to_string().into_bytes() };
-    let loaded = manifest::load(&[source], &Options::default()).map_err(|rejected| files::refusal(&rejected))?;
-    loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-    let Some(mut object) = loaded.objects.into_iter().next() else {
+    let Some(mut object) = files::accept(source, &Options::default(), caller)?.into_iter().next() else {
         return Err(Failure::bad_request("nothing is left of the object"));
     };
     edit::own(&mut object);

@@ -11,7 +11,7 @@ use super::custom::Custom;
 use super::profile::{self, Profile};
 use super::{Words, pairs};
 use crate::image::Reference;
-use crate::manifest::{self, Object, Options, Source};
+use crate::manifest::{Object, Options, Source};
 
 /// Makes the copy; answers it and the container to be attached to.
 pub fn make(
@@ -26,9 +26,8 @@ pub fn make(
     let (value, container) = describe(words, (profile, custom), manifest, name, caller)?;
     let source = Source { name: "debug".to_owned(), bytes: serde_json::to_vec(&value).unwrap_or_default() };
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
-    let loaded = manifest::load(&[source], &options).map_err(|rejected| files::refusal(&rejected))?;
-    loaded.warnings.iter().for_each(|text| caller.notice(&format!("Warning: {text}")));
-    let Some(object @ Object::Pod(made)) = loaded.objects.first() else {
+    let objects = files::accept(source, &options, caller)?;
+    let Some(object @ Object::Pod(made)) = objects.first() else {
         return Err(Failure::error("the copy is no Pod"));
     };
     let added = made.spec.iter().flat_map(|spec| &spec.containers).find(|one| Some(&one.name) == container.as_ref());
