@@ -81,7 +81,9 @@ impl Ledger {
         if (self.initialized || regular_lives) && kind != Kind::Init {
             return;
         }
-        if kind == Kind::Init && (known.done || regular_lives) {
+        // It may have been asked to begin anew before it was done.
+        let done = known.done && !known.is_of_unknown_fate();
+        if kind == Kind::Init && (done || regular_lives) {
             let found = format!("the init container {name} is run again (instance {instance}) in the same sandbox");
             return self.breach(Property::InitOrder, self.now, &name, found);
         }
