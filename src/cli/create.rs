@@ -103,7 +103,7 @@ Examples:
         after_help = "\
 Examples:
   podlet create secret docker-registry pull \\
-      --docker-server=quay.io --docker-username=ann --docker-password=…
+      --docker-server=example.org --docker-username=ann --docker-password=…
   podlet create secret docker-registry pull \\
       --from-file=$HOME/.docker/config.json"
     )]

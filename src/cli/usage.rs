@@ -160,13 +160,11 @@ pub fn explain(error: &clap::Error, words: &[OsString], caller: &mut Caller<'_>)
             let before = words.iter().take_while(|typed| typed.as_os_str() != word.as_str()).cloned();
             return Err(match verb_of(&before.collect::<Vec<_>>()).trim_end() {
                 "" => Failure::error(unknown_word(&word, words, error)),
-                verb if habit(&format!("{verb} {word}")).is_some() => {
-                    let typed = format!("{verb} {word}");
-                    let instead = habit(&typed).unwrap_or_default();
-                    Failure::Error(format!("podlet has no {typed:?}; type: {instead}"))
-                }
-                "create" => Failure::usage(format!("Unexpected args: [{word}]"), "create"),
-                verb => Failure::usage(format!("unknown command {word:?}"), verb),
+                verb => match (habit(&format!("{verb} {word}")), verb) {
+                    (Some(instead), _) => Failure::Error(format!("podlet has no \"{verb} {word}\"; type: {instead}")),
+                    (None, "create") => Failure::usage(format!("Unexpected args: [{word}]"), "create"),
+                    (None, verb) => Failure::usage(format!("unknown command {word:?}"), verb),
+                },
             });
         }
         ErrorKind::UnknownArgument if is_kustomize(&flag) && takes_files(words) => {
