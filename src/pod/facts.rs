@@ -412,6 +412,12 @@ impl Turn<'_> {
             self.state.course = Course::Serving;
         }
         self.state.halt = None;
+        // Whoever was to take away the last of it is no more: it is asked for again.
+        self.state.course = match self.state.course {
+            Course::TearingDown => Course::Ending,
+            Course::Removed => Course::TornDown,
+            course => course,
+        };
         self.state.sandbox.stood = None;
         self.state.sandbox.state = match self.state.sandbox.state {
             SandboxState::Wanted { .. } | SandboxState::Starting => SandboxState::Wanted { not_before: BootTime(0) },

@@ -220,6 +220,17 @@ fn after_a_reboot_events_come_as_often_as_before() {
 }
 
 #[test]
+fn a_pod_that_is_being_torn_down_when_the_machine_goes_down_is_torn_down_afterwards() {
+    let mut driver = run_one("Always", Script::default(), 5);
+    driver.input(Fact::DeleteRequested { grace_seconds: None, force: false });
+    // Nothing runs after the first one: what was asked for then is lost at the second.
+    driver.reboot();
+    driver.reboot();
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert!(driver.removed && driver.machine.is_torn_down());
+}
+
+#[test]
 fn a_deadline_counts_over_a_reboot() {
     let mut short = pod("Always", json!([{"name": "c"}]));
     short.spec.as_mut().unwrap().active_deadline_seconds = Some(600);
