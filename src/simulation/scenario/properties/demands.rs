@@ -419,7 +419,7 @@ impl Ledger {
     /// Whether a pod like this must become Ready.
     fn must_be_ready(&self) -> bool {
         let leaving = self.deletion.is_some() || self.halted || self.removed || self.limited || self.gated;
-        let held = self.containers.iter().any(|known| known.held_by.is_some());
+        let held = self.containers.iter().any(|known| !known.held_by.is_empty());
         let ends = self.policy == RestartPolicy::Never && self.sandbox != Sandbox::Stands;
         let regular = self.containers.iter().filter(|known| known.kind == Kind::Regular);
         let stays_dead = |known: &Known| self.is_leaving(known) || known.is_of_unknown_fate();

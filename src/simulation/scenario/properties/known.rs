@@ -1,6 +1,6 @@
 //! What is known of one container: its instance, how the one before ended, what its probes have found, how long it has to wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe, ResourceRequirements};
@@ -23,8 +23,8 @@ pub struct Known {
     /// The image with which its last start was asked for, and the cpu and memory with which it was started.
     pub started_with: Option<String>,
     pub started_amounts: Option<ResourceRequirements>,
-    /// The ephemeral container that stands in for it.
-    pub held_by: Option<String>,
+    /// The ephemeral containers that stand in for it: it waits for all of them.
+    pub held_by: BTreeSet<String>,
     pub life: Option<Life>,
     pub ended: Option<End>,
     /// The back-off of the next crash.
@@ -124,7 +124,7 @@ impl Known {
 
     /// It has ended, and is not started again.
     pub fn is_over(&self) -> bool {
-        self.life.is_none() && self.held_by.is_none() && self.ended.is_some_and(|end| end.fate == Some(false))
+        self.life.is_none() && self.held_by.is_empty() && self.ended.is_some_and(|end| end.fate == Some(false))
     }
 
     /// When it may be started again after a crash, and when it must be: they differ by what a supervisor that was away did not

@@ -104,7 +104,7 @@ impl Ledger {
             image: spec.image.clone(),
             started_with: None,
             started_amounts: None,
-            held_by: None,
+            held_by: BTreeSet::new(),
             life: None,
             ended: None,
             entry: Entry::None,
@@ -172,8 +172,10 @@ impl Ledger {
 
     pub fn supervisor_died(&mut self, now: Duration, until: Duration) {
         self.disturb(until.saturating_sub(now));
-        self.away = Some((now, until));
-        let missed = until.saturating_sub(now);
+        // One that comes and dies at once has heard nothing: what happened since the first death is heard when one stays.
+        let (since, before) = self.away.filter(|(_, until)| now <= *until).unwrap_or((now, now));
+        self.away = Some((since, until));
+        let missed = until.saturating_sub(before);
         if let Some(deletion) = &mut self.deletion {
             deletion.by = deletion.by.saturating_add(missed);
         }
@@ -400,16 +402,15 @@ impl Ledger {
         let held = self.containers.iter_mut().find(|known| Some(known.name.as_str()) == holds && first);
         if let Some(known) = held {
             known.becomes_unclear();
-            known.held_by = Some(added.name);
+            known.held_by.insert(added.name);
         }
     }
 
     /// An ephemeral container has ended: what it stood in for goes on.
     fn let_go_of(&mut self, name: &str) {
         let patience = self.restart_patience();
-        let held = self.containers.iter_mut().filter(|known| known.held_by.as_deref() == Some(name));
-        let mut free = held.map(|known| known.held_by = None);
-        if free.next().is_some() {
+        // An ephemeral container holds one at most.
+        if self.containers.iter_mut().any(|known| known.held_by.remove(name)) {
             self.disturb(patience);
         }
     }
