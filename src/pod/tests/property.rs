@@ -304,8 +304,10 @@ impl Watched {
                 self.starting.remove(&key);
             }
             Fact::Rebooted => {
-                // One that was stopped is set going again, and torn down once more at its end.
+                // One that was stopped is set going again, and torn down once more at its end; and nobody has answered what
+                // was asked for in the other boot.
                 self.ids.remove("teardown");
+                self.ids.remove("remove");
                 self.live.clear();
                 self.starting.clear();
             }
