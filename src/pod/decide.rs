@@ -254,6 +254,8 @@ impl Turn<'_> {
         if container.exited().is_some_and(|ended| ended.reason != EndReason::RestartingAllContainers) {
             container.anew = None;
         }
+        // Where these start it no more the next look finds that, and the pod may be over: it comes at once.
+        let unseen = !wants_start(self.pod, container);
         let name = container.name.clone();
         let words = go_duration(backoff);
         let message = format!("back-off {words} restarting failed container={name} pod={pod}");
@@ -264,7 +266,7 @@ impl Turn<'_> {
             format!("Back-off restarting failed container {name} in pod {pod}"),
         );
         self.note(&name, rules::R_4_4_B, because! {"backoff": words, "wait": go_duration(until.since(self.now()))});
-        self.wait(index, Waiting { reason: WaitingReason::CrashLoopBackOff, message, until, unseen: false });
+        self.wait(index, Waiting { reason: WaitingReason::CrashLoopBackOff, message, until, unseen });
     }
 
     /// Notes what restart policy says of a container that has just ended.

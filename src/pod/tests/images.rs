@@ -154,6 +154,24 @@ pub(super) fn a_container_that_cannot_start_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_pod_is_over_when_the_start_of_its_changed_container_fails_and_its_policy_starts_it_no_more() {
+    // lifecycle 4.4, last block: from the refusal on the normal rules count.
+    let image = ImageFacts { image: "localhost/busybox:1".to_owned(), ..ImageFacts::default() };
+    let had = ImageOutcome::Pulled(image, Pulled { milliseconds: 1, with_waiting_milliseconds: 1, size: 1 });
+    let fails = missing(ImageFailure::ErrImagePull, "no such host");
+    let stops = || Run::forever().stops(0, 0);
+    let script = Script::default().container("c", [stops(), stops(), stops()]);
+    let mut driver = run_one("Never", script.image("c", [had.clone(), had, fails.clone(), fails]), 1);
+    for image in ["localhost/changed:1", "localhost/changed:2"] {
+        let pod = pod("Never", json!([{"name": "c", "image": image}]));
+        driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+        driver.run_until(driver.now() + Duration::from_secs(1)).unwrap();
+    }
+    assert!(events(&driver).iter().any(|event| event.contains("Back-off restarting")), "{:?}", events(&driver));
+    assert_eq!((view(&driver).phase.as_str(), container(&driver, "c").restart_count), ("Succeeded", 1));
+}
+
+#[test]
 fn while_an_image_is_pulled_only_news_of_that_pull_are_heard() {
     let pulled = Pulled { milliseconds: 20_000, with_waiting_milliseconds: 20_000, size: 1 };
     let script = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
