@@ -102,6 +102,7 @@ fn kind_of(kind: Kind) -> Option<crate::manifest::fields::Type> {
 fn note(row: &Row, path: &str) -> Option<String> {
     let what = match row.treatment {
         Treatment::Later => "is not carried out by podlet yet: a pod with it is refused",
+        Treatment::Forbidden => "is not to be set here: a pod with it is refused, as by Kubernetes",
         Treatment::Refused => "cannot be honoured on one machine: a pod with it is refused",
         Treatment::NoMeaning | Treatment::Warned | Treatment::Told(_) => {
             "means nothing on one machine: podlet keeps it, and nothing follows"

@@ -19,6 +19,7 @@ silence. A manifest is checked whole before anything starts.
 | on one machine | carried out with the meaning that it can have on one machine |
 | no meaning | accepted and kept, shown by `get -o yaml`; it means nothing on one machine. All such fields of a pod make one notice |
 | passed over, with a notice | accepted; a notice says that it has no effect here |
+| not to be set | Kubernetes forbids it at this place; `apply` and `debug` refuse it with Kubernetes' words |
 | refused for now | podlet does not carry it out yet; `apply` refuses the manifest and names the field |
 | refused | one machine cannot honour it; `apply` refuses the manifest and names the field |
 
@@ -49,6 +50,7 @@ fn in_words(treatment: Treatment) -> String {
             format!("carried out; {} passed over, with a notice: {instead}", listed(values))
         }
         Treatment::Later => "refused for now".into(),
+        Treatment::Forbidden => "not to be set".into(),
         Treatment::LaterFor(values) => format!("carried out; {} refused for now", listed(values)),
         Treatment::LaterUnless(values) => format!("refused for now, but for {}", listed(values)),
         Treatment::LaterUnlessHostNetwork => "with `hostNetwork: true` a word only; else refused for now".into(),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1;
 
 use super::Keep::{Always, OmitEmpty, Pointer};
-use super::Treatment::{Later, LaterFor, LaterUnlessHostNetwork, NoMeaning, Refused, ResourceNames, Supported};
+use super::Treatment::{Forbidden, Later, LaterFor, LaterUnlessHostNetwork, Refused, ResourceNames, Supported};
 use super::Type::{Bool, Int32, Int64, IntOrString, List, Map, Object, Quantity, Text};
 use super::security::SECURITY_CONTEXT;
 use super::{STRING, Struct, embedded, row};
@@ -51,31 +51,31 @@ pub static EPHEMERAL_CONTAINER: Struct = Struct {
         embedded("EphemeralContainerCommon", "command", List(&STRING), OmitEmpty, Supported),
         embedded("EphemeralContainerCommon", "args", List(&STRING), OmitEmpty, Supported),
         embedded("EphemeralContainerCommon", "workingDir", STRING, OmitEmpty, Supported),
-        embedded("EphemeralContainerCommon", "ports", List(&Object(&CONTAINER_PORT)), OmitEmpty, Supported),
+        embedded("EphemeralContainerCommon", "ports", List(&Object(&CONTAINER_PORT)), OmitEmpty, Forbidden),
         embedded("EphemeralContainerCommon", "envFrom", List(&Object(&ENV_FROM_SOURCE)), OmitEmpty, Supported),
         embedded("EphemeralContainerCommon", "env", List(&Object(&ENV_VAR)), OmitEmpty, Supported),
-        embedded("EphemeralContainerCommon", "resources", Object(&RESOURCE_REQUIREMENTS), OmitEmpty, Supported),
+        embedded("EphemeralContainerCommon", "resources", Object(&RESOURCE_REQUIREMENTS), OmitEmpty, Forbidden),
         embedded(
             "EphemeralContainerCommon",
             "resizePolicy",
             List(&Object(&CONTAINER_RESIZE_POLICY)),
             OmitEmpty,
-            NoMeaning,
+            Forbidden,
         ),
-        embedded("EphemeralContainerCommon", "restartPolicy", Text("v1.ContainerRestartPolicy"), Pointer, Supported),
+        embedded("EphemeralContainerCommon", "restartPolicy", Text("v1.ContainerRestartPolicy"), Pointer, Forbidden),
         embedded(
             "EphemeralContainerCommon",
             "restartPolicyRules",
             List(&Object(&CONTAINER_RESTART_RULE)),
             OmitEmpty,
-            Supported,
+            Forbidden,
         ),
         embedded("EphemeralContainerCommon", "volumeMounts", List(&Object(&VOLUME_MOUNT)), OmitEmpty, Supported),
         embedded("EphemeralContainerCommon", "volumeDevices", List(&Object(&VOLUME_DEVICE)), OmitEmpty, Later),
-        embedded("EphemeralContainerCommon", "livenessProbe", Object(&PROBE), Pointer, Later),
-        embedded("EphemeralContainerCommon", "readinessProbe", Object(&PROBE), Pointer, Later),
-        embedded("EphemeralContainerCommon", "startupProbe", Object(&PROBE), Pointer, Later),
-        embedded("EphemeralContainerCommon", "lifecycle", Object(&LIFECYCLE), Pointer, Supported),
+        embedded("EphemeralContainerCommon", "livenessProbe", Object(&PROBE), Pointer, Forbidden),
+        embedded("EphemeralContainerCommon", "readinessProbe", Object(&PROBE), Pointer, Forbidden),
+        embedded("EphemeralContainerCommon", "startupProbe", Object(&PROBE), Pointer, Forbidden),
+        embedded("EphemeralContainerCommon", "lifecycle", Object(&LIFECYCLE), Pointer, Forbidden),
         embedded("EphemeralContainerCommon", "terminationMessagePath", STRING, OmitEmpty, Supported),
         embedded(
             "EphemeralContainerCommon",

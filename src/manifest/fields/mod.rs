@@ -42,6 +42,8 @@ pub enum Treatment {
     LaterUnless(&'static [&'static str]),
     /// `Later` for another value than zero, but for a pod in the machine's own network, where it is only a word.
     LaterUnlessHostNetwork,
+    /// Not to be set here, in Kubernetes neither: validation refuses it.
+    Forbidden,
     /// Refused: one machine cannot honour it.
     Refused,
     /// `Refused` when it has one of these values.
