@@ -37,7 +37,7 @@ struct Course {
     case: Case,
     story: Story,
     reach: Reach,
-    /// What is still to be done, each when the pod looks like this and its containers have become ready so often.
+    /// What is still to be done, each when the pod looks like this and what is ready there has become so as often.
     steps: Vec<(Sight, usize, Option<Interference>)>,
     events: Vec<Event>,
     gone: bool,
@@ -61,7 +61,7 @@ impl Course {
         let before = |at: f64| sights.iter().rfind(|sight| sight.t < at).unwrap().clone();
         let with_count = |(sight, step): (Sight, Option<Interference>)| {
             let until = sights.iter().take_while(|other| other.t <= sight.t);
-            (sight.clone(), if step.is_some() { times_ready(until) } else { 0 }, step)
+            (sight.clone(), if step.is_some() { times_ready(&sight, until) } else { 0 }, step)
         };
         let (reach, steps) = match known.and_then(|index| sights.get(index)) {
             Some(sight) => (Reach::SeenInPart, vec![with_count((sight.clone(), None))]),
@@ -88,7 +88,7 @@ impl Course {
         };
         let all_told =
             self.steps.len() > 1 || self.reach == Reach::SeenInPart || self.case.story.events.iter().all(told);
-        times_ready(self.story.sights.iter()) >= *ready
+        times_ready(wanted, self.story.sights.iter()) >= *ready
             && wanted.phase == now.phase
             && wanted.states().map(outline).eq(now.states().map(outline))
             && all_told
@@ -119,10 +119,11 @@ impl Course {
     }
 }
 
-/// How often a container has become ready.
-fn times_ready<'a>(sights: impl Iterator<Item = &'a Sight>) -> usize {
+/// How often those have become ready that are ready in the end. What runs for a moment only need not be seen ready.
+fn times_ready<'a>(end: &Sight, sights: impl Iterator<Item = &'a Sight>) -> usize {
+    let stays = |name: &str| end.states().any(|state| state.name == name && state.ready);
     let mut before: BTreeMap<&str, bool> = BTreeMap::new();
-    let states = sights.flat_map(Sight::states);
+    let states = sights.flat_map(Sight::states).filter(|state| stays(&state.name));
     states.filter(|state| !before.insert(&state.name, state.ready).unwrap_or_default() && state.ready).count()
 }
 
@@ -168,7 +169,14 @@ fn watch(podlet: &Podlet, courses: &mut BTreeMap<String, Course>, heard: &Receiv
         }
         let Ok(news) = heard.recv_timeout(PATIENCE.saturating_sub(patience.1.elapsed())) else {
             let waiting = courses.values().filter(|course| !course.steps.is_empty());
-            let places = waiting.map(|course| format!("{}: {:#?}", course.case.name, course.story.sights.last()));
+            let places = waiting.map(|course| {
+                let left = course.steps.iter().map(|(sight, ready, step)| {
+                    let seen = times_ready(sight, course.story.sights.iter());
+                    format!("{step:?}, after what was ready became so {ready} times ({seen} were seen)")
+                });
+                let (left, last) = (left.collect::<Vec<_>>().join("; "), course.story.sights.last());
+                format!("{}: left: {left}; seen last: {last:#?}", course.case.name)
+            });
             panic!("these pods never came where they were recorded:\n{}", places.collect::<Vec<_>>().join("\n"));
         };
         match news {
