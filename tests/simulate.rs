@@ -109,10 +109,16 @@ fn others_rules_stand_beside_the_kubelets() {
 #[test]
 fn what_cannot_be_simulated_is_told() {
     for (words, told) in [
-        (vec!["simulate", "-", "--exit", "db=1"], "the pod has no container \"db\""),
-        (vec!["simulate", "-", "--exit", "x@1s"], "write a code or a signal and a time: 1@2s, SEGV@1m"),
-        (vec!["simulate", "-", "--fault", "{at: 1s, kil: app}"], "unknown field (did you mean \"kill\"?)"),
-        (vec!["simulate", "-", "--for", "soon"], "invalid duration"),
+        (vec!["simulate", "-", "--exit", "db=1"], "--exit db=1: the pod has no container \"db\""),
+        (
+            vec!["simulate", "-", "--exit", "1@1s", "--exit", "x@1s"],
+            "--exit x@1s: \"x@1s\": write a code or a signal and a time: 1@2s, SEGV@1m",
+        ),
+        (
+            vec!["simulate", "-", "--fault", "{at: 1s, kil: app}"],
+            "--fault '{at: 1s, kil: app}': unknown field (did you mean \"kill\"?)",
+        ),
+        (vec!["simulate", "-", "--for", "soon"], "--for soon: time: invalid duration"),
         (vec!["simulate", "-", "--as", "docker"], "no container ends by itself"),
         (vec!["simulate", "nosuch.yaml"], "nosuch.yaml"),
         (vec!["timeline", "examples/scenarios/web.yaml"], "there is no such scenario"),

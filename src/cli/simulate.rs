@@ -92,14 +92,14 @@ impl PeerWord {
 /// Simulates a pod.
 pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<u8, Failure> {
     let pod = pod(&words.file, everywhere, caller)?;
-    let spec = spec(words, &pod.names).map_err(Failure::Error)?;
+    let (spec, origins) = spec(words, &pod.names).map_err(Failure::Error)?;
     let document = json!({
         "apiVersion": "podlet.dev/v1alpha1",
         "kind": "Scenario",
         "metadata": {"name": pod.title},
         "spec": spec,
     });
-    let case = case(&document, &pod.tree, everywhere)?;
+    let case = case(&document, &pod.tree, &origins, everywhere)?;
     let outcome = case.run();
     for note in &outcome.notes {
         caller.notice(&format!("Note: {note}"));
@@ -149,7 +149,19 @@ fn pod(file: &str, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<M
     }
 }
 
-fn case(document: &Value, pod: &Value, everywhere: &Everywhere) -> Result<Case, Failure> {
+/// Paths into the scenario, and what was typed for them.
+type Origins = Vec<(String, String)>;
+
+/// What was typed for the place at which something is wrong.
+fn origin<'o>(origins: &'o Origins, path: &'o str) -> &'o str {
+    let holds =
+        |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let found = origins.iter().filter(|(place, _)| holds(place));
+    // The first one that named a container, or the one that is nearest.
+    found.rev().max_by_key(|(place, _)| place.len()).map_or(path, |(_, typed)| typed)
+}
+
+fn case(document: &Value, pod: &Value, origins: &Origins, everywhere: &Everywhere) -> Result<Case, Failure> {
     let mut document = document.clone();
     if let Some(spec) = document.get_mut("spec").and_then(Value::as_object_mut) {
         spec.insert("pod".to_owned(), pod.clone());
@@ -157,17 +169,25 @@ fn case(document: &Value, pod: &Value, everywhere: &Everywhere) -> Result<Case, 
     let source = Source { name: "simulate".to_owned(), bytes: document.to_string().into_bytes() };
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
     let read = scenario::read(&[source], &options).map_err(|diagnostics| {
-        let told: Vec<String> = diagnostics.iter().map(|found| format!("{}: {}", found.path, found.text)).collect();
+        let told: Vec<String> = diagnostics
+            .iter()
+            .map(|found| format!("{}: {}", origin(origins, &found.path.to_string()), found.text))
+            .collect();
         Failure::Error(told.join("\nerror: "))
     })?;
     read.cases.into_iter().next().ok_or_else(|| Failure::error("nothing to simulate"))
 }
 
-/// A scenario's `spec` from the flags.
-fn spec(words: &Words, names: &[String]) -> Result<Value, String> {
+/// A scenario's `spec` from the flags, and which flag is where in it.
+fn spec(words: &Words, names: &[String]) -> Result<(Value, Origins), String> {
     let mut actors: Map<String, Value> = Map::new();
-    let mut set = |name: &str, field: &str, value: Value| {
+    let mut origins = Origins::new();
+    let mut set = |name: &str, field: &str, value: Value, typed: String| {
         let actor = actors.entry(name.to_owned()).or_insert_with(|| json!({}));
+        let place = format!("spec.actors.{name}");
+        let index = actor.get(field).and_then(Value::as_array).map_or(0, Vec::len);
+        let within = if value.is_array() { format!("{place}.{field}[{index}]") } else { format!("{place}.{field}") };
+        origins.extend([(place, typed.clone()), (within, typed)]);
         match (actor.get_mut(field), value) {
             (Some(Value::Array(list)), Value::Array(more)) => list.extend(more),
             (_, value) => drop(actor.as_object_mut().map(|actor| actor.insert(field.to_owned(), value))),
@@ -181,14 +201,14 @@ fn spec(words: &Words, names: &[String]) -> Result<Value, String> {
             "oom" => json!({"oom": {"after": after}}),
             _ => json!({"exit": how}),
         };
-        set(&name, "instances", Value::Array(vec![instance]));
+        set(&name, "instances", Value::Array(vec![instance]), format!("--exit {text}"));
     }
     for text in &words.ready_after {
         let (name, time) = named(text, names)?;
-        set(&name, "readyAfter", Value::from(time));
+        set(&name, "readyAfter", Value::from(time), format!("--ready-after {text}"));
     }
     for name in &words.ignore_term {
-        set(name, "ignoreSignals", json!(["TERM"]));
+        set(name, "ignoreSignals", json!(["TERM"]), format!("--ignore-term {name}"));
     }
     let mut faults = Vec::new();
     for text in &words.fault {
@@ -196,14 +216,22 @@ fn spec(words: &Words, names: &[String]) -> Result<Value, String> {
         let trees = tree::trees(&source).map_err(|found| {
             found.first().map_or_else(|| "--fault: not YAML".to_owned(), |found| format!("--fault: {}", found.text))
         })?;
-        faults.extend(trees.iter().map(tree::json));
+        for fault in trees.iter().map(tree::json) {
+            origins.push((format!("spec.faults[{}]", faults.len()), format!("--fault '{text}'")));
+            faults.push(fault);
+        }
     }
-    faults.extend(words.delete.as_ref().map(|time| json!({"at": time, "delete": true})));
+    if let Some(time) = &words.delete {
+        origins.push((format!("spec.faults[{}]", faults.len()), format!("--delete {time}")));
+        faults.push(json!({"at": time, "delete": true}));
+    }
     let mut spec = json!({"actors": actors, "faults": faults, "duration": words.duration});
     if let (Some(most), Some(fields)) = (&words.max_restart_period, spec.as_object_mut()) {
         fields.insert("kubelet".to_owned(), json!({"maxContainerRestartPeriod": most}));
+        origins.push(("spec.kubelet".to_owned(), format!("--max-restart-period {most}")));
     }
-    Ok(spec)
+    origins.push(("spec.duration".to_owned(), format!("--for {}", words.duration)));
+    Ok((spec, origins))
 }
 
 /// The container and the rest of `app=1@2s`; of `1@2s` where there is one container.
