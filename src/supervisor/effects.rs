@@ -284,17 +284,9 @@ impl Supervisor {
             descriptors: &descriptors,
             second: prepared.second,
         };
-        // The queue is full only while the keeper is busy with what was asked for before; or for ever, should it wait for its
-        // reports to be read, which nobody does here.
-        let until = tokio::time::Instant::now() + BUSY;
-        while let Err(error) = self.keeper.spawn(&request) {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Err(error);
-            }
-            if tokio::time::Instant::now() > until {
-                return Err(io::Error::other("the pod's keeper takes no requests"));
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        if let Err(error) = self.ask_for(&request).await {
+            self.release_status(id);
+            return Err(error);
         }
         drop(descriptors);
         // They are the process's.
@@ -304,6 +296,22 @@ impl Supervisor {
             self.follow_status(id, &status);
         }
         self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
+        Ok(())
+    }
+
+    /// The keeper's queue is full only while it is busy with what was asked for before; or for ever, should it wait for its
+    /// reports to be read, which nobody does here.
+    async fn ask_for(&self, request: &Spawn<'_>) -> io::Result<()> {
+        let until = tokio::time::Instant::now() + BUSY;
+        while let Err(error) = self.keeper.spawn(request) {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            if tokio::time::Instant::now() > until {
+                return Err(io::Error::other("the pod's keeper takes no requests"));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         Ok(())
     }
 
