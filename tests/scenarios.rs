@@ -118,6 +118,38 @@ fn a_bad_file_is_2_and_told_with_its_place() {
 }
 
 #[test]
+fn a_file_without_a_scenario_is_passed_over_in_a_directory_and_refused_where_it_is_named() {
+    let directory = Directory::new("scenarios-beside");
+    let file = directory.file("crash.yaml", &FAILING.replace("  - {at: 8s, state: Running}\n", ""));
+    let pod = directory.file(
+        "pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: b}]}\n",
+    );
+    let whole = podlet(&["test", file.parent().unwrap().to_str().unwrap()]);
+    assert_eq!((whole.status.code(), err(&whole).as_str()), (Some(0), ""), "{}", out(&whole));
+    let named = podlet(&["test", file.to_str().unwrap(), pod.to_str().unwrap()]);
+    assert_eq!((named.status.code(), out(&named).as_str()), (Some(2), ""));
+    for told in [format!("{} holds no scenario", pod.display()), "spec: {pod: pod.yaml}".to_owned()] {
+        assert!(err(&named).contains(&told), "{told}\n{}", err(&named));
+    }
+}
+
+#[test]
+fn a_scenario_that_asserts_nothing_passes_and_is_said_to() {
+    let directory = Directory::new("scenarios-nothing");
+    let text = FAILING.split("  asserts:").next().unwrap().replace("crash <1> & \"2\"", "idle");
+    let file = directory.file("idle.yaml", &text);
+    let told = format!("note: {}: idle asserts nothing, and so passes whatever its pod does", file.display());
+    for form in [&["-o", "json"][..], &["-o", "tap"], &[]] {
+        let output = podlet(&[&["test", file.to_str().unwrap()], form].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        assert!(err(&output).contains(&told), "{}", err(&output));
+    }
+    let quiet = podlet(&["test", "--quiet", file.to_str().unwrap()]);
+    assert_eq!((quiet.status.code(), err(&quiet).as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_matrix_on_the_command_line_makes_variants() {
     let directory = Directory::new("scenarios-matrix");
     let scenario = FAILING.replace("  - {at: 8s, state: Running}\n", "");

@@ -117,7 +117,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     let named =
         |name: &String| words.files.iter().any(|file| file.display().to_string() == *name || file.as_os_str() == "-");
     if let Some(name) = read.others.iter().find(|name| named(name)) {
-        return bad(&format!("{name} holds no scenario (apiVersion: podlet.dev/v1alpha1, kind: Scenario)"), caller);
+        return bad(&no_scenario(name), caller);
     }
     let chosen = |title: &str| words.run.as_ref().is_none_or(|word| title.contains(word.as_str()));
     let cases: Vec<Case> = read.cases.into_iter().filter(|case| chosen(&case.title())).collect();
@@ -135,6 +135,9 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
     };
     let mut report = reports::Report::new();
     for case in cases {
+        if case.asserts_nothing() && !words.quiet {
+            caller.notice(&asserts_nothing(&case));
+        }
         let outcome = match &interrupts {
             None => case.run(),
             Some(interrupts) => match real::run(case, words.tolerance, interrupts, everywhere, caller)? {
@@ -181,6 +184,25 @@ fn ready_for_real(cases: &[Case], caller: &mut Caller<'_>) -> Result<Option<real
         return Ok(None);
     }
     real::Interrupts::new().map(Some)
+}
+
+/// A file was named, and nothing in it would be tested: that is not passed over, or a test that is lost would be green.
+fn no_scenario(name: &str) -> String {
+    format!(
+        "{name} holds no scenario (apiVersion: podlet.dev/v1alpha1, kind: Scenario). The pod of a scenario is named in it \
+         (spec: {{pod: pod.yaml}}); of a directory that is named, files without scenarios are passed over; and \
+         `podlet explore` and `podlet simulate` take a pod's manifest as it is"
+    )
+}
+
+/// It passes, whatever happens: nobody may take that for a test.
+fn asserts_nothing(case: &Case) -> String {
+    format!(
+        "note: {}: {} asserts nothing, and so passes whatever its pod does: say in spec.asserts what must be so, such as \
+         {{property: ready-again}}",
+        case.file,
+        case.title()
+    )
 }
 
 fn bad(text: &str, caller: &mut Caller<'_>) -> Result<u8, Failure> {

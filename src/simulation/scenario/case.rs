@@ -73,6 +73,11 @@ impl Case {
         all.map(|(name, runs)| (name.as_str(), runs.as_slice())).collect()
     }
 
+    /// Whether nothing is demanded.
+    pub fn asserts_nothing(&self) -> bool {
+        self.assertions.is_empty()
+    }
+
     /// A driver at its beginning.
     pub(super) fn driver(&self) -> Driver {
         let (pod, settings, script) = ((*self.pod).clone(), self.settings.clone(), self.script.clone());
