@@ -203,7 +203,8 @@ impl Turn<'_> {
             None => first_start_rule(container.kind),
             Some(CrashVerdict::Wait { backoff, until }) => return self.refuse_crashed(index, backoff, until),
             Some(CrashVerdict::Start { entry, rule }) => {
-                if let Some(entry) = &entry {
+                // One of another image or other amounts is nobody's: the next crash does not wait for it.
+                if let Some(entry) = entry.as_ref().filter(|entry| entry.key == self.backoff_key(index)) {
                     because.insert("nextBackoff".to_owned(), entry.words());
                 }
                 if let Some(container) = self.state.containers.get_mut(index) {

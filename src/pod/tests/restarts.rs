@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::Fact;
+use crate::pod::input::{Fact, StartStage};
 use crate::simulation::Run;
 
 #[test]
@@ -197,6 +197,32 @@ fn a_start_tells_how_long_the_next_would_wait() {
     let driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 100);
     assert_eq!(because(&driver, "image/c/1", "nextBackoff"), "10s");
     assert_eq!(because(&driver, "image/c/3", "nextBackoff"), "40s");
+}
+
+#[test]
+fn a_start_does_not_tell_of_a_back_off_that_was_another_images() {
+    // lifecycle 4.4: the key holds the image. A start that the user asked for takes no step, and the next crash finds no entry.
+    let fails = Run::fails(StartStage::Create, "no such volume");
+    let script = Script::default().container("c", [Run::exits(1, 100), Run::forever(), fails, Run::exits(1, 100)]);
+    let mut driver = run_one("Always", script, 1);
+    driver.input(Fact::RestartRequested { container: Some("c".to_owned()) });
+    driver.run_until(Duration::from_secs(2)).unwrap();
+    let pod = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
+    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+    driver.run_until(Duration::from_secs(3)).unwrap();
+    let told: Vec<(&str, Option<&str>)> = driver
+        .timeline
+        .iter()
+        .filter_map(|line| match &line.entry {
+            Entry::Effect(effect) if effect.id.0.starts_with("image/") => {
+                Some((effect.rule.0.as_str(), effect.because.get("nextBackoff").map(String::as_str)))
+            }
+            _ => None,
+        })
+        .collect();
+    let first = [("R-4.1-a", None), ("R-4.4-a", Some("10s")), ("R-4.4-f", Some("10s"))];
+    assert_eq!(told, [&first[..], &[("R-4.4-f", None), ("R-4.4-e", Some("10s"))]].concat());
+    assert_eq!(times(&driver, "start/c/"), [0.0, 0.1, 1.0, 2.0, 2.1]);
 }
 
 #[test]
