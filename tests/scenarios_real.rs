@@ -62,6 +62,25 @@ spec:
   - {at: 1s, container: app, exitCode: 5}
 ";
 
+/// All that holds of every pod, asserted of this scenario, too.
+fn with_properties(scenario: &str) -> String {
+    let all = [
+        "ready-again",
+        "healthy-left-alone",
+        "unhealthy-stopped",
+        "grace-kept",
+        "pre-stop-first",
+        "restart-count-kept",
+        "back-off-kept",
+        "policy-kept",
+        "init-order",
+        "ready-is-true",
+        "ends-in-time",
+        "final-stays",
+    ];
+    all.iter().fold(scenario.to_owned(), |text, property| format!("{text}  - {{property: {property}}}\n"))
+}
+
 fn file(podlet: &Podlet, name: &str, text: &str) -> String {
     let path = podlet.root.join(name);
     std::fs::write(&path, text).unwrap();
@@ -76,7 +95,7 @@ fn places(podlet: &Podlet) -> Vec<PathBuf> {
 #[test]
 fn a_life_goes_with_real_processes_as_in_virtual_time() {
     let podlet = Podlet::new();
-    let life = file(&podlet, "life.yaml", LIFE);
+    let life = file(&podlet, "life.yaml", &with_properties(LIFE));
     podlet.succeed(&["test", &life]);
     let output = podlet.run(&[&REAL[..], &[&life]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -121,7 +140,7 @@ spec:
 #[test]
 fn what_users_do_and_what_runs_out_is_real() {
     let podlet = Podlet::new();
-    let deeds = file(&podlet, "deeds.yaml", DEEDS);
+    let deeds = file(&podlet, "deeds.yaml", &with_properties(DEEDS));
     podlet.succeed(&["test", &deeds]);
     let output = podlet.run(&[&REAL[..], &[&deeds]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -229,7 +248,7 @@ spec:
 #[test]
 fn what_is_missing_or_taken_away_is_so_for_real() {
     let podlet = Podlet::new();
-    let missing = file(&podlet, "missing.yaml", MISSING);
+    let missing = file(&podlet, "missing.yaml", &with_properties(MISSING));
     podlet.succeed(&["test", &missing]);
     let output = podlet.run(&[&REAL[..], &[&missing]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

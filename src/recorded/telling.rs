@@ -16,8 +16,8 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    /// Tells a step: its input, what is shown of the pod if that is new, what was decided, and the events.
-    pub fn take(&mut self, step: &Step<'_>, pod: &Pod) {
+    /// Tells a step: its input, what is shown of the pod if that is new, what was decided, and the events. Answers it as lines.
+    pub fn take(&mut self, step: &Step<'_>, pod: &Pod) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut line = |entry| lines.push(Line { at: step.at, entry });
         if let Some(input) = step.input {
@@ -34,5 +34,6 @@ impl Telling {
         }
         self.story.take(&lines);
         self.story.take_events(step.at, step.machine);
+        lines
     }
 }

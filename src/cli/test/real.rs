@@ -238,7 +238,7 @@ impl Trial<'_> {
                 }
                 match (self.perform(step, &claim, caller)?, step) {
                     (Ok(()), Step::KillSupervisor(down)) => {
-                        besides.killed.push(when);
+                        besides.killed.push((when, *down));
                         away = away.max(when + *down);
                     }
                     (Ok(()), _) => {}

@@ -42,7 +42,7 @@ use super::scenario::format::Scenario;
 use super::scenario::{Reached, Verdict};
 pub use ground::{Ground, Refusal};
 #[cfg(test)]
-pub(crate) use mutants::Mutant;
+pub(crate) use mutants::{MUTANTS, Mutant};
 use sketch::Sketch;
 
 /// How much is tried.

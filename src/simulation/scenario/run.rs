@@ -164,7 +164,8 @@ impl<'c> Play<'c> {
     fn new(case: &'c Case, telling: Telling) -> Play<'c> {
         let driver = case.driver();
         let judge = Judge::new(&case.assertions);
-        let watch = judge.properties().map(|within| Watch::new(&case.pod, &case.settings, &case.script, within));
+        let watch = |within| Watch::new(&case.pod, &case.settings, &case.script, within, Duration::ZERO);
+        let watch = judge.properties().map(watch);
         let pod = driver.machine.pod();
         Play {
             case,

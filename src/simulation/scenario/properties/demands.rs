@@ -29,30 +29,8 @@ impl Ledger {
         self.check_back_off(index, instance);
         let (settings, starting) = (self.settings.clone(), self.containers.get(index).map(|known| known.kind));
         let Some(known) = self.containers.get_mut(index) else { return };
-        let first =
-            Duration::from_millis(settings.backoff_initial_milliseconds.min(settings.backoff_maximum_milliseconds));
-        let most = Duration::from_millis(settings.backoff_maximum_milliseconds);
-        let reset = Duration::from_millis(settings.backoff_reset_milliseconds);
-        known.entry = match (known.ended, known.entry) {
-            (None, entry) => entry,
-            // A second try of the same start: the entry was moved on by the first.
-            (Some(end), entry) if !end.plain => match next {
-                Some(wait) if rule != "R-4.4-f" => Entry::Known { wait, updated: now },
-                _ => entry,
-            },
-            (Some(_), Entry::None) => Entry::Known { wait: first, updated: now },
-            (Some(_), Entry::Unknown) => next.map_or(Entry::Unknown, |wait| Entry::Known { wait, updated: now }),
-            (Some(end), Entry::Known { updated, .. }) if end.at.saturating_sub(updated) > reset => {
-                Entry::Known { wait: first, updated: now }
-            }
-            (Some(_), Entry::Known { wait, .. }) => Entry::Known { wait: (wait * 2).min(most), updated: now },
-        };
-        known.due = None;
+        known.take_step(&settings, now, rule, next);
         known.started_with.clone_from(&known.image);
-        if let Some(end) = &mut known.ended {
-            // What is tried again after this is not a crash's back-off any more, until it has crashed again.
-            end.plain = false;
-        }
         self.starting = Some(index);
         self.initialized |= starting == Some(Kind::Regular);
     }
@@ -122,10 +100,10 @@ impl Ledger {
     fn stop_begins(&mut self, index: usize, rule: &str) {
         let now = self.now;
         let cause = self.has_cause_to_stop(index);
-        let by = now
-            + self.stop_patience().max(
+        let by =
+            now + self.stop_patience().max(
                 self.deletion.map_or(Duration::ZERO, |deletion| deletion.grace + self.settings.numbers.least_grace()),
-            );
+            ) + self.tolerance;
         let Some(known) = self.containers.get_mut(index) else { return };
         let name = known.name.clone();
         let Some(life) = known.life.as_mut().filter(|life| life.stop.is_none()) else { return };
@@ -174,10 +152,26 @@ impl Ledger {
         }
     }
 
-    /// A stop whose signal is held back is told by a note alone: a hook that sleeps, a sidecar that waits for others.
+    /// A start whose image is not pulled yet again, after the image's back-off: one of a container that has ended before has
+    /// taken a step of its crash back-off.
+    fn start_refused(&mut self, index: usize, rule: &str) {
+        let (settings, now, most) = (self.settings.clone(), self.now, self.restart_patience());
+        let Some(known) = self.containers.get_mut(index) else { return };
+        let Some(end) = known.ended else { return };
+        known.take_step(&settings, now, rule, None);
+        let over = match known.entry {
+            Entry::Known { wait, .. } => end.at + wait,
+            Entry::None | Entry::Unknown => now + most,
+        };
+        self.calm = self.calm.max(over);
+    }
+
+    /// A stop whose signal is held back is told by a note alone (a hook that sleeps, a sidecar that waits for others), and a start
+    /// that is refused, too.
     pub fn note(&mut self, note: &Note) {
         let Some(index) = self.index(&note.about) else { return };
         match note.rule.0.as_str() {
+            "R-4.5-b" => self.start_refused(index, "R-4.5-b"),
             "R-7-c" => self.pre_stop_asked(&note.about, "R-7-c"),
             "R-8.4-a" => self.stop_begins(index, "R-8.4-a"),
             _ => {}
@@ -340,8 +334,9 @@ impl Ledger {
         let sidecars_run = self.containers.iter().filter(|known| known.kind == Kind::Sidecar);
         let sidecars_run = sidecars_run.into_iter().all(|known| known.life.as_ref().is_some_and(|life| life.started));
         let mut late = Vec::new();
+        let tolerance = self.tolerance;
         for known in &mut self.containers {
-            let Some(due) = known.due.filter(|due| *due < to && known.life.is_none()) else { continue };
+            let Some(due) = known.due.filter(|due| *due + tolerance < to && known.life.is_none()) else { continue };
             if sidecars_run || known.kind == Kind::Sidecar && self.initialized {
                 known.due = None;
                 late.push((known.name.clone(), due.max(self.now)));
@@ -439,7 +434,7 @@ impl Ledger {
 
     /// A breach if the pod is not Ready so long after the last fault.
     pub fn not_ready_within(&self, within: Duration, to: Duration) -> Option<Breach> {
-        let by = self.disturbed + within;
+        let by = self.disturbed + within + self.tolerance;
         if by >= to || by < self.now || self.ready || !self.must_be_ready() {
             return None;
         }

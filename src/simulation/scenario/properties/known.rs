@@ -13,6 +13,9 @@ use crate::pod::restart::{self, RestartPolicy};
 use crate::simulation::answers::Length;
 use crate::simulation::script::{ImageOutcome, Script};
 
+/// The rules by which a start is tried again that has failed or was refused.
+const FURTHER_TRIES: [&str; 4] = ["R-3.2-a", "R-3.2-b", "R-4.5-b", "R-4.5-c"];
+
 /// A container.
 #[derive(Debug)]
 pub struct Known {
@@ -93,6 +96,44 @@ impl Known {
         self.entry = Entry::Unknown;
         if let Some(end) = &mut self.ended {
             end.plain = false;
+        }
+    }
+
+    /// A start was decided by this rule, which may say how long the next crash has to wait: it takes a step of the back-off. What
+    /// is tried again after it is no crash's back-off any more, until it has crashed again.
+    pub(super) fn take_step(&mut self, settings: &Settings, now: Duration, rule: &str, next: Option<Duration>) {
+        let maximum = Duration::from_millis(settings.backoff_maximum_milliseconds);
+        let first = Duration::from_millis(settings.backoff_initial_milliseconds).min(maximum);
+        let reset = Duration::from_millis(settings.backoff_reset_milliseconds);
+        self.entry = match (self.ended, self.entry) {
+            (None, entry) => entry,
+            // Whether one that begins anew asked the back-off cannot be told by the rule of a further try; nor, then, whether the
+            // entry is still one of other amounts and another image, which is nobody's any more.
+            (Some(end), Entry::Unknown) if !end.plain && FURTHER_TRIES.contains(&rule) => Entry::Unknown,
+            // A second try of the same start: the entry was moved on by the first.
+            (Some(end), entry) if !end.plain => match next {
+                Some(wait) if rule != "R-4.4-f" => Entry::Known { wait, updated: now },
+                _ => entry,
+            },
+            (Some(_), Entry::None) => Entry::Known { wait: first, updated: now },
+            (Some(_), Entry::Unknown) => next.map_or(Entry::Unknown, |wait| Entry::Known { wait, updated: now }),
+            (Some(end), Entry::Known { updated, .. }) if end.at.saturating_sub(updated) > reset => {
+                Entry::Known { wait: first, updated: now }
+            }
+            (Some(_), Entry::Known { wait, .. }) => Entry::Known { wait: (wait * 2).min(maximum), updated: now },
+        };
+        self.due = None;
+        if let Some(end) = &mut self.ended {
+            end.plain = false;
+        }
+    }
+
+    /// A start of it has failed. What was to be started anew whatever the policy says is so no longer than until the back-off
+    /// refuses it: where the policy lets it lie, it cannot be told whether it is tried again (lifecycle 4.4, last block).
+    pub(super) fn start_failed(&mut self, policy: RestartPolicy) {
+        let lies = self.ended.is_some_and(|end| !self.restarts_by_policy(policy, end.code, end.oom));
+        if let Some(end) = self.ended.as_mut().filter(|end| lies && end.fate == Some(true)) {
+            end.fate = None;
         }
     }
 

@@ -37,8 +37,10 @@ pub struct Ledger {
     pub(super) containers: Vec<Known>,
     /// The names of ephemeral containers.
     pub(super) ephemeral: BTreeSet<String>,
-    /// Starts take so long at most: latency, pulls, hooks, init containers, first probes.
+    /// Starts take so long at most: latency, pulls, hooks, init containers, first probes, and the tolerance.
     pub(super) settling: Duration,
+    /// By so much everything may be late.
+    pub(super) tolerance: Duration,
     pub(super) sandbox: Sandbox,
     /// All before the regular containers was done in this sandbox.
     pub(super) initialized: bool,
@@ -95,7 +97,7 @@ pub struct Deletion {
 }
 
 impl Ledger {
-    pub fn new(pod: &Pod, settings: &Settings, script: &Script) -> Ledger {
+    pub fn new(pod: &Pod, settings: &Settings, script: &Script, tolerance: Duration) -> Ledger {
         let spec = pod.spec.clone().unwrap_or_default();
         let known = |spec: &Container, kind: Kind| Known {
             name: spec.name.clone(),
@@ -128,7 +130,8 @@ impl Ledger {
             evicted: false,
             crowded: false,
             gated: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
-            settling: settling(&containers, script),
+            settling: settling(&containers, script).saturating_add(tolerance),
+            tolerance,
             containers,
             ephemeral: BTreeSet::new(),
             sandbox: Sandbox::Awaited,
@@ -184,7 +187,7 @@ impl Ledger {
     }
 
     /// The longest that a crashed container waits, and what a stop takes.
-    fn restart_patience(&self) -> Duration {
+    pub(super) fn restart_patience(&self) -> Duration {
         Duration::from_millis(self.settings.backoff_maximum_milliseconds) + self.stop_patience()
     }
 
@@ -284,6 +287,7 @@ impl Ledger {
         let most = self.restart_patience();
         let Some(known) = self.containers.get_mut(index) else { return };
         known.due = None;
+        known.start_failed(self.policy);
         let wait = if known.ended.is_some() { wait.max(most) } else { wait };
         self.disturb(wait);
     }

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use crate::pod::machine::Settings;
 use crate::simulation::driver::Driver;
 use crate::simulation::script::Script;
-use crate::simulation::timeline::Entry;
+use crate::simulation::timeline::{Entry, Line};
 use ledger::Ledger;
 
 /// Something that holds of every pod.
@@ -113,6 +113,8 @@ pub struct Watch {
     ledger: Ledger,
     /// How soon the pod must be Ready again after a fault, for each wish that says so.
     within: Vec<Duration>,
+    /// What was not Ready again within such a time.
+    late: Vec<(Breach, Option<Duration>)>,
     /// How much of the driver's timeline was read.
     read: usize,
     /// The supervisor is away until then, as far as was noticed.
@@ -120,23 +122,35 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Of a pod that has just been admitted; `within` are the wishes for [`Property::ReadyAgain`] that name a time.
-    pub fn new(pod: &Pod, settings: &Settings, script: &Script, within: Vec<Duration>) -> Watch {
-        Watch { ledger: Ledger::new(pod, settings, script), within, read: 0, away: Duration::ZERO }
+    /// Of a pod that has just been admitted; `within` are the wishes for [`Property::ReadyAgain`] that name a time. Nothing may come
+    /// before its time; by `tolerance` it may be later.
+    pub fn new(pod: &Pod, settings: &Settings, script: &Script, within: Vec<Duration>, tolerance: Duration) -> Watch {
+        let ledger = Ledger::new(pod, settings, script, tolerance);
+        Watch { ledger, within, late: Vec::new(), read: 0, away: Duration::ZERO }
     }
 
-    /// Reads what is new. A breach of [`Property::ReadyAgain`] within a time says which wish it is about.
+    /// Reads what is new of a driver's timeline.
     pub fn follow(&mut self, driver: &Driver) -> Vec<(Breach, Option<Duration>)> {
-        let mut late = Vec::new();
         if driver.down_until() > self.away {
-            self.pass(driver.now(), &mut late);
-            self.away = driver.down_until();
-            self.ledger.supervisor_died(driver.now(), self.away);
+            self.supervisor_died(driver.now(), driver.down_until());
         }
         let lines = driver.timeline.get(self.read..).unwrap_or_default();
         self.read = driver.timeline.len();
+        self.take(lines);
+        self.breaches(driver.now())
+    }
+
+    /// The supervisor died, and nobody does anything until then.
+    pub fn supervisor_died(&mut self, at: Duration, until: Duration) {
+        self.pass(at);
+        self.away = until;
+        self.ledger.supervisor_died(at, until);
+    }
+
+    /// These happened.
+    pub fn take(&mut self, lines: &[Line]) {
         for line in lines {
-            self.pass(line.at, &mut late);
+            self.pass(line.at);
             match &line.entry {
                 Entry::Input(fact) => self.ledger.fact(fact),
                 Entry::Effect(effect) => self.ledger.effect(effect),
@@ -144,16 +158,21 @@ impl Watch {
                 Entry::Note(note) => self.ledger.note(note),
             }
         }
-        self.pass(driver.now(), &mut late);
-        let found = std::mem::take(&mut self.ledger.found);
-        found.into_iter().map(|breach| (breach, None)).chain(late).collect()
+    }
+
+    /// Nothing else has happened up to there: what was found since the last time. A breach of [`Property::ReadyAgain`] within a time
+    /// says which wish it is about.
+    pub fn breaches(&mut self, to: Duration) -> Vec<(Breach, Option<Duration>)> {
+        self.pass(to);
+        let found = std::mem::take(&mut self.ledger.found).into_iter().map(|breach| (breach, None));
+        found.chain(std::mem::take(&mut self.late)).collect()
     }
 
     /// Time passes up to there, and nothing happens meanwhile.
-    fn pass(&mut self, to: Duration, late: &mut Vec<(Breach, Option<Duration>)>) {
+    fn pass(&mut self, to: Duration) {
         for within in &self.within {
             if let Some(breach) = self.ledger.not_ready_within(*within, to) {
-                late.push((breach, Some(*within)));
+                self.late.push((breach, Some(*within)));
             }
         }
         self.ledger.pass(to);

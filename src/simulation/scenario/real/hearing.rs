@@ -9,9 +9,11 @@ use crate::pod::time::WallTime;
 use crate::simulation::scenario::case::place;
 use crate::simulation::scenario::judge::{Assertion, Judge, Stretch, Verdict, Wish};
 use crate::simulation::scenario::moment::Seen;
+use crate::simulation::scenario::properties::Watch;
 use crate::simulation::scenario::run::World;
 use crate::simulation::scenario::{Case, Judged, Outcome};
 use crate::simulation::story::Happening;
+use crate::simulation::timeline::Line;
 
 /// A real pod after one input.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub struct Sighting {
     pub gone: bool,
     /// What happened.
     pub news: Vec<Happening>,
+    /// The same as the machine was told it, what it asked for, and what users see since.
+    pub lines: Vec<Line>,
+    /// The supervisor died then, and was away for so long.
+    pub deaths: Vec<(Duration, Duration)>,
 }
 
 impl Sighting {
@@ -36,6 +42,18 @@ impl Sighting {
         let later = i64::try_from(at.saturating_sub(self.at).as_nanos()).unwrap_or(i64::MAX);
         let wall = WallTime(self.wall.0.saturating_add(later));
         look(&Seen::new(at, wall, &self.pod, self.gone, &|| self.events.clone()))
+    }
+
+    /// What happened is held against the properties.
+    fn watched(&self, watch: &mut Watch, tolerance: Duration) {
+        let (before, since): (Vec<_>, Vec<_>) = self.deaths.iter().partition(|(at, _)| *at <= self.at);
+        for (at, away) in before {
+            watch.supervisor_died(at, at.saturating_add(away).saturating_add(tolerance));
+        }
+        watch.take(&self.lines);
+        for (at, away) in since {
+            watch.supervisor_died(at, at.saturating_add(away).saturating_add(tolerance));
+        }
     }
 }
 
@@ -59,17 +77,28 @@ impl Case {
         times.sort_unstable();
         times.dedup();
         let inputs = sightings.len();
+        // The pod as it was really admitted: with the probes and hooks of a real one.
+        let mut watch = judge
+            .properties()
+            .zip(sightings.first())
+            .map(|(within, first)| Watch::new(&first.pod, &self.settings, &self.script, within, tolerance));
         let mut sightings = sightings.into_iter().filter(|sighting| sighting.at <= end).peekable();
         let (mut story, mut last) = (Vec::new(), None::<Sighting>);
         for time in times {
             while let Some(sighting) = sightings.next_if(|sighting| sighting.at <= time) {
                 sighting.held_against(sighting.at, |seen| judge.see(seen, &sighting.news));
+                if let Some(watch) = &mut watch {
+                    sighting.watched(watch, tolerance);
+                }
                 story.extend(sighting.news.iter().cloned());
                 last = Some(sighting);
             }
             if let Some(last) = &last {
                 last.held_against(time, |seen| judge.at(seen));
             }
+        }
+        for (breach, within) in watch.iter_mut().flat_map(|watch| watch.breaches(end)) {
+            judge.breached(&breach, within);
         }
         let verdicts = last.map(|last| last.held_against(end, |seen| judge.end(seen, &story))).unwrap_or_default();
         let one = |(assertion, verdict): (&Assertion, Verdict)| Judged {

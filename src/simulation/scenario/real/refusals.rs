@@ -77,11 +77,6 @@ pub fn refusals(
     ills::refusals(runs, deeds, &mut found);
     too_many_codes(deeds, &mut found);
     unheard(deeds, &mut found);
-    for (index, assert) in spec.asserts.iter().enumerate() {
-        if assert.property.is_some() {
-            found.add(&format!("spec.asserts[{index}].property"), "properties are looked for in virtual time");
-        }
-    }
     let volume_devices = pod.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.volume_devices.is_some());
     if volume_devices {
         found.add("spec.pod", "a block device is no part of a test");
@@ -164,10 +159,22 @@ fn answers(said: &Answers, path: &str, found: &mut Faults<'_>) {
 fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
     let inside = |field: &str| format!("{path}.{field}");
     for (field, said, why) in [
-        ("lost", one.lost.is_some(), "what runs can be found"),
-        ("node", one.node.is_some(), "a real machine has what it has"),
-        ("resizeError", one.resize_error.is_some(), "what a real cgroup refuses is not podlet's to say"),
-        ("sandboxError", one.sandbox_error.is_some(), "a real sandbox can be made"),
+        (
+            "lost",
+            one.lost.is_some(),
+            "what runs can be found, whoever dies: let it be killed, `kill`, or the supervisor die",
+        ),
+        ("node", one.node.is_some(), "a real machine has what it has, and other pods hold what they hold"),
+        (
+            "resizeError",
+            one.resize_error.is_some(),
+            "what a real cgroup refuses is not podlet's to say; one that is set to less memory than is in use does (`apply`)",
+        ),
+        (
+            "sandboxError",
+            one.sandbox_error.is_some(),
+            "a real sandbox can be made: `volumeError` keeps it waiting, `sandboxLoss` takes it",
+        ),
         ("reboot", one.reboot.is_some(), "podlet does not start your machine anew"),
         ("clock", one.clock.is_some(), "podlet does not set your machine's clock"),
     ] {

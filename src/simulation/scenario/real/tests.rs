@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::{Real, Sighting, Stage};
 use crate::manifest::Source;
+use crate::simulation::explore::{MUTANTS, Mutant};
 use crate::simulation::scenario::{Case, Options, read};
 use crate::simulation::story::Story;
 
@@ -38,20 +39,28 @@ fn case(text: &str) -> Case {
     read(&[source], &options).expect("a good file").cases.remove(0)
 }
 
-/// A run in virtual time as if it were a real one whose every input came so much later.
-fn sightings(case: &Case, late: Duration) -> Vec<Sighting> {
-    let (mut driver, mut story, mut all) = (case.driver(), Story::default(), Vec::new());
+/// A run in virtual time as if it were a real one whose every input from a time on came so much later.
+fn sightings(case: &Case, from_then_on: Duration, late: Duration) -> Vec<Sighting> {
+    let (mut driver, mut story, mut all, mut read) = (case.driver(), Story::default(), Vec::new(), 0);
     let mut deeds = case.deeds.iter().peekable();
     loop {
         let from = story.follow(&driver);
-        let at = if all.is_empty() { Duration::ZERO } else { driver.now() + late };
+        let in_time = all.is_empty() || driver.now() < from_then_on;
+        let at = if in_time { driver.now() } else { driver.now() + late };
         let news = story.happenings.get(from..).unwrap_or_default().iter().cloned();
         let news = news.map(|mut one| {
             one.at = at;
             one
         });
         let (pod, events) = (driver.machine.pod(), driver.machine.events());
-        all.push(Sighting { at, wall: driver.wall(), pod, events, gone: driver.removed, news: news.collect() });
+        let lines = driver.timeline.get(read..).unwrap_or_default().iter().cloned();
+        let lines = lines.map(|mut line| {
+            line.at = at;
+            line
+        });
+        let (lines, news, deaths) = (lines.collect(), news.collect(), Vec::new());
+        read = driver.timeline.len();
+        all.push(Sighting { at, wall: driver.wall(), pod, events, gone: driver.removed, news, lines, deaths });
         let until = deeds.peek().map_or(case.duration, |(time, _)| *time);
         if driver.next_time().is_some_and(|next| next < until) {
             driver.step(until).expect("the machine rests");
@@ -66,7 +75,7 @@ fn sightings(case: &Case, late: Duration) -> Vec<Sighting> {
 
 fn holds(late: u64, tolerance: u64) -> Vec<bool> {
     let case = case(CRASH);
-    let sightings = sightings(&case, Duration::from_millis(late));
+    let sightings = sightings(&case, Duration::ZERO, Duration::from_millis(late));
     let outcome = case.judge(sightings, Duration::from_millis(tolerance), Vec::new(), None);
     outcome.judged.iter().map(|judged| judged.verdict.passed).collect()
 }
@@ -128,4 +137,40 @@ fn what_cannot_be_done_has_its_place() {
             (16, "spec.faults[0].kill.signal"),
         ]
     );
+}
+
+const CRASHES: &str = "
+apiVersion: podlet.dev/v1alpha1
+kind: Scenario
+metadata: {name: crashes}
+spec:
+  duration: 60s
+  pod: {metadata: {name: web}, spec: {containers: [{name: app, image: x}]}}
+  actors: {app: {instances: [{exit: 1@2s}, {exit: 1@2s}, {exit: 1@2s}, {run: forever}]}}
+  asserts:
+  - {property: back-off-kept}
+  - {property: policy-kept}
+  - {property: ready-again, within: 21s}
+";
+
+/// What is found of each property in a run that is so late from the third start on, and the mutant's rules are kept in it.
+fn properties(mutant: Option<&'static Mutant>, late: u64, tolerance: u64) -> Vec<String> {
+    let case = case(CRASHES).with_mutant(mutant);
+    assert_eq!(case.unreal.len(), 0);
+    let sightings = sightings(&case, Duration::from_secs(14), Duration::from_millis(late));
+    let outcome = case.judge(sightings, Duration::from_millis(tolerance), Vec::new(), None);
+    outcome.judged.into_iter().map(|judged| judged.verdict.found).collect()
+}
+
+#[test]
+fn properties_hold_of_a_real_run_that_is_late_within_the_tolerance_and_never_of_one_that_is_early() {
+    let holds = ["", "", ""];
+    assert_eq!(properties(None, 0, 0), holds);
+    assert_eq!(properties(None, 300, 500), holds);
+    let late = properties(None, 300, 100);
+    assert_eq!(late.first().map(String::as_str), Some("app has crashed, its back-off is over, and it is not started"));
+    let hasty = MUTANTS.iter().find(|mutant| mutant.name == "back-off does not double");
+    let early = properties(hasty, 0, 500);
+    let found = "instance 4 of app is started 10s after the crash, 10s too early";
+    assert_eq!(early.first().map(String::as_str), Some(found));
 }
