@@ -126,6 +126,60 @@ fn the_machine_as_it_is_breaks_nothing() {
     assert!(all.is_empty(), "{} are broken\n{}", all.len(), all.join("\n"));
 }
 
+/// What was found once and was no breach: each with the rule of the reference by which the machine is right.
+const NO_BREACHES: &str = "
+# 4.4: the key holds image and resources. A start that the user asked for took no step; its retry says so of none.
+spec:
+  faults:
+  - {at: 1s, exit: {container: app, code: 2}}
+  - {at: 2s, startError: {container: app, reason: CreateContainerError, times: 2}}
+  - {at: 2s, restart: app}
+  - {at: 3s, apply: {spec: {containers: [{name: app, image: 'localhost/changed:2'}]}}}
+  - {at: 20s, kill: app}
+---
+# The same, the retry itself ending in a crash.
+spec:
+  faults:
+  - {at: 1s, startError: {container: app, reason: RunContainerError}}
+  - {at: 1s, startError: {container: app, reason: CreateContainerError, times: 2}}
+  - {at: 1s, exit: {container: app, code: 1}}
+  - {at: 2s, restart: true}
+  - {at: 2s, apply: {spec: {containers: [{name: app, image: 'localhost/changed:0'}]}}}
+---
+# 4.4, last block: what was to be started anew under Never is left to the policy when the back-off has refused it.
+spec:
+  matrix: {restartPolicy: [Never, OnFailure]}
+  faults:
+  - {at: 1s, restart: app}
+  - {at: 2s, imageError: {container: app, reason: ErrImagePull, times: 3}}
+  - {at: 2s, apply: {spec: {containers: [{name: app, image: 'localhost/changed:1'}]}}}
+---
+# 4.4: the back-off doubles at the start decision, before the image's back-off refuses the pull.
+spec:
+  actors: {proxy: {startDelay: 5s}}
+  faults:
+  - {at: 0s, imageError: {container: app, reason: ErrImagePull}}
+  - {at: 10s, exit: {container: proxy, code: 1}}
+  - {at: 310s, exit: {container: proxy, code: 2}}
+";
+
+#[test]
+fn what_was_found_once_and_was_no_breach_is_found_no_more() {
+    let pod = "{metadata: {name: web}, spec: {initContainers: [{name: proxy, image: localhost/app, restartPolicy: Always}], \
+               containers: [{name: app, image: localhost/app}]}}";
+    let all: String =
+        Property::ALL.iter().map(|(property, _)| format!("\n  - {{property: {}}}", property.word())).collect();
+    let scenarios = NO_BREACHES.replace("spec:\n", &format!("spec:\n  pod: {pod}\n  duration: 11m\n  asserts:{all}\n"));
+    let scenarios = scenarios.replace("\nspec:", "\napiVersion: podlet.dev/v1alpha1\nkind: Scenario\nspec:");
+    let source = Source { name: "found.yaml".to_owned(), bytes: scenarios.into() };
+    let cases = scenario::read(&[source], &Options::default()).unwrap().cases;
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        let outcome = case.run();
+        assert!(outcome.passed(), "{:#?}", outcome.judged.iter().filter(|one| !one.verdict.passed).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_on_any_number_of_threads() {
     let (ground, plan) = of_mutant(&MUTANTS[3]);
