@@ -104,6 +104,20 @@ spec:
     directory.file("scenario.yaml", file);
     let text = out(&podlet(&directory.0, &[&["explore", "scenario.yaml"][..], &SMALL].concat()), 1);
     assert!(text.contains("    app: {exit: 3@20s}\n") && text.contains("shrunk to 0 faults"), "{text}");
+
+    // Of a matrix the first pod, and what is demanded of it.
+    let matrix = "  matrix: {restartPolicy: [Always, Never]}\n  asserts:\n  \
+                  - {only: {restartPolicy: [Never]}, never: {phase: Running}}\n  \
+                  - {only: {restartPolicy: [Always]}, never: {restarts: {gt: 1000}}}\n";
+    directory.file("matrix.yaml", &format!("{}{matrix}", file.split("  asserts:").next().unwrap()));
+    out(&podlet(&directory.0, &[&["explore", "matrix.yaml"][..], &SMALL].concat()), 0);
+    directory.file(
+        "wrong.yaml",
+        &format!("{}{matrix}", file.split("  asserts:").next().unwrap()).replace("only: {restart", "only: {rstart"),
+    );
+    let output = podlet(&directory.0, &["explore", "wrong.yaml"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("the matrix has no \"rstartPolicy\" (did you mean \"restartPolicy\"?)"), "{text}");
 }
 
 #[test]

@@ -228,15 +228,27 @@ pub fn ground(source: &Source, namespace: Option<&str>) -> Result<(Scenario, Box
             return Err(files.diagnostics(vec![finding]));
         }
     };
-    let scenario = typed(&root).map_err(|findings| files.diagnostics(findings))?;
+    let mut scenario = typed(&root).map_err(|findings| files.diagnostics(findings))?;
     let options = Options { namespace: namespace.map(str::to_owned), ..Options::default() };
     let variants = pods::variants(&root, &scenario.spec, &beside, &mut files, &options)?;
-    let pod = variants.into_iter().next().map(|variant| variant.pod);
-    let pod = pod.ok_or_else(|| {
+    let Some(variant) = variants.into_iter().next() else {
         let text = "the matrix leaves no pod".to_owned();
-        files.diagnostics(vec![Finding { position: root.position, path: "spec.matrix".to_owned(), text }])
-    })?;
-    Ok((scenario, pod, is_manifest))
+        let finding = Finding { position: root.position, path: "spec.matrix".to_owned(), text };
+        return Err(files.diagnostics(vec![finding]));
+    };
+    let mut found = Faults { containers: Vec::new(), own: 0, found: Vec::new() };
+    // What is for other pods of the matrix alone is not demanded of this one.
+    let mut index = 0;
+    scenario.spec.asserts.retain_mut(|assert| {
+        let applies = concerns(assert, &variant.values, &format!("spec.asserts[{index}]"), &mut found);
+        index += 1;
+        assert.only.clear();
+        applies
+    });
+    match found.found.is_empty() {
+        true => Ok((scenario, variant.pod, is_manifest)),
+        false => Err(files.diagnostics(located(&root, found.found))),
+    }
 }
 
 /// A case of a scenario that stands in no file.
