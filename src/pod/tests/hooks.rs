@@ -74,11 +74,22 @@ pub(super) fn a_container_whose_post_start_hook_fails_is_stopped_and_backed_off(
 #[test]
 pub(super) fn a_restarted_container_shows_how_it_was_until_its_hook_is_over() {
     let run = Run::exits(1, 10_000).hook(PostStart, Some(2_000), None);
-    let mut driver = hooked("Always", json!({"postStart": command()}), &[run], 11);
+    let limit = json!({"limits": {"memory": "100M"}});
+    let spec = json!({"lifecycle": {"postStart": command()}, "resources": limit});
+    let mut driver = probed("Always", spec, &[run], 9);
+    let id = |driver: &Driver| driver.machine.pod().status.unwrap().container_statuses.unwrap().remove(0).container_id;
+    let first = id(&driver);
+    driver.run_until(Duration::from_secs(11)).unwrap();
     // The instance's ten seconds run from its process's start.
     let seen = container(&driver, "c");
     assert_eq!((seen.state, seen.exit_code, seen.restart_count), ("terminated", Some(1), 0));
-    assert_eq!(view(&driver).phase, "Running");
+    let pod = view(&driver);
+    assert_eq!(pod.phase, "Running");
+    assert!(pod.conditions.contains(&("Ready".to_owned(), "False/ContainersNotReady".to_owned())), "{pod:?}");
+    assert_eq!(id(&driver), first);
+    // As its spec words it: no runtime reports of what has ended.
+    let status = driver.machine.pod().status.unwrap().container_statuses.unwrap().remove(0);
+    assert_eq!(serde_json::to_value(status.resources).unwrap(), limit);
     driver.run_until(Duration::from_secs(13)).unwrap();
     let seen = container(&driver, "c");
     assert_eq!((seen.state, seen.restart_count, seen.last.unwrap().1), ("running", 1, 1));
@@ -248,4 +259,29 @@ fn a_signal_that_a_hook_held_back_says_so() {
     let mut driver = hooked("Always", json!({"preStop": command()}), &[run], 5);
     delete(&mut driver, 30, 60);
     assert!(effects(&driver).contains(&"signal/c/0/SIGTERM R-7-d".to_owned()));
+}
+
+#[test]
+fn a_pod_is_pending_while_one_of_its_containers_has_not_come_past_its_first_post_start_hook() {
+    let containers = json!([{"name": "d"}, {"name": "c", "lifecycle": {"postStart": command()}}]);
+    let script = Script::default().container("c", [Run::forever().hook(PostStart, Some(3_000), None)]);
+    let mut driver = Driver::new(pod("Always", containers), settings(), script);
+    driver.run_until(Duration::from_secs(1)).unwrap();
+    assert_eq!((container(&driver, "d").state, view(&driver).phase.as_str()), ("running", "Pending"));
+    driver.run_until(Duration::from_secs(4)).unwrap();
+    assert_eq!(view(&driver).phase, "Running");
+}
+
+#[test]
+fn a_pod_that_has_begun_is_running_while_its_sidecar_comes_past_its_post_start_hook_again() {
+    let mut sidecar = super::init::sidecar("s");
+    sidecar["lifecycle"] = json!({"postStart": command()});
+    let pod = super::init::pod_with_init("Always", json!([sidecar]), json!([{"name": "c"}]));
+    let run = Run::exits(1, 10_000).hook(PostStart, Some(3_000), None);
+    let mut driver = Driver::new(pod, settings(), Script::default().container("s", [run]));
+    driver.run_until(Duration::from_secs(1)).unwrap();
+    assert_eq!(view(&driver).phase, "Pending");
+    driver.run_until(Duration::from_secs(11)).unwrap();
+    assert_eq!((container(&driver, "s").state, container(&driver, "s").restart_count), ("terminated", 0));
+    assert_eq!(view(&driver).phase, "Running");
 }

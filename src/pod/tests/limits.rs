@@ -120,3 +120,12 @@ fn combined_events_are_of_no_single_container() {
     assert_eq!(killing.len(), 10);
     assert_eq!(killing[9], "Normal Killing (combined from similar events): Stopping container c11 x3");
 }
+
+#[test]
+fn texts_of_another_reason_are_not_similar() {
+    let volumes = vec![(0..6).map(|number| format!("no volume {number}")).collect()];
+    let script = Script { volumes, ..failing(6, &[Run::forever()]) };
+    let driver = run_one("Always", script, 200);
+    let warnings = events(&driver).iter().filter(|event| event.starts_with("Warning ")).count();
+    assert_eq!((warnings, combined(&driver)), (12, 0));
+}

@@ -182,6 +182,8 @@ pub(super) fn a_resize_that_fails_is_told_once_and_tried_again() {
     assert_eq!((told(&driver), resources(&driver).1.as_str()), (1, "64Mi"));
     later(&mut driver, Fact::Tick, 10);
     assert_eq!((told(&driver), resources(&driver).1.as_str()), (1, "16Mi"));
+    let tries: Vec<String> = effects(&driver).into_iter().filter(|effect| effect.starts_with("resize/3")).collect();
+    assert_eq!(tries, ["resize/3 R-9.7-a", "resize/3#2 R-9.7-c", "resize/3#3 R-9.7-c"]);
 }
 
 #[test]
@@ -220,6 +222,11 @@ fn what_is_left_of_a_held_container_can_be_looked_at_as_long_as_another_would_fo
     driver.end_instance("c", Exit::Code(3));
     later(&mut driver, Fact::Tick, 0);
     assert!(!driver.machine.may_be_looked_at("c", 0), "nothing follows");
+    let mut driver = run_one("Never", crashing(), 5);
+    later(&mut driver, debug("d", Some("c")), 1);
+    driver.end_instance("c", Exit::Code(3));
+    later(&mut driver, Fact::Tick, 1);
+    assert!(driver.machine.may_be_looked_at("c", 0), "one has come in its place");
 }
 
 #[test]
@@ -266,4 +273,44 @@ fn what_has_done_its_work_is_restarted_when_that_is_asked_for() {
     driver.run_until(Duration::from_secs(5)).unwrap();
     later(&mut driver, Fact::RestartRequested { container: Some("c".to_owned()) }, 5);
     assert_eq!(started_of(&driver, "c"), 2);
+}
+
+#[test]
+fn other_resources_end_the_back_off_of_their_container_and_of_no_other() {
+    let containers = |memory: &str| json!([{"name": "a", "resources": {"limits": {"memory": memory}}}, {"name": "b"}]);
+    let script = Script::default().container("a", [Run::exits(1, 0)]).container("b", [Run::exits(1, 0)]);
+    let mut driver = Driver::new(pod("Always", containers("64Mi")), settings(), script);
+    driver.run_until(Duration::from_secs(36)).unwrap();
+    let other = pod("Always", containers("128Mi"));
+    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(&other).unwrap()) });
+    let status = driver.machine.pod().status.unwrap().container_statuses.unwrap().remove(0);
+    assert_eq!(status.resources.unwrap().limits.unwrap()["memory"].0, "128Mi", "nothing holds the one of before");
+    let waits = |driver: &Driver, name: &str| container(driver, name).reason;
+    assert_eq!(waits(&driver, "b").as_deref(), Some("CrashLoopBackOff"));
+    driver.run_until(Duration::from_secs(50)).unwrap();
+    assert_eq!(times(&driver, "start/a/")[3..], [30.0, 36.0, 46.0]);
+    assert_eq!(times(&driver, "start/b/")[3..], [30.0]);
+    let told = events(&driver).into_iter().filter(|event| event.contains("BackOff"));
+    assert_eq!(told.filter(|event| event.contains("container b ")).count(), 1);
+}
+
+#[test]
+fn a_limit_that_was_its_pods_already_restarts_no_container() {
+    let limited = |own: Value| {
+        let policy = json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
+        let mut pod = pod("Always", json!([{"name": "c", "resources": own, "resizePolicy": policy}]));
+        let amounts = json!({"limits": {"memory": "64Mi"}, "requests": {"memory": "32Mi"}});
+        pod.spec.as_mut().unwrap().resources = Some(serde_json::from_value(amounts).unwrap());
+        pod
+    };
+    let restarts = |own: Value| {
+        let mut driver = Driver::new(limited(json!({})), settings(), Script::default());
+        driver.run_until(Duration::from_secs(5)).unwrap();
+        let changed = serde_json::to_value(limited(own)).unwrap();
+        later(&mut driver, Fact::SpecChanged { pod: Box::new(changed) }, 5);
+        container(&driver, "c").restart_count
+    };
+    assert_eq!(restarts(json!({"limits": {"memory": "64Mi"}})), 0);
+    assert_eq!(restarts(json!({"limits": {"memory": "48Mi"}})), 1);
+    assert_eq!(restarts(json!({"requests": {"memory": "32Mi"}})), 1, "what its pod asks for is not its own");
 }

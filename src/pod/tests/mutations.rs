@@ -81,6 +81,7 @@ const HOLDERS: &[(&str, fn())] = holders![
     storage::limits_of_volumes_come_first_then_the_pods_then_the_containers,
     storage::what_is_not_limited_critical_or_ending_is_not_measured,
     storage::an_evicted_container_has_one_second_for_its_hook_whatever_its_spec_says,
+    storage::a_hook_that_runs_when_the_pod_is_evicted_has_one_second_more,
     storage::only_what_is_too_much_is_told,
     storage::a_stop_that_is_under_way_is_shortened_and_what_waits_is_not_started_again,
     status::generation_is_raised_by_a_changed_spec_and_by_the_first_delete,

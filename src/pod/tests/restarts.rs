@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::pod::input::{Fact, StartStage};
+use crate::pod::probe::ProbeKind;
 use crate::simulation::Run;
 
 #[test]
@@ -248,4 +249,37 @@ fn whoever_ends_with_the_code_for_all_while_the_pod_is_deleted_restarts_none() {
         assert_eq!(seen.phase, phase);
         assert!(seen.conditions.contains(&("AllContainersRestarting".to_owned(), reason.to_owned())), "{seen:?}");
     }
+}
+
+/// A pod whose `c` runs, hears its stop signal with the code for which all are restarted, and has such a probe.
+fn restarting_all(probe: Value) -> Driver {
+    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
+    let mut c = json!({"name": "c", "restartPolicy": "Always", "restartPolicyRules": rules});
+    c.as_object_mut().unwrap().extend(probe.as_object().unwrap().clone());
+    let sick = Run::forever().stops(7, 0).probe(ProbeKind::Liveness, 0, super::probes::fails());
+    let well = Run::forever().stops(7, 0);
+    let script = Script::default().container("c", [sick, well]);
+    let mut driver = Driver::new(pod("Always", json!([c, {"name": "d"}])), settings(), script);
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    driver
+}
+
+#[test]
+fn a_rule_for_all_is_not_asked_of_what_was_stopped_by_a_probe() {
+    let probe = json!({"livenessProbe": {"exec": {"command": ["x"]}, "periodSeconds": 1, "failureThreshold": 1}});
+    let driver = restarting_all(probe);
+    assert_eq!((container(&driver, "c").restart_count, container(&driver, "d").restart_count), (1, 0));
+    assert!(!notes(&driver).contains(&"R-4.6-a".to_owned()));
+}
+
+#[test]
+fn a_restart_that_is_asked_for_knows_no_back_off_whatever_its_containers_end_with() {
+    let mut driver = restarting_all(json!({}));
+    for at in [20, 21, 22] {
+        driver.run_until(Duration::from_secs(at)).unwrap();
+        driver.input(Fact::RestartRequested { container: None });
+    }
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!(times(&driver, "start/c/"), [0.0, 20.0, 21.0, 22.0]);
+    assert_eq!(times(&driver, "start/d/"), [0.0, 20.0, 21.0, 22.0]);
 }

@@ -4,6 +4,7 @@ use super::live::memory;
 use super::*;
 use crate::pod::input::{Exit, Fact};
 use crate::pod::room::{Room, Share};
+use crate::simulation::Run;
 
 /// So many MiB of the machine's memory, of which other pods hold so many.
 fn mebibytes(capacity: u64, used: u64) -> Room {
@@ -195,8 +196,12 @@ fn it_waits_on_over_deaths_of_the_supervisor_and_reboots_and_ends_with_its_pod()
     pass(&mut driver, 5);
     assert_eq!((conditions(&driver).len(), amounts(&driver)), (1, ["128Mi", "64Mi", "64Mi"].map(str::to_owned)));
     assert!(driver.machine.awaits_room());
+    driver.script = Script::default().container("c", [Run::forever().deaf()]);
     driver.input(Fact::DeleteRequested { grace_seconds: Some(3), force: false });
     assert!(!driver.machine.awaits_room());
+    let begun = told(&driver, "ResizeStarted");
+    driver.input(Fact::RoomMeasured { room: mebibytes(900, 0) });
+    assert_eq!(told(&driver, "ResizeStarted"), begun);
 }
 
 #[test]
@@ -217,4 +222,35 @@ fn cpu_is_counted_in_thousandths_and_comes_first() {
     assert!(told(&driver, "ResizeDeferred")[0].starts_with("Warning ResizeDeferred Pod resize OutOfcpu: {"));
     apply(&mut driver, cpu("1300m"));
     assert!(conditions(&driver)[0].2.contains(": memory, requested: 1073741824, used: 0"), "{:?}", conditions(&driver));
+}
+
+#[test]
+fn what_stays_as_it_is_needs_no_room() {
+    let changed = |memory: &str| {
+        let amounts = json!({"requests": {"cpu": "500m", "memory": memory}});
+        pod("Always", json!([{"name": "c", "resources": amounts}]))
+    };
+    let mut driver = Driver::new(changed("64Mi"), settings(), Script::default());
+    driver.run_until(Duration::from_secs(5)).unwrap();
+    let full = Share { capacity: 1_000, used: 1_000 };
+    driver.make_room(Room { cpu: full, ..mebibytes(200, 0) }, false);
+    driver.apply(&changed("128Mi"));
+    pass(&mut driver, 5);
+    assert_eq!(conditions(&driver), []);
+    assert_eq!(told(&driver, "ResizeCompleted").len(), 1);
+}
+
+#[test]
+fn room_is_asked_for_by_other_amounts_and_told_when_it_is_another() {
+    let mut driver = crowded("NotRequired");
+    let spec = |fact| match fact {
+        Fact::SpecChanged { pod } => serde_json::from_value::<Pod>(*pod).unwrap(),
+        _ => panic!("no re-apply"),
+    };
+    let asks = |limit, policy| driver.machine.asks_for_room(&spec(memory(limit, policy)));
+    assert_eq!((asks("64Mi", "RestartContainer"), asks("65Mi", "NotRequired")), (false, true));
+    let room = mebibytes(200, 100);
+    driver.input(Fact::RoomMeasured { room });
+    let news = |room| driver.machine.is_news(&Fact::RoomMeasured { room });
+    assert_eq!((news(room), news(mebibytes(200, 101))), (false, true));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::pod::input::{Fact, ImageFailure, TerminationMessage};
+use crate::pod::input::{Fact, ImageFacts, ImageFailure, TerminationMessage};
 use crate::simulation::{ImageOutcome, Run};
 
 #[test]
@@ -402,4 +402,18 @@ fn numbers_that_are_changed_at_a_start_of_the_machine_hold_from_then_on() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 5);
     driver.machine.take_settings(Settings { backoff_maximum_milliseconds: 1_000, ..settings() });
     assert_eq!(driver.machine.settings().backoff_maximum_milliseconds, 1_000);
+    driver.run_until(Duration::from_secs(13)).unwrap();
+    // What is being waited for already was said to be 10 s.
+    assert_eq!(times(&driver, "start/c/"), [0.0, 0.0, 10.0, 11.0, 12.0, 13.0]);
+}
+
+#[test]
+fn an_image_is_shown_by_the_name_that_it_was_found_by() {
+    let found = ImageFacts { image: "docker.io/library/busybox:1".to_owned(), ..ImageFacts::default() };
+    let shown = |found: ImageFacts| {
+        let driver = run_one("Always", Script::default().image("c", [ImageOutcome::Present(found)]), 1);
+        driver.machine.pod().status.unwrap().container_statuses.unwrap().remove(0).image
+    };
+    assert_eq!(shown(found), "docker.io/library/busybox:1");
+    assert_eq!(shown(ImageFacts::default()), "localhost/busybox:1", "it was found by its digest alone");
 }

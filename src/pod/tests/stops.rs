@@ -214,3 +214,39 @@ fn a_shorter_delete_is_shown_as_it_is_counted() {
     assert_eq!(shown(18, 20), (json!(20), at(20), true, 20.0, false), "two seconds are left");
     assert!(!shown(10, 60).2, "the same again shortens nothing");
 }
+
+#[test]
+fn a_pod_that_is_deleted_while_it_is_stopped_ends_like_any_that_is_deleted() {
+    for (code, phase) in [(0, "Succeeded"), (1, "Failed")] {
+        let script = Script::default().container("c", [Run::forever().stops(code, 1_000)]);
+        let mut driver = run_one("Always", script, 5);
+        driver.input(Fact::StopRequested { most_seconds: None });
+        driver.input(delete(None));
+        driver.run_until(Duration::from_secs(60)).unwrap();
+        assert!(driver.removed);
+        assert_eq!(view(&driver).phase, phase);
+    }
+}
+
+#[test]
+fn what_never_ran_of_a_pod_that_had_begun_cannot_be_located_at_its_end() {
+    use crate::pod::input::ImageFailure;
+    use crate::simulation::ImageOutcome;
+    let missing = || [ImageOutcome::Missing(ImageFailure::ErrImageNeverPull, "absent".to_owned())];
+    let ended = |script: Script| {
+        let pod = super::init::pod_with_init("Always", json!([{"name": "i"}, {"name": "j"}]), json!([{"name": "c"}]));
+        let mut driver = Driver::new(pod, settings(), script);
+        driver.run_until(Duration::from_secs(5)).unwrap();
+        driver.input(delete(None));
+        driver.run_until(Duration::from_secs(60)).unwrap();
+        assert!(driver.removed);
+        ["i", "j", "c"].map(|name| container(&driver, name).reason.unwrap())
+    };
+    // Of the init containers the first is missed in any case, the others when one behind them was seen (lifecycle 1.3).
+    assert_eq!(
+        ended(Script::default().image("i", missing())),
+        ["ContainerStatusUnknown", "PodInitializing", "PodInitializing"]
+    );
+    let done = || Script::default().container("i", [Run::exits(0, 0)]).container("j", [Run::exits(0, 0)]);
+    assert_eq!(ended(done().image("c", missing())), ["Completed", "Completed", "ContainerStatusUnknown"]);
+}

@@ -148,3 +148,17 @@ pub(super) fn a_stop_that_is_under_way_is_shortened_and_what_waits_is_not_starte
     assert_eq!((ended.state, ended.reason.as_deref()), ("terminated", Some("ContainerStatusUnknown")));
     assert!(times(&driver, "start/d/").iter().all(|at| *at < 10.5), "{:?}", times(&driver, "start/d/"));
 }
+
+#[test]
+pub(super) fn a_hook_that_runs_when_the_pod_is_evicted_has_one_second_more() {
+    let mut pod = limited_pod();
+    let hook = json!({"preStop": {"exec": {"command": ["a"]}}});
+    pod.spec.as_mut().unwrap().containers[0].lifecycle = Some(serde_json::from_value(hook).unwrap());
+    let run = Run::forever().deaf().hook(HookKind::PreStop, None, None);
+    let mut driver = Driver::new(pod, settings(), Script::default().container("c", [run]));
+    driver.run_until(Duration::from_secs(6)).unwrap();
+    driver.input(Fact::RestartRequested { container: Some("c".to_owned()) });
+    driver.use_storage(&volume("v", 3 * MIB), false);
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!((times(&driver, "signal/c/"), times(&driver, "kill/c/")), (vec![11.0], vec![13.0]));
+}

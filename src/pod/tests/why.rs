@@ -289,3 +289,27 @@ fn what_has_crashed_waits_for_its_turn_while_another_is_started() {
     let turn = "it is started in its turn: one container of a pod is started at a time";
     assert_eq!((crashed.state.as_str(), crashed.next[0].what.as_str()), ("ended: Error", turn));
 }
+
+#[test]
+fn a_stopped_pod_that_nothing_starts_again_is_over_and_not_stopped() {
+    let mut driver = one(json!({}), "Never", Script::default());
+    driver.at(Duration::from_secs(2), Fact::StopRequested { most_seconds: None });
+    let over = of(&mut driver, "", 60_000);
+    assert_eq!((over.state.as_str(), rule(&over)), ("Succeeded", "R-1.1-a"));
+    assert_eq!(over.because, ["Succeeded is for good (R-1.1-b)"]);
+}
+
+#[test]
+fn what_waits_in_a_back_off_goes_with_its_pod() {
+    let containers = json!([{"name": "c"}, {"name": "d"}]);
+    let script = Script::default().container("c", [Run::exits(1, 0)]).container("d", [Run::forever().deaf()]);
+    let said = |fact: Fact| {
+        let mut driver = Driver::new(pod("Always", containers.clone()), settings(), script.clone());
+        driver.at(Duration::from_secs(2), fact);
+        let waits = of(&mut driver, "c", 3_000);
+        assert_eq!(waits.state, "waiting: CrashLoopBackOff");
+        waits.next.into_iter().map(|next| next.what).collect::<Vec<_>>()
+    };
+    assert_eq!(said(Fact::RestartRequested { container: None }), ["it is started anew with the others"]);
+    assert_eq!(said(Fact::DeleteRequested { grace_seconds: None, force: false }), ["nothing: the pod ends"]);
+}

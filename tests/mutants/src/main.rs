@@ -36,7 +36,7 @@ fn main() {
     let program = build(&place);
     assert!(notices(&program, &place, usize::MAX) == Some(false), "the tests fail without any mutant");
     let tried: Vec<usize> = woven.iter().copied().filter(|one| alone.is_empty() || alone.contains(one)).collect();
-    let survivors = survivors(&tried, &program, &place);
+    let Found { survivors, endless } = try_all(&tried, &program, &place);
     let mut unknown = 0;
     for number in &survivors {
         let name = list[*number]["name"].as_str().unwrap_or_default();
@@ -45,7 +45,7 @@ fn main() {
         println!("{}\t{number}\t{name}", if listed { "known" } else { "NEW" });
     }
     println!(
-        "{} mutants, {} not compiled in, {} tried, {} not noticed: {:.1} % caught",
+        "{} mutants, {} not compiled in, {} tried, {endless} without an end, {} not noticed: {:.1} % caught",
         list.len(),
         list.len() - woven.len(),
         tried.len(),
@@ -253,23 +253,38 @@ fn build(place: &Path) -> PathBuf {
     programs.last().expect("the woven tests are built")
 }
 
-/// Those of these mutants that no test notices, in their order; two are tried at a time.
-fn survivors(tried: &[usize], program: &Path, place: &Path) -> Vec<usize> {
+/// What came of the mutants that were tried.
+#[derive(Default)]
+struct Found {
+    /// Those that no test notices, in their order.
+    survivors: Vec<usize>,
+    /// How many have no end, which is noticed, too.
+    endless: usize,
+}
+
+/// Two are tried at a time.
+fn try_all(tried: &[usize], program: &Path, place: &Path) -> Found {
     let next = AtomicUsize::new(0);
     let try_some = || {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         while let Some(number) = tried.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if notices(program, place, *number) == Some(false) {
-                found.push(*number);
+            match notices(program, place, *number) {
+                Some(true) => {}
+                Some(false) => found.survivors.push(*number),
+                None => found.endless += 1,
             }
         }
         found
     };
-    let mut found = std::thread::scope(|scope| {
-        let threads = [scope.spawn(try_some), scope.spawn(try_some)];
-        threads.into_iter().flat_map(|thread| thread.join().expect("tests are run")).collect::<Vec<_>>()
+    let mut found = Found::default();
+    std::thread::scope(|scope| {
+        for thread in [scope.spawn(try_some), scope.spawn(try_some)] {
+            let some = thread.join().expect("tests are run");
+            found.survivors.extend(some.survivors);
+            found.endless += some.endless;
+        }
     });
-    found.sort_unstable();
+    found.survivors.sort_unstable();
     found
 }
 

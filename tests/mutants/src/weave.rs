@@ -273,7 +273,8 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
                 {
                     before += &match replacement.as_str() {
                         "true" => format!("(\n/*mutant {number}*/ crate::mutant::is({number})\n || "),
-                        _ => format!("(\n/*mutant {number}*/ !crate::mutant::is({number})\n && "),
+                        // Bracketed, so that it is not taken for an arm that is deleted.
+                        _ => format!("(\n/*mutant {number}*/ (!crate::mutant::is({number}))\n && "),
                     };
                     after += ")";
                 }
