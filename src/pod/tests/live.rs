@@ -205,7 +205,8 @@ fn whoever_looks_does_not_wait_for_the_rest() {
 
 #[test]
 fn what_is_left_of_a_held_container_can_be_looked_at_as_long_as_another_would_follow() {
-    let crashing = || Script::default().container("c", [Run::forever().stops(3, 0)]);
+    let deaf = [Run::forever().deaf()];
+    let crashing = || Script::default().container("c", [Run::forever().stops(3, 0)]).container("d", deaf.clone());
     let mut driver = run_one("Always", crashing(), 5);
     assert!(!driver.machine.may_be_looked_at("c", 0), "it runs");
     later(&mut driver, debug("d", Some("c")), 1);
@@ -313,4 +314,11 @@ fn a_limit_that_was_its_pods_already_restarts_no_container() {
     assert_eq!(restarts(json!({"limits": {"memory": "64Mi"}})), 0);
     assert_eq!(restarts(json!({"limits": {"memory": "48Mi"}})), 1);
     assert_eq!(restarts(json!({"requests": {"memory": "32Mi"}})), 1, "what its pod asks for is not its own");
+}
+
+#[test]
+fn a_resize_waits_for_its_sandbox() {
+    let mut driver = run_one("Always", Script { sandboxes: vec![Err("no".to_owned())], ..Script::default() }, 5);
+    later(&mut driver, memory("64Mi", "NotRequired"), 60);
+    assert_eq!((times(&driver, "sandbox/"), times(&driver, "resize/")), (vec![0.0, 10.0], vec![10.0]));
 }

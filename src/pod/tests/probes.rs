@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::pod::hook::HookKind;
 use crate::pod::input::{ErrorState, Exit, Fact, ProbeOutcome};
 use crate::pod::probe::ProbeKind::{self, Liveness, Readiness, Startup};
 use crate::pod::prober::Prober;
@@ -329,4 +330,26 @@ fn zero_is_as_good_as_nothing_said() {
     let driver = probed("Always", json!({"livenessProbe": probe}), &[Run::forever().probe(Liveness, 0, fails())], 100);
     assert_eq!(times(&driver, "probe/c/0/liveness/"), [1.0, 11.0, 21.0]);
     assert_eq!(times(&driver, "signal/c/0"), [21.0]);
+}
+
+#[test]
+fn nothing_is_probed_while_the_post_start_hook_runs() {
+    let spec = json!({"startupProbe": exec(1, 3), "lifecycle": {"postStart": {"exec": {"command": ["true"]}}}});
+    let driver = probed("Always", spec, &[Run::forever().hook(HookKind::PostStart, Some(5_500), None)], 8);
+    assert_eq!(times(&driver, "probe/c/0/startup/"), [5.5]);
+}
+
+#[test]
+fn what_is_being_stopped_is_asked_only_whether_it_is_ready() {
+    let restart = Fact::RestartRequested { container: Some("c".to_owned()) };
+    let last = |probes: Value, kind: ProbeKind, run: Run| {
+        let mut driver = probed("Always", probes, &[run.deaf()], 0);
+        driver.at(Duration::from_millis(5_500), restart.clone());
+        driver.run_until(Duration::from_secs(30)).unwrap();
+        times(&driver, &format!("probe/c/0/{}/", kind.word())).pop()
+    };
+    let never = Run::forever().probe(Startup, 0, fails());
+    assert_eq!(last(json!({"startupProbe": exec(1, 100)}), Startup, never), Some(5.0));
+    assert_eq!(last(json!({"livenessProbe": exec(1, 3)}), Liveness, Run::forever()), Some(5.0));
+    assert_eq!(last(json!({"readinessProbe": exec(1, 3)}), Readiness, Run::forever()), Some(30.0));
 }

@@ -283,3 +283,14 @@ fn a_restart_that_is_asked_for_knows_no_back_off_whatever_its_containers_end_wit
     assert_eq!(times(&driver, "start/c/"), [0.0, 20.0, 21.0, 22.0]);
     assert_eq!(times(&driver, "start/d/"), [0.0, 20.0, 21.0, 22.0]);
 }
+
+#[test]
+fn of_all_that_are_restarted_only_who_asked_for_it_waits() {
+    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
+    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let mut driver =
+        Driver::new(pod("Always", containers), settings(), Script::default().container("c", [Run::exits(7, 1_000)]));
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    assert_eq!(times(&driver, "start/c/"), [0.0, 1.0, 12.0]);
+    assert_eq!(times(&driver, "start/d/"), [0.0, 1.0, 2.0, 13.0]);
+}

@@ -249,6 +249,7 @@ fn after_a_reboot_a_sandbox_that_could_not_be_made_is_made_at_once() {
     let mut driver = run_one("Always", script, 3);
     driver.reboot();
     driver.run_until(Duration::from_secs(60)).unwrap();
-    assert_eq!(times(&driver, "sandbox/"), [0.0, 3.0]);
+    assert_eq!(times(&driver, "sandbox/0"), [0.0, 3.0]);
+    assert!(!events(&driver).iter().any(|event| event.contains("SandboxChanged")), "there was none");
     assert_eq!(container(&driver, "c").restart_count, 0);
 }

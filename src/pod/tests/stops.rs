@@ -213,6 +213,7 @@ fn a_shorter_delete_is_shown_as_it_is_counted() {
     assert_eq!(shown(30, 20), (json!(1), at(30), true, 32.0, true), "its time was over");
     assert_eq!(shown(18, 20), (json!(20), at(20), true, 20.0, false), "two seconds are left");
     assert!(!shown(10, 60).2, "the same again shortens nothing");
+    assert_eq!(shown(10, 0), (json!(0), at(10), true, 12.0, true), "by force");
 }
 
 #[test]
