@@ -228,6 +228,14 @@ fn a_pod_that_is_being_torn_down_when_the_machine_goes_down_is_torn_down_afterwa
     driver.reboot();
     driver.run_until(Duration::from_secs(60)).unwrap();
     assert!(driver.removed && driver.machine.is_torn_down());
+    // Its final phase was shown before the second, and is never left.
+    let phases = driver.timeline.iter().filter_map(|line| match &line.entry {
+        Entry::Status(view) => Some(view.phase.clone()),
+        _ => None,
+    });
+    let mut phases: Vec<String> = phases.collect();
+    phases.dedup();
+    assert_eq!(phases, ["Pending", "Running", "Failed"]);
 }
 
 #[test]

@@ -251,3 +251,12 @@ fn what_never_ran_of_a_pod_that_had_begun_cannot_be_located_at_its_end() {
     let done = || Script::default().container("i", [Run::exits(0, 0)]).container("j", [Run::exits(0, 0)]);
     assert_eq!(ended(done().image("c", missing())), ["Completed", "Completed", "ContainerStatusUnknown"]);
 }
+
+#[test]
+fn a_delete_shortens_a_stop_that_is_under_way_for_another_reason() {
+    let mut driver = run_one("Always", Script::default().container("c", [Run::forever().deaf()]), 10);
+    driver.input(Fact::RestartRequested { container: Some("c".to_owned()) });
+    driver.at(Duration::from_secs(12), delete(Some(5)));
+    driver.run_until(Duration::from_secs(60)).unwrap();
+    assert_eq!((times(&driver, "signal/c/0"), times(&driver, "kill/c/0")), (vec![10.0], vec![17.0]));
+}
