@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo install cargo-mutants
-//! cargo run --manifest-path tests/mutants/Cargo.toml            # all, about half an hour of one core
+//! cargo run --manifest-path tests/mutants/Cargo.toml            # all, about ten minutes of two cores
 //! cargo run --manifest-path tests/mutants/Cargo.toml -- 7 42    # these alone, by their numbers
 //! ```
 //!
