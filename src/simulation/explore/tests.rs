@@ -161,6 +161,15 @@ spec:
   - {at: 0s, imageError: {container: app, reason: ErrImagePull}}
   - {at: 10s, exit: {container: proxy, code: 1}}
   - {at: 310s, exit: {container: proxy, code: 2}}
+---
+# 8.2: nobody kills while the supervisor is away; who was told to stop then has the least grace period once it is back.
+spec:
+  actors: {app: {ignoreSignals: [TERM]}}
+  overlays: [{spec: {terminationGracePeriodSeconds: 10, containers: [{name: app, lifecycle: {preStop: {exec: {command: [drain]}}}}]}}]
+  faults:
+  - {at: 1s, supervisorDeath: {downFor: 30s}}
+  - {at: 1s, restart: app}
+  - {at: 31300ms, imageError: {container: app, reason: InvalidImageName}}
 ";
 
 #[test]
@@ -173,7 +182,7 @@ fn what_was_found_once_and_was_no_breach_is_found_no_more() {
     let scenarios = scenarios.replace("\nspec:", "\napiVersion: podlet.dev/v1alpha1\nkind: Scenario\nspec:");
     let source = Source { name: "found.yaml".to_owned(), bytes: scenarios.into() };
     let cases = scenario::read(&[source], &Options::default()).unwrap().cases;
-    assert_eq!(cases.len(), 5);
+    assert_eq!(cases.len(), 6);
     for case in cases {
         let outcome = case.run();
         assert!(outcome.passed(), "{:#?}", outcome.judged.iter().filter(|one| !one.verdict.passed).collect::<Vec<_>>());

@@ -103,7 +103,8 @@ impl Ledger {
         let by =
             now + self.stop_patience().max(
                 self.deletion.map_or(Duration::ZERO, |deletion| deletion.grace + self.settings.numbers.least_grace()),
-            ) + self.tolerance;
+            ) + self.away.map_or(Duration::ZERO, |(_, until)| until.saturating_sub(now))
+                + self.tolerance;
         let Some(known) = self.containers.get_mut(index) else { return };
         let name = known.name.clone();
         let Some(life) = known.life.as_mut().filter(|life| life.stop.is_none()) else { return };
