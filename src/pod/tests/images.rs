@@ -172,6 +172,18 @@ fn a_pod_is_over_when_the_start_of_its_changed_container_fails_and_its_policy_st
 }
 
 #[test]
+fn an_image_that_is_left_and_come_back_to_is_pulled_at_once() {
+    let script = Script::default().image("c", [missing(ImageFailure::ErrImagePull, "no such host")]);
+    let mut driver = run_one("Never", script, 12);
+    for image in ["localhost/changed:1", "localhost/busybox:1"] {
+        let pod = pod("Never", json!([{"name": "c", "image": image}]));
+        driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+        driver.run_until(driver.now() + Duration::from_secs(2)).unwrap();
+    }
+    assert_eq!(times(&driver, "image/c/0"), [0.0, 10.0, 12.0, 14.0]);
+}
+
+#[test]
 fn while_an_image_is_pulled_only_news_of_that_pull_are_heard() {
     let pulled = Pulled { milliseconds: 20_000, with_waiting_milliseconds: 20_000, size: 1 };
     let script = Script::default().image("c", [ImageOutcome::Pulled(ImageFacts::default(), pulled)]);
