@@ -139,7 +139,7 @@ fn a_scenario_that_asserts_nothing_passes_and_is_said_to() {
     let directory = Directory::new("scenarios-nothing");
     let text = FAILING.split("  asserts:").next().unwrap().replace("crash <1> & \"2\"", "idle");
     let file = directory.file("idle.yaml", &text);
-    let told = format!("note: {}: idle asserts nothing, and so passes whatever its pod does", file.display());
+    let told = format!("Note: {}: idle asserts nothing, and so passes whatever its pod does", file.display());
     for form in [&["-o", "json"][..], &["-o", "tap"], &[]] {
         let output = podlet(&[&["test", file.to_str().unwrap()], form].concat());
         assert_eq!(output.status.code(), Some(0), "{}", err(&output));

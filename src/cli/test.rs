@@ -198,7 +198,7 @@ fn no_scenario(name: &str) -> String {
 /// It passes, whatever happens: nobody may take that for a test.
 fn asserts_nothing(case: &Case) -> String {
     format!(
-        "note: {}: {} asserts nothing, and so passes whatever its pod does: say in spec.asserts what must be so, such as \
+        "Note: {}: {} asserts nothing, and so passes whatever its pod does: say in spec.asserts what must be so, such as \
          {{property: ready-again}}",
         case.file,
         case.title()
