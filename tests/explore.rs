@@ -109,12 +109,10 @@ spec:
     let matrix = "  matrix: {restartPolicy: [Always, Never]}\n  asserts:\n  \
                   - {only: {restartPolicy: [Never]}, never: {phase: Running}}\n  \
                   - {only: {restartPolicy: [Always]}, never: {restarts: {gt: 1000}}}\n";
-    directory.file("matrix.yaml", &format!("{}{matrix}", file.split("  asserts:").next().unwrap()));
+    let matrix = format!("{}{matrix}", file.split("  asserts:").next().unwrap());
+    directory.file("matrix.yaml", &matrix);
     out(&podlet(&directory.0, &[&["explore", "matrix.yaml"][..], &SMALL].concat()), 0);
-    directory.file(
-        "wrong.yaml",
-        &format!("{}{matrix}", file.split("  asserts:").next().unwrap()).replace("only: {restart", "only: {rstart"),
-    );
+    directory.file("wrong.yaml", &matrix.replace("only: {restart", "only: {rstart"));
     let output = podlet(&directory.0, &["explore", "wrong.yaml"]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("the matrix has no \"rstartPolicy\" (did you mean \"restartPolicy\"?)"), "{text}");

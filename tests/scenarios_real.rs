@@ -10,6 +10,7 @@ use std::process::Stdio;
 use common::podlet::{Podlet, text, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use podlet::simulation::scenario::Property;
 use serde_json::Value;
 
 /// A tolerance for a machine that does other things, too.
@@ -64,21 +65,8 @@ spec:
 
 /// All that holds of every pod, asserted of this scenario, too.
 fn with_properties(scenario: &str) -> String {
-    let all = [
-        "ready-again",
-        "healthy-left-alone",
-        "unhealthy-stopped",
-        "grace-kept",
-        "pre-stop-first",
-        "restart-count-kept",
-        "back-off-kept",
-        "policy-kept",
-        "init-order",
-        "ready-is-true",
-        "ends-in-time",
-        "final-stays",
-    ];
-    all.iter().fold(scenario.to_owned(), |text, property| format!("{text}  - {{property: {property}}}\n"))
+    let all = Property::ALL.iter().map(|(property, _)| format!("  - {{property: {}}}\n", property.word()));
+    all.fold(scenario.to_owned(), |text, line| text + &line)
 }
 
 fn file(podlet: &Podlet, name: &str, text: &str) -> String {

@@ -169,10 +169,8 @@ fn case(document: &Value, pod: &Value, origins: &Origins, everywhere: &Everywher
     let source = Source { name: "simulate".to_owned(), bytes: document.to_string().into_bytes() };
     let options = Options { namespace: everywhere.namespace.clone(), ..Options::default() };
     let read = scenario::read(&[source], &options).map_err(|diagnostics| {
-        let told: Vec<String> = diagnostics
-            .iter()
-            .map(|found| format!("{}: {}", origin(origins, &found.path.to_string()), found.text))
-            .collect();
+        let told: Vec<String> =
+            diagnostics.iter().map(|found| format!("{}: {}", origin(origins, &found.path), found.text)).collect();
         Failure::Error(told.join("\nerror: "))
     })?;
     read.cases.into_iter().next().ok_or_else(|| Failure::error("nothing to simulate"))

@@ -29,7 +29,7 @@ fn lives() -> Vec<Driver> {
     let image = |failure| Script::default().image("c", [missing(failure)]);
     let changed = |image: &str| {
         let pod = pod("Always", json!([{"name": "c", "image": image}]));
-        Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+        applied(&pod)
     };
     let with_rule = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": [
         {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]);

@@ -164,7 +164,7 @@ fn a_pod_is_over_when_the_start_of_its_changed_container_fails_and_its_policy_st
     let mut driver = run_one("Never", script.image("c", [had.clone(), had, fails.clone(), fails]), 1);
     for image in ["localhost/changed:1", "localhost/changed:2"] {
         let pod = pod("Never", json!([{"name": "c", "image": image}]));
-        driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+        driver.input(applied(&pod));
         driver.run_until(driver.now() + Duration::from_secs(1)).unwrap();
     }
     assert!(events(&driver).iter().any(|event| event.contains("Back-off restarting")), "{:?}", events(&driver));
@@ -179,7 +179,7 @@ fn a_changed_container_whose_pull_fails_is_tried_again_whatever_its_policy() {
     let fails = missing(ImageFailure::ErrImagePull, "no such host");
     let mut driver = run_one("Never", script.image("c", [had.clone(), fails, had]), 1);
     let pod = pod("Never", json!([{"name": "c", "image": "localhost/changed:1"}]));
-    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+    driver.input(applied(&pod));
     driver.run_until(Duration::from_secs(5)).unwrap();
     assert_eq!(container(&driver, "c").state, "waiting");
     driver.run_until(Duration::from_secs(30)).unwrap();
@@ -192,7 +192,7 @@ fn an_image_that_is_left_and_come_back_to_is_pulled_at_once() {
     let mut driver = run_one("Never", script, 12);
     for image in ["localhost/changed:1", "localhost/busybox:1"] {
         let pod = pod("Never", json!([{"name": "c", "image": image}]));
-        driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+        driver.input(applied(&pod));
         driver.run_until(driver.now() + Duration::from_secs(2)).unwrap();
     }
     assert_eq!(times(&driver, "image/c/0"), [0.0, 10.0, 12.0, 14.0]);
@@ -204,7 +204,7 @@ fn a_change_of_something_else_keeps_an_images_back_off() {
     let mut driver = run_one("Never", script, 12);
     let mut changed = pod("Never", json!([{"name": "c"}]));
     changed.spec.as_mut().unwrap().active_deadline_seconds = Some(1000);
-    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(changed).unwrap()) });
+    driver.input(applied(&changed));
     driver.run_until(Duration::from_secs(100)).unwrap();
     assert_eq!(times(&driver, "image/c/0"), [0.0, 10.0, 30.0, 70.0]);
 }

@@ -15,7 +15,7 @@ pub(super) fn memory(limit: &str, policy: &str) -> Fact {
     let amounts = json!({"limits": {"memory": limit}, "requests": {"memory": limit}});
     let policy = json!([{"resourceName": "memory", "restartPolicy": policy}]);
     let pod = pod("Always", json!([{"name": "c", "resources": amounts, "resizePolicy": policy}]));
-    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+    applied(&pod)
 }
 
 fn later(driver: &mut Driver, fact: Fact, seconds: u64) {
@@ -283,7 +283,7 @@ fn other_resources_end_the_back_off_of_their_container_and_of_no_other() {
     let mut driver = Driver::new(pod("Always", containers("64Mi")), settings(), script);
     driver.run_until(Duration::from_secs(36)).unwrap();
     let other = pod("Always", containers("128Mi"));
-    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(&other).unwrap()) });
+    driver.input(applied(&other));
     let status = driver.machine.pod().status.unwrap().container_statuses.unwrap().remove(0);
     assert_eq!(status.resources.unwrap().limits.unwrap()["memory"].0, "128Mi", "nothing holds the one of before");
     let waits = |driver: &Driver, name: &str| container(driver, name).reason;
@@ -307,8 +307,7 @@ fn a_limit_that_was_its_pods_already_restarts_no_container() {
     let restarts = |own: Value| {
         let mut driver = Driver::new(limited(json!({})), settings(), Script::default());
         driver.run_until(Duration::from_secs(5)).unwrap();
-        let changed = serde_json::to_value(limited(own)).unwrap();
-        later(&mut driver, Fact::SpecChanged { pod: Box::new(changed) }, 5);
+        later(&mut driver, applied(&limited(own)), 5);
         container(&driver, "c").restart_count
     };
     assert_eq!(restarts(json!({"limits": {"memory": "64Mi"}})), 0);

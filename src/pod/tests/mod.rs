@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
+use super::input::Fact;
 use super::machine::Settings;
 use crate::simulation::{ContainerView, Driver, Entry, Script, View};
 
@@ -40,6 +41,11 @@ pub(crate) fn pod(policy: &str, containers: Value) -> Pod {
         "spec": {"restartPolicy": policy, "terminationGracePeriodSeconds": 30, "containers": containers}
     }))
     .unwrap()
+}
+
+/// The pod is applied anew as this one.
+pub(crate) fn applied(pod: &Pod) -> Fact {
+    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
 }
 
 /// The usual numbers, or, while [`mutations`] looks who notices, one of them changed.

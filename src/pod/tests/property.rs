@@ -121,7 +121,7 @@ fn changed_image(code: i32) -> Fact {
     containers[0]["image"] = json!(image);
     containers[0]["resources"] = sized(code);
     let pod = pod("Always", containers);
-    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+    applied(&pod)
 }
 
 fn arbitrary_op() -> impl Strategy<Value = Op> {
@@ -242,7 +242,7 @@ impl Watched {
                     let policy = json!([{"resourceName": "memory", "restartPolicy": policy}]);
                     container.resize_policy = serde_json::from_value(policy).unwrap();
                 }
-                self.tell(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }, time);
+                self.tell(applied(&pod), time);
             }
             Op::Say(fact) => self.tell(fact.clone(), time),
             Op::Crash { nth, code } => {

@@ -119,7 +119,7 @@ pub(super) fn the_owner_may_set_the_back_off() {
 
 fn changed(image: &str) -> Fact {
     let pod = pod("Never", json!([{"name": "c", "image": image}]));
-    Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+    applied(&pod)
 }
 
 #[test]
@@ -141,7 +141,7 @@ pub(super) fn another_image_ends_a_back_off() {
     let mut driver = run_one("Always", Script::default().container("c", [Run::exits(1, 0)]), 35);
     driver.at(Duration::from_secs(36), {
         let pod = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
-        Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+        applied(&pod)
     });
     driver.run_until(Duration::from_secs(50)).unwrap();
     // At once, and then the series begins anew with 10 s: the start under the new key made the entry.
@@ -209,7 +209,7 @@ fn a_start_does_not_tell_of_a_back_off_that_was_another_images() {
     driver.input(Fact::RestartRequested { container: Some("c".to_owned()) });
     driver.run_until(Duration::from_secs(2)).unwrap();
     let pod = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
-    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) });
+    driver.input(applied(&pod));
     driver.run_until(Duration::from_secs(3)).unwrap();
     let told: Vec<(&str, Option<&str>)> = driver
         .timeline
@@ -226,10 +226,15 @@ fn a_start_does_not_tell_of_a_back_off_that_was_another_images() {
     assert_eq!(times(&driver, "start/c/"), [0.0, 0.1, 1.0, 2.0, 2.1]);
 }
 
+/// Whoever ends with 7 has all restarted.
+pub(super) fn all_by_seven() -> Value {
+    json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}])
+}
+
 #[test]
 fn whoever_ends_with_the_code_for_all_while_the_pod_is_deleted_restarts_none() {
-    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
-    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let containers =
+        json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": all_by_seven()}, {"name": "d"}]);
     let script =
         Script::default().container("c", [Run::forever().stops(7, 0)]).container("d", [Run::forever().stops(0, 5_000)]);
     let mut driver = Driver::new(pod("Always", containers.clone()), settings(), script);
@@ -253,8 +258,7 @@ fn whoever_ends_with_the_code_for_all_while_the_pod_is_deleted_restarts_none() {
 
 /// A pod whose `c` runs, hears its stop signal with the code for which all are restarted, and has such a probe.
 fn restarting_all(probe: Value) -> Driver {
-    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
-    let mut c = json!({"name": "c", "restartPolicy": "Always", "restartPolicyRules": rules});
+    let mut c = json!({"name": "c", "restartPolicy": "Always", "restartPolicyRules": all_by_seven()});
     c.as_object_mut().unwrap().extend(probe.as_object().unwrap().clone());
     let sick = Run::forever().stops(7, 0).probe(ProbeKind::Liveness, 0, super::probes::fails());
     let well = Run::forever().stops(7, 0);
@@ -286,8 +290,8 @@ fn a_restart_that_is_asked_for_knows_no_back_off_whatever_its_containers_end_wit
 
 #[test]
 fn of_all_that_are_restarted_only_who_asked_for_it_waits() {
-    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
-    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let containers =
+        json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": all_by_seven()}, {"name": "d"}]);
     let mut driver =
         Driver::new(pod("Always", containers), settings(), Script::default().container("c", [Run::exits(7, 1_000)]));
     driver.run_until(Duration::from_secs(20)).unwrap();

@@ -209,7 +209,7 @@ fn cpu_is_counted_in_thousandths_and_comes_first() {
     let cpu = |amount: &str| {
         let amounts = json!({"requests": {"cpu": amount, "memory": "1Gi"}});
         let pod = pod("Always", json!([{"name": "c", "resources": amounts}]));
-        Fact::SpecChanged { pod: Box::new(serde_json::to_value(pod).unwrap()) }
+        applied(&pod)
     };
     let mut driver = run_one("Always", Script::default(), 5);
     let room = Room { cpu: Share { capacity: 2_000, used: 700 }, ..mebibytes(100, 0) };

@@ -256,7 +256,7 @@ pub(super) fn generation_is_raised_by_a_changed_spec_and_by_the_first_delete() {
     assert_eq!(generation(&driver), (Some(1), Some(1), Some(1)));
     let mut changed = pod("Always", json!([{"name": "c", "image": "localhost/busybox:2"}]));
     changed.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
-    driver.input(Fact::SpecChanged { pod: Box::new(serde_json::to_value(&changed).unwrap()) });
+    driver.input(applied(&changed));
     assert_eq!(generation(&driver), (Some(2), Some(2), Some(2)));
     assert_eq!(driver.machine.pod().metadata.labels, changed.metadata.labels);
     driver.input(Fact::DeleteRequested { grace_seconds: Some(5), force: false });
@@ -385,8 +385,7 @@ fn a_node_with_an_address_is_shown_with_it_and_what_has_not_begun_with_its_image
 
 #[test]
 fn what_was_restarted_with_all_shows_that_and_no_times() {
-    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}]);
-    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules}, {"name": "d"}]);
+    let containers = json!([{"name": "c", "restartPolicy": "Never", "restartPolicyRules": super::restarts::all_by_seven()}, {"name": "d"}]);
     let script = Script::default().container("c", [Run::exits(7, 1_000), Run::forever()]);
     let mut driver = Driver::new(pod("Always", containers), settings(), script);
     driver.run_until(Duration::from_secs(60)).unwrap();

@@ -121,13 +121,19 @@ pub(super) fn what_is_not_limited_critical_or_ending_is_not_measured() {
     assert_eq!(times(&driver, "kill/c/"), [35.0]);
 }
 
-#[test]
-pub(super) fn an_evicted_container_has_one_second_for_its_hook_whatever_its_spec_says() {
+/// The limited pod, whose `c` is deaf and has a preStop hook that does not end.
+fn hooked_pod() -> (Pod, Script) {
     let mut pod = limited_pod();
     let hook = json!({"preStop": {"exec": {"command": ["a"]}}});
     pod.spec.as_mut().unwrap().containers[0].lifecycle = Some(serde_json::from_value(hook).unwrap());
     let run = Run::forever().deaf().hook(HookKind::PreStop, None, None);
-    let driver = used(pod, &volume("v", 3 * MIB), Script::default().container("c", [run]));
+    (pod, Script::default().container("c", [run]))
+}
+
+#[test]
+pub(super) fn an_evicted_container_has_one_second_for_its_hook_whatever_its_spec_says() {
+    let (pod, script) = hooked_pod();
+    let driver = used(pod, &volume("v", 3 * MIB), script);
     assert_eq!((times(&driver, "signal/c/"), times(&driver, "kill/c/")), (vec![11.0], vec![13.0]));
 }
 
@@ -151,11 +157,8 @@ pub(super) fn a_stop_that_is_under_way_is_shortened_and_what_waits_is_not_starte
 
 #[test]
 pub(super) fn a_hook_that_runs_when_the_pod_is_evicted_has_one_second_more() {
-    let mut pod = limited_pod();
-    let hook = json!({"preStop": {"exec": {"command": ["a"]}}});
-    pod.spec.as_mut().unwrap().containers[0].lifecycle = Some(serde_json::from_value(hook).unwrap());
-    let run = Run::forever().deaf().hook(HookKind::PreStop, None, None);
-    let mut driver = Driver::new(pod, settings(), Script::default().container("c", [run]));
+    let (pod, script) = hooked_pod();
+    let mut driver = Driver::new(pod, settings(), script);
     driver.run_until(Duration::from_secs(6)).unwrap();
     driver.input(Fact::RestartRequested { container: Some("c".to_owned()) });
     driver.use_storage(&volume("v", 3 * MIB), false);

@@ -155,11 +155,11 @@ impl Ledger {
 
     /// A start whose image is not pulled yet again, after the image's back-off: one of a container that has ended before has
     /// taken a step of its crash back-off.
-    fn start_refused(&mut self, index: usize, rule: &str) {
+    fn start_refused(&mut self, index: usize) {
         let (settings, now, most) = (self.settings.clone(), self.now, self.restart_patience());
         let Some(known) = self.containers.get_mut(index) else { return };
         let Some(end) = known.ended else { return };
-        known.take_step(&settings, now, rule, None);
+        known.take_step(&settings, now, "R-4.5-b", None);
         let over = match known.entry {
             Entry::Known { wait, .. } => end.at + wait,
             Entry::None | Entry::Unknown => now + most,
@@ -172,7 +172,7 @@ impl Ledger {
     pub fn note(&mut self, note: &Note) {
         let Some(index) = self.index(&note.about) else { return };
         match note.rule.0.as_str() {
-            "R-4.5-b" => self.start_refused(index, "R-4.5-b"),
+            "R-4.5-b" => self.start_refused(index),
             "R-7-c" => self.pre_stop_asked(&note.about, "R-7-c"),
             "R-8.4-a" => self.stop_begins(index, "R-8.4-a"),
             _ => {}

@@ -46,14 +46,14 @@ impl Sighting {
 
     /// What happened is held against the properties.
     fn watched(&self, watch: &mut Watch, tolerance: Duration) {
-        let (before, since): (Vec<_>, Vec<_>) = self.deaths.iter().partition(|(at, _)| *at <= self.at);
-        for (at, away) in before {
-            watch.supervisor_died(at, at.saturating_add(away).saturating_add(tolerance));
-        }
+        let died = |watch: &mut Watch, before: bool| {
+            for (at, away) in self.deaths.iter().filter(|(at, _)| (*at <= self.at) == before) {
+                watch.supervisor_died(*at, at.saturating_add(*away).saturating_add(tolerance));
+            }
+        };
+        died(watch, true);
         watch.take(&self.lines);
-        for (at, away) in since {
-            watch.supervisor_died(at, at.saturating_add(away).saturating_add(tolerance));
-        }
+        died(watch, false);
     }
 }
 
