@@ -36,10 +36,12 @@ fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// Makes a directory with these permission bits whatever the umask; there already is no error.
+/// Makes a directory with these permission bits whatever the umask; there already is no error, something else in its place is.
 pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if path.symlink_metadata().is_ok_and(|found| found.is_dir()) { Ok(()) } else { Err(error) }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
                 DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
