@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,11 @@ pub fn perform(action: Action) -> Result<Outcome, String> {
         }
         Action::Read(file) => say(&fs::read(&file).map_err(|error| format!("could not read {file}: {error}"))?),
         Action::Copy { from, to } => copy(&from, &to)?,
+        Action::Await(file) => {
+            while !Path::new(&file).exists() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
         Action::Next(file) => return perform_all(next(&file)?),
         Action::Show(topics) => say(show::show(&topics).as_bytes()),
         Action::Clock => {

@@ -60,6 +60,8 @@ pub enum Action {
         from: String,
         to: String,
     },
+    /// Waits until there is such a file.
+    Await(String),
     /// Goes on with the first line of a file, and takes that out unless it is the last.
     Next(String),
     Show(Vec<String>),
@@ -265,6 +267,7 @@ fn action(words: &[String]) -> Result<Action, String> {
         },
         "read" => Action::Read(words.next("a file")?.to_owned()),
         "copy" => Action::Copy { from: words.next("a file")?.to_owned(), to: words.next("where to")?.to_owned() },
+        "await" => Action::Await(words.next("a file")?.to_owned()),
         "next" => Action::Next(words.next("a file")?.to_owned()),
         "show" => {
             let topics: Vec<String> = std::mem::take(&mut words.positional).into_iter().map(str::to_owned).collect();

@@ -153,6 +153,11 @@ impl Paths {
         self.pod_state(uid).join("containers").join(container).join(attempt.to_string())
     }
 
+    /// An empty directory: where a root file system is attached before it becomes the root.
+    pub fn sandbox_root(&self, uid: &str) -> PathBuf {
+        self.pod_state(uid).join("root")
+    }
+
     /// A volume's directory, in the kubelet's shape: `volumes/kubernetes.io~<type>/<name>`.
     pub fn volume(&self, uid: &str, kind: &str, name: &str) -> PathBuf {
         self.pod_state(uid).join("volumes").join(format!("kubernetes.io~{kind}")).join(name)

@@ -1,6 +1,8 @@
 //! `podlet test`: plays scenario files in virtual time and says which assertions hold. It needs no privilege, starts no
 //! process and touches nothing of any pod. With `--real` it does: the same files with real processes, in pods of its own.
 
+mod crash;
+mod journals;
 mod missing;
 pub mod people;
 mod real;

@@ -143,6 +143,23 @@ pub fn actor_as(store: &Store, name: &str) -> Result<(), ImageError> {
     BuiltIn::Actor.record(store, &reference, ACTOR_KEY.to_owned(), actor_config(), actor_layer).map(drop)
 }
 
+/// Takes a name away, and nothing of what it leads to: there may be a container that runs of it.
+pub fn forget(store: &Store, name: &str) -> Result<(), ImageError> {
+    let path = store.record_path(&super::record::parse(name)?);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(super::files::io_error("remove", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Damages the record of a name, until it is made anew: for a container whose image cannot be inspected at times.
+pub fn damage(store: &Store, name: &str) -> Result<(), ImageError> {
+    let path = store.record_path(&super::record::parse(name)?);
+    std::fs::write(&path, "damaged").map_err(|error| super::files::io_error("write", &path, &error))
+}
+
 fn actor_config() -> Config {
     Config { env: vec![PATH.to_owned()], entrypoint: vec!["/actor".to_owned()], ..Config::default() }
 }

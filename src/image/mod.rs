@@ -37,7 +37,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use builtin::{HOST_NOTE, actor_as};
+pub use builtin::{HOST_NOTE, actor_as, damage, forget};
 pub use directory::copy as copy_directory;
 pub use document::{Digest, architecture};
 pub use import::{Imported, Overrides};

@@ -34,6 +34,11 @@ pub fn is_dead(pid: i32) -> bool {
     stat_field(pid, 3).map_or(true, |state| matches!(state.as_str(), "Z" | "X"))
 }
 
+/// Whether a process was stopped by SIGSTOP and does nothing any more: field 3 of proc_pid_stat(5).
+pub fn is_stopped(pid: i32) -> bool {
+    stat_field(pid, 3).is_ok_and(|state| state == "T")
+}
+
 /// Whether a process sleeps where no signal wakes it, not even SIGKILL: it waits for a disk, as a rule.
 pub fn is_uninterruptible(pid: i32) -> bool {
     stat_field(pid, 3).is_ok_and(|state| state == "D")

@@ -81,8 +81,13 @@ pub enum LaunchError {
 }
 
 /// Sets a defaulted and valid pod going. A uid and a creation time are given to it here.
-pub fn launch(paths: &Paths, mut pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
-    let claim = Claim::of(&pod, &new_uid()?);
+pub fn launch(paths: &Paths, pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
+    launch_as(paths, &new_uid()?, pod, choices)
+}
+
+/// The same with a uid of the caller's, that of no other pod: for who lays something where the pod will look for it.
+pub fn launch_as(paths: &Paths, uid: &str, mut pod: Pod, choices: &Choices) -> Result<Launched, LaunchError> {
+    let claim = Claim::of(&pod, uid);
     // Held until the pod is admitted: of two at once the second finds a pod that runs, not half a one.
     let lock = kept::lock_name(paths, &claim.namespace, &claim.name)?;
     if let Some(uid) = kept::find(paths, &claim.namespace, &claim.name)? {
@@ -294,7 +299,7 @@ fn clear_failed(paths: &Paths, claim: &Claim) {
 }
 
 /// A random UUID, of the kernel's making (random(4)).
-fn new_uid() -> Result<String, LaunchError> {
+pub fn new_uid() -> Result<String, LaunchError> {
     let path = Path::new("/proc/sys/kernel/random/uuid");
     Ok(std::fs::read_to_string(path).map_err(file_error("read", path))?.trim().to_owned())
 }

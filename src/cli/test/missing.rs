@@ -1,6 +1,7 @@
-//! What is missing while a scenario runs with real processes: a program, an image, a ConfigMap or a directory is taken away, and
-//! brought when as many starts have failed as the scenario says. The journal tells how many have.
+//! What is missing while a scenario runs with real processes: a program, an image, a ConfigMap or a directory is taken away before
+//! each attempt that is to fail for the lack of it, and brought before each that is not. The journal tells which attempt is next.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,84 +9,93 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::journals::Journals;
+use super::real::failure;
 use crate::cli::resource::Kind;
 use crate::cli::{Failure, stored};
-use crate::image::{ImageError, Store, actor_as};
+use crate::image::{Store, actor_as, damage, forget};
 use crate::paths::Paths;
-use crate::simulation::scenario::real::ills::{self, Ills, Lack};
+use crate::pod::input::ImageFailure;
+use crate::simulation::scenario::real::ills::{self, Attempts, Ills, Lack};
 use crate::simulation::scenario::real::{DIRECTORY, MOUNT};
-use crate::supervisor::history::History;
 
 /// What can be missing, and is.
 pub struct Missing {
     paths: Paths,
     namespace: String,
+    uid: String,
     /// What the containers see.
     stage: PathBuf,
     /// The directory of the volume.
     directory: PathBuf,
-    /// Where the journal is kept.
-    journal: PathBuf,
-    /// What is missing now, and until how many starts have failed of it: none where it never comes.
-    now: Vec<(Lack, Option<u64>)>,
+    /// The images of containers whose image may be missing.
+    images: BTreeMap<String, String>,
+    /// What each attempt lacks, the last one repeating, and what is missing now.
+    attempts: BTreeMap<Attempts, (Vec<Option<Lack>>, Option<Lack>)>,
 }
 
 impl Missing {
-    /// Brings all that may be missing, and takes away what is from the beginning. The run's directories lie in `root`.
-    pub fn new(paths: Paths, namespace: &str, root: &Path, ills: &Ills) -> Result<Missing, Failure> {
+    /// Brings all that may be missing, and takes away what the first attempts lack. The run's directories lie in `root`, and of the
+    /// pod nothing is there yet.
+    pub fn new(paths: Paths, namespace: &str, uid: &str, root: &Path, ills: &Ills) -> Result<Missing, Failure> {
         let mut missing = Missing {
             paths,
             namespace: namespace.to_owned(),
+            uid: uid.to_owned(),
             stage: root.join("stage"),
             directory: root.join(DIRECTORY),
-            journal: root.join("journal"),
-            now: Vec::new(),
+            images: BTreeMap::new(),
+            attempts: BTreeMap::new(),
         };
-        let absent = |lack: &&Lack| !ills.first.iter().any(|(first, _)| first == *lack);
         for lack in &ills.all {
-            if *lack == Lack::Directory {
-                let made = fs::DirBuilder::new().mode(0o700).create(&missing.directory);
-                made.map_err(|error| failure("make", &missing.directory, &error))?;
-            } else if absent(&lack) {
-                missing.bring(lack)?;
+            if let Lack::Image(name, _) = lack {
+                missing.images.extend(ills.image(name).map(|(image, _)| (name.clone(), image)));
             }
         }
-        for (lack, times) in &ills.first {
-            if matches!(lack, Lack::Program(_)) {
-                missing.take(lack)?;
+        for lack in &ills.all {
+            match lack {
+                Lack::Directory => {
+                    let made = fs::DirBuilder::new().mode(0o700).create(&missing.directory);
+                    made.map_err(|error| failure("make", &missing.directory, &error))?;
+                }
+                lack => missing.bring(lack)?,
             }
-            missing.now.push((lack.clone(), times.map(u64::from)));
         }
+        missing.attempts = ills.attempts.iter().map(|(of, list)| (of.clone(), (list.clone(), None))).collect();
+        missing.follow(|_| Ok(0))?;
         Ok(missing)
     }
 
-    /// Takes something away for so many starts.
-    pub fn miss(&mut self, lack: &Lack, times: u32) -> Result<(), Failure> {
-        let failed = self.failed(lack)?;
-        self.take(lack)?;
-        self.now.retain(|(other, _)| other != lack);
-        self.now.push((lack.clone(), Some(failed + u64::from(times))));
-        Ok(())
+    /// The next attempts lack something, as many as that.
+    pub fn miss(&mut self, lack: &Lack, times: u32, journals: &Journals) -> Result<(), Failure> {
+        let of = lack.attempts();
+        let next = journals.count(|fact| of.are_told_by(fact))?;
+        ills::interpose(&mut self.attempts.entry(of).or_default().0, next, lack, times);
+        self.look(journals)
     }
 
-    /// Brings what was missing for long enough.
-    pub fn look(&mut self) -> Result<(), Failure> {
-        let (mut still, mut found) = (Vec::new(), Vec::new());
-        for (lack, until) in std::mem::take(&mut self.now) {
-            match until {
-                Some(until) if self.failed(&lack)? >= until => found.push(lack),
-                until => still.push((lack, until)),
+    /// Takes away and brings what the next attempts lack and need.
+    pub fn look(&mut self, journals: &Journals) -> Result<(), Failure> {
+        self.follow(|of| journals.count(|fact| of.are_told_by(fact)))
+    }
+
+    fn follow(&mut self, count: impl Fn(&Attempts) -> Result<usize, Failure>) -> Result<(), Failure> {
+        let mut attempts = std::mem::take(&mut self.attempts);
+        for (of, (list, now)) in &mut attempts {
+            let next = count(of)?;
+            let lack = list.get(next).or(list.last()).cloned().flatten();
+            if lack != *now {
+                now.as_ref().map_or(Ok(()), |lack| self.bring(lack))?;
+                lack.as_ref().map_or(Ok(()), |lack| self.take(lack))?;
+                now.clone_from(&lack);
+            }
+            if let (Attempts::Container(name), Some(_)) = (of, lack) {
+                let taken = self.stage.join(ills::taken(name, next));
+                fs::write(&taken, "").map_err(|error| failure("write", &taken, &error))?;
             }
         }
-        self.now = still;
-        found.iter().try_for_each(|lack| self.bring(lack))
-    }
-
-    /// How many starts have failed of it so far.
-    fn failed(&self, lack: &Lack) -> Result<u64, Failure> {
-        let history = History::open(&self.journal).map_err(|error| Failure::Error(error.to_string()))?;
-        let inputs = history.parts.iter().flat_map(|part| &part.entries).filter_map(|entry| entry.input.as_ref());
-        Ok(inputs.filter(|input| lack.is_told_by(&input.fact)).count() as u64)
+        self.attempts = attempts;
+        Ok(())
     }
 
     fn bring(&self, lack: &Lack) -> Result<(), Failure> {
@@ -102,12 +112,22 @@ impl Missing {
                 let object = ConfigMap { metadata, data, ..ConfigMap::default() };
                 stored::store(&self.paths, Kind::ConfigMap, &self.namespace, &name, &object)
             }
-            Lack::Image(name, reason) => {
-                let image = ills::image(name, *reason);
-                actor_as(&Store::open(&self.paths.images()), &image).map_err(|error| Failure::Error(error.to_string()))
+            // Not to be had.
+            Lack::Image(_, ImageFailure::InvalidImageName) => Ok(()),
+            Lack::Image(name, _) => {
+                actor_as(&self.store(), self.image(name)).map_err(|error| Failure::Error(error.to_string()))
             }
-            Lack::Directory => self.rename(&self.away(), &self.directory),
-            Lack::Profile(_) => Ok(()),
+            Lack::Directory => rename(&away(&self.directory), &self.directory),
+            Lack::Root(_) | Lack::Sandbox => {
+                let directory = self.blocked(lack);
+                match fs::remove_file(&directory) {
+                    // There was nothing in its place.
+                    Err(error)
+                        if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) => {}
+                    removed => removed.map_err(|error| failure("remove", &directory, &error))?,
+                }
+                rename(&away(&directory), &directory)
+            }
         }
     }
 
@@ -118,27 +138,39 @@ impl Missing {
                 let name = ills::config_map(name);
                 stored::remove(&self.paths, Kind::ConfigMap, &self.namespace, &name).map(|_| ())
             }
+            Lack::Image(_, ImageFailure::InvalidImageName) => Ok(()),
             Lack::Image(name, reason) => {
-                match Store::open(&self.paths.images()).remove(&ills::image(name, *reason), &[]) {
-                    Ok(_) | Err(ImageError::Absent(_)) => Ok(()),
-                    Err(error) => Err(Failure::Error(error.to_string())),
-                }
+                let away = if *reason == ImageFailure::ImageInspectError { damage } else { forget };
+                away(&self.store(), self.image(name)).map_err(|error| Failure::Error(error.to_string()))
             }
-            Lack::Directory => self.rename(&self.directory, &self.away()),
-            Lack::Profile(_) => Ok(()),
+            Lack::Directory => rename(&self.directory, &away(&self.directory)),
+            Lack::Root(_) | Lack::Sandbox => {
+                let directory = self.blocked(lack);
+                rename(&directory, &away(&directory))?;
+                let above = directory.parent().unwrap_or(&directory);
+                let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(above);
+                made.and_then(|()| fs::write(&directory, "")).map_err(|error| failure("write", &directory, &error))
+            }
         }
     }
 
-    fn away(&self) -> PathBuf {
-        self.directory.with_extension("away")
+    /// The directory of the pod's own in the place of which a file lies.
+    fn blocked(&self, lack: &Lack) -> PathBuf {
+        match lack {
+            Lack::Root(name) => {
+                let first = self.paths.container_state(&self.uid, name, 0);
+                first.parent().unwrap_or(&first).to_owned()
+            }
+            _ => self.paths.sandbox_root(&self.uid),
+        }
     }
 
-    /// Whoever made it so before has done it.
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), Failure> {
-        match fs::rename(from, to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure("rename", from, &error)),
-            _ => Ok(()),
-        }
+    fn store(&self) -> Store {
+        Store::open(&self.paths.images())
+    }
+
+    fn image(&self, container: &str) -> &str {
+        self.images.get(container).map(String::as_str).unwrap_or_default()
     }
 
     /// Whoever starts the program meanwhile finds the one or the other.
@@ -150,6 +182,18 @@ impl Missing {
     }
 }
 
-fn failure(action: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Error(format!("could not {action} {}: {error}", path.display()))
+/// Where a directory lies while it is missing.
+fn away(directory: &Path) -> PathBuf {
+    let mut name = directory.file_name().unwrap_or_default().to_owned();
+    // No name of a container or of podlet's.
+    name.push(".away");
+    directory.with_file_name(name)
+}
+
+/// Whoever made it so before has done it.
+fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure("rename", from, &error)),
+        _ => Ok(()),
+    }
 }

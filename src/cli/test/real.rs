@@ -12,6 +12,8 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::crash::Crash;
+use super::journals::Journals;
 use super::missing::Missing;
 use crate::cli::ending::{self, Asked, Way};
 use crate::cli::everywhere::Everywhere;
@@ -110,7 +112,7 @@ impl Place {
             made.map_err(|error| failure("make", directory, &error))
         };
         make(run, true)?;
-        for directory in [&place.root, &place.stage(), &place.journal()] {
+        for directory in [&place.root, &place.stage()] {
             // One that is there already is another run's, whose podlet was killed: its pod may still run.
             make(directory, false)?;
         }
@@ -127,11 +129,6 @@ impl Place {
         self.root.join("stage")
     }
 
-    /// Where the journal stays when its pod is gone.
-    fn journal(&self) -> PathBuf {
-        self.root.join("journal")
-    }
-
     fn put(&self, file: &str, text: &str) -> Result<(), Failure> {
         let path = self.stage().join(file);
         if let Some(directory) = path.parent() {
@@ -140,29 +137,6 @@ impl Place {
         // Whoever reads it meanwhile has the one or the other.
         let new = path.with_extension("new");
         fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).map_err(|error| failure("write", &path, &error))
-    }
-
-    /// A second name for each of the journal's files: a pod that is removed takes only the first with it.
-    fn keep_journal(&self, uid: &str) -> Result<(), Failure> {
-        let paths = self.paths();
-        for directory in [paths.pod_run(uid), paths.history(uid)] {
-            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let is_of_journal = name.to_str().is_some_and(|name| {
-                    name.strip_prefix("journal.").is_some_and(|number| number.parse::<u64>().is_ok())
-                        || (name.starts_with("snapshot.") && name.ends_with(".json"))
-                });
-                if !is_of_journal {
-                    continue;
-                }
-                match fs::hard_link(entry.path(), self.journal().join(&name)) {
-                    // It is there already, or was moved just now.
-                    Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
-                    linked => linked.map_err(|error| failure("link", &entry.path(), &error))?,
-                }
-            }
-        }
-        Ok(())
     }
 
     fn remove(&self) -> Result<(), Failure> {
@@ -193,7 +167,7 @@ fn stop_and_kill(pid: i32, away: Duration) -> io::Result<()> {
     std::thread::Builder::new().name("podlet-kill".to_owned()).spawn(kill).map(drop)
 }
 
-fn failure(action: &str, path: &Path, error: &io::Error) -> Failure {
+pub fn failure(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::Error(format!("could not {action} {}: {error}", path.display()))
 }
 
@@ -212,12 +186,15 @@ impl Trial<'_> {
             self.place.put(file, text)?;
         }
         let namespace = stage.pod.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-        let mut missing = Missing::new(self.place.paths(), &namespace, &self.place.root, &stage.ills)?;
+        let uid = launch::new_uid().map_err(|error| Failure::Error(error.to_string()))?;
+        let mut missing = Missing::new(self.place.paths(), &namespace, &uid, &self.place.root, &stage.ills)?;
+        let mut journals = Journals::new(self.place.root.join("journal"))?;
         let mut choices = replace::usual_choices(everywhere, caller)?;
         let host_ip = choices.settings.host_ip.take();
         choices.settings = Settings { host_ip, ..self.case.settings.clone() };
         choices.sleep_after = None;
-        let claim = self.launch(&stage, &choices, caller)?;
+        let claim = self.launch(&stage, &uid, &choices, caller)?;
+        journals.begin(&caller.paths, &uid)?;
         let begun = History::read(&caller.paths, &claim.uid).map_err(|error| Failure::Error(error.to_string()))?;
         let begun = begun.parts.iter().flat_map(|part| &part.entries).map(|entry| entry.at.boot).next();
         let begun = begun.ok_or_else(|| Failure::error("the journal has no beginning"))?;
@@ -228,19 +205,26 @@ impl Trial<'_> {
         // Whoever asks a supervisor that does nothing waits for its successor.
         let mut away = Duration::ZERO;
         loop {
-            self.place.keep_journal(&claim.uid)?;
-            missing.look()?;
+            journals.keep(&caller.paths, &claim.uid)?;
+            missing.look(&journals)?;
             while let Some((at, step)) = steps.next_if(|(at, _)| *at <= now()) {
                 let when = now();
-                if let Step::Miss(lack, times) = step {
-                    missing.miss(lack, *times)?;
-                    continue;
-                }
-                match (self.perform(step, &claim, caller)?, step) {
+                let done = match step {
+                    Step::Miss(lack, times) => missing.miss(lack, *times, &journals).map(Ok)?,
+                    Step::Lose(container) => {
+                        Crash { paths: &caller.paths, claim: &claim, choices: &choices }.lose(container)?
+                    }
+                    Step::Reboot => {
+                        Crash { paths: &caller.paths, claim: &claim, choices: &choices }.reboot(&mut journals)?
+                    }
+                    step => self.perform(step, &claim, caller)?,
+                };
+                match (done, step) {
                     (Ok(()), Step::KillSupervisor(down)) => {
                         besides.killed.push((when, *down));
                         away = away.max(when + *down);
                     }
+                    (Ok(()), Step::Lose(_)) => besides.killed.push((when, now().saturating_sub(when))),
                     (Ok(()), _) => {}
                     (Err(text), _) => notes.push(format!("at {}: {text}", go_duration(*at))),
                 }
@@ -260,25 +244,21 @@ impl Trial<'_> {
                 return Ok(None);
             }
         }
-        self.place.keep_journal(&claim.uid)?;
-        let history = History::open(&self.place.journal()).map_err(|error| Failure::Error(error.to_string()))?;
-        let (sightings, replayed) = trial::sightings(&history, &besides);
+        journals.keep(&caller.paths, &claim.uid)?;
+        let (sightings, replayed) = trial::sightings(&journals.history()?, &besides);
         let differs = replayed.difference.map(|difference| {
             format!("the journal folded again gives another decision at input {} of it", difference.input)
         });
         Ok(Some(self.case.judge(sightings, self.tolerance, notes, differs)))
     }
 
-    fn launch(&self, stage: &Stage, choices: &Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
-        let launched = launch::launch(&caller.paths, *self.read(&stage.pod)?, choices);
+    fn launch(&self, stage: &Stage, uid: &str, choices: &Choices, caller: &mut Caller<'_>) -> Result<Claim, Failure> {
+        let launched = launch::launch_as(&caller.paths, uid, *self.read(&stage.pod)?, choices);
         let launched =
             launched.map_err(|error| Failure::Server { reason: "InternalError", message: error.to_string() })?;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let metadata = &launched.pod.metadata;
-        let claim = Claim { namespace: text(&metadata.namespace), name: text(&metadata.name), uid: launched.uid };
-        let (from, to) = (caller.paths.pod_manifest(&claim.uid), self.place.journal().join("admitted.json"));
-        fs::copy(&from, &to).map_err(|error| failure("copy", &from, &error))?;
-        Ok(claim)
+        Ok(Claim { namespace: text(&metadata.namespace), name: text(&metadata.name), uid: launched.uid })
     }
 
     /// With its defaults, and validated.
@@ -355,7 +335,7 @@ impl Trial<'_> {
                 ask(&Request::Debug { container: Box::new(made.unwrap_or_default()), holds: holds.clone() })
             }
             // Done before it comes here.
-            Step::Miss(..) => Ok(Ok(())),
+            Step::Miss(..) | Step::Lose(_) | Step::Reboot => Ok(Ok(())),
             Step::FillContainer(container, bytes) => {
                 let cgroup = Cgroup::of_container(&claim.uid, container);
                 let Some(pid) = eldest(&cgroup, |_| true) else {
@@ -378,7 +358,7 @@ impl Trial<'_> {
 }
 
 /// Of the processes that live in a cgroup the one that was there first: what probes and hooks are run by came later.
-fn eldest(cgroup: &Cgroup, is_meant: impl Fn(i32) -> bool) -> Option<i32> {
+pub fn eldest(cgroup: &Cgroup, is_meant: impl Fn(i32) -> bool) -> Option<i32> {
     let lives = |pid: &i32| !process::is_dead(*pid) && is_meant(*pid);
     cgroup.processes().into_iter().filter(lives).min_by_key(|pid| (process::started_at(*pid).unwrap_or(u64::MAX), *pid))
 }

@@ -212,9 +212,8 @@ impl PodContext<'_> {
         self.paths.pod_state(self.uid()).join("shm")
     }
 
-    /// An empty directory: where a root file system is attached before it becomes the root.
     fn root_at(&self) -> PathBuf {
-        self.paths.pod_state(self.uid()).join("root")
+        self.paths.sandbox_root(self.uid())
     }
 
     /// The file behind a container's `terminationMessagePath`.

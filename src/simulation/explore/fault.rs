@@ -117,8 +117,12 @@ pub(super) fn fault(
             let (reason, times) = (lots.one_of(&reasons).unwrap_or_default(), some_times(lots));
             fault.image_error = Some(NextImage { container, reason, message: None, times });
         }
-        What::SandboxError => fault.sandbox_error = Some(NextSandbox { message: None, times: some_times(lots) }),
-        What::VolumeError => fault.volume_error = Some(NextVolume { message: None, times: some_times(lots) }),
+        What::SandboxError => {
+            fault.sandbox_error = Some(Switch::Full(NextSandbox { message: None, times: some_times(lots) }))
+        }
+        What::VolumeError => {
+            fault.volume_error = Some(Switch::Full(NextVolume { message: None, times: some_times(lots) }))
+        }
         What::SandboxLoss => fault.sandbox_loss = Some(Switch::Full(Nothing {})),
         What::SupervisorDeath => {
             let down_for = Span(lots.seconds(&[0, 0, 1, 5, 30]));
@@ -134,7 +138,9 @@ pub(super) fn fault(
             let times = lots.one_of(&[1, 2, 3]).unwrap_or(2);
             fault.apply = changed(pod, one, "resources", &json!(multiplied(one.resources.as_ref(), times)));
         }
-        What::ResizeError => fault.resize_error = Some(NextResize { message: None, times: some_times(lots) }),
+        What::ResizeError => {
+            fault.resize_error = Some(Switch::Full(NextResize { message: None, times: some_times(lots) }))
+        }
         What::Node => {
             // As much as it asks for once, twice, or three times; others hold nothing, or all of it.
             let memory = lots.below(4).saturating_mul(requested(pod).memory);

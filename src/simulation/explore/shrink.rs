@@ -231,8 +231,11 @@ fn simpler(fault: &Fault) -> Vec<Fault> {
         let less = (times > 2).then_some(times - 1);
         with(&|fault| fault.image_error.iter_mut().for_each(|error| error.times = less));
     }
-    if fault.sandbox_error.as_ref().is_some_and(|error| error.times.is_some()) {
-        with(&|fault| fault.sandbox_error.iter_mut().for_each(|error| error.times = None));
+    if let Some(Switch::Full(_)) = &fault.sandbox_error {
+        with(&|fault| fault.sandbox_error = Some(Switch::On(true)));
+    }
+    if let Some(Switch::Full(_)) = &fault.volume_error {
+        with(&|fault| fault.volume_error = Some(Switch::On(true)));
     }
     if let Some(Switch::Full(down)) = &fault.supervisor_death {
         let half = Duration::from_secs(down.down_for.0.as_secs() / 2);
@@ -242,8 +245,8 @@ fn simpler(fault: &Fault) -> Vec<Fault> {
             with(&|fault| fault.supervisor_death = Some(Switch::Full(down.clone())));
         }
     }
-    if fault.resize_error.as_ref().is_some_and(|error| error.times.is_some()) {
-        with(&|fault| fault.resize_error.iter_mut().for_each(|error| error.times = None));
+    if let Some(Switch::Full(_)) = &fault.resize_error {
+        with(&|fault| fault.resize_error = Some(Switch::On(true)));
     }
     if let Some(Restart::Full(on)) = &fault.restart {
         let name = on.container.clone();

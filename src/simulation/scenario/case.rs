@@ -80,7 +80,8 @@ impl Case {
 
     /// A driver at its beginning.
     pub(super) fn driver(&self) -> Driver {
-        let (pod, settings, script) = ((*self.pod).clone(), self.settings.clone(), self.script.clone());
+        let (pod, settings, mut script) = ((*self.pod).clone(), self.settings.clone(), self.script.clone());
+        self.deeds.iter().filter(|(time, _)| time.is_zero()).for_each(|(_, deed)| deed.foresee(&mut script));
         #[cfg(test)]
         if let Some(mutant) = self.mutant {
             return Driver::with_mutant(pod, settings, script, mutant);
@@ -198,6 +199,7 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
                         &case.script.runs,
                         &case.deeds,
                         case.duration,
+                        Duration::from_millis(case.settings.backoff_initial_milliseconds),
                         patience,
                     );
                     case.unreal = files.diagnostics(located(root, refused));

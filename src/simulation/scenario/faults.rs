@@ -19,7 +19,7 @@ use crate::pod::probe::ProbeKind;
 use crate::pod::room::{Room, Share};
 use crate::pod::storage::{ContainerUsage, Usage, is_on_disk};
 use crate::simulation::answers::Forced;
-use crate::simulation::script::{ImageOutcome, Run, Start};
+use crate::simulation::script::{ImageOutcome, Run, Script, Start};
 
 /// More times than this a fault does not come again.
 const MOST: usize = 100_000;
@@ -63,6 +63,22 @@ pub enum Deed {
     Debug(Box<EphemeralContainer>, Option<String>, Option<Duration>),
     /// So much local storage is in use; whether it is measured at once.
     UseStorage(Usage, bool),
+}
+
+impl Deed {
+    /// What is done at the beginning to the first sandbox and volumes is in the script: these are asked for before anything else
+    /// can happen.
+    pub fn foresee(&self, script: &mut Script) {
+        match self {
+            Deed::NextSandboxes(message, times) => {
+                script.sandboxes.splice(0..0, std::iter::repeat_n(Err(message.clone()), *times as usize));
+            }
+            Deed::NextVolumes(message, times) => {
+                script.volumes.splice(0..0, std::iter::repeat_n(vec![message.clone()], *times as usize));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The times of a fault up to the end of the scenario, in order.
@@ -160,6 +176,9 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
         }
     }
     for (name, off) in [
+        ("sandboxError", is_off(fault.sandbox_error.as_ref())),
+        ("volumeError", is_off(fault.volume_error.as_ref())),
+        ("resizeError", is_off(fault.resize_error.as_ref())),
         ("sandboxLoss", is_off(fault.sandbox_loss.as_ref())),
         ("supervisorDeath", is_off(fault.supervisor_death.as_ref())),
         ("reboot", is_off(fault.reboot.as_ref())),
@@ -174,9 +193,9 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     for (name, times) in [
         ("startError", fault.start_error.as_ref().and_then(|error| error.times)),
         ("imageError", fault.image_error.as_ref().and_then(|error| error.times)),
-        ("sandboxError", fault.sandbox_error.as_ref().and_then(|error| error.times)),
-        ("volumeError", fault.volume_error.as_ref().and_then(|error| error.times)),
-        ("resizeError", fault.resize_error.as_ref().and_then(|error| error.times)),
+        ("sandboxError", fault.sandbox_error.as_ref().and_then(|error| switched(error).times)),
+        ("volumeError", fault.volume_error.as_ref().and_then(|error| switched(error).times)),
+        ("resizeError", fault.resize_error.as_ref().and_then(|error| switched(error).times)),
     ] {
         if times == Some(0) {
             faults.add(&inside(&format!("{name}.times")), "0 times is never: leave the fault out");
@@ -215,13 +234,13 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
         let run = Run { image: Some(image), start: Start::Runs, ..Run::forever() };
         return Some(Deed::NextStarts(container, Box::new(run), error.times.unwrap_or(1)));
     }
-    if let Some(error) = &fault.sandbox_error {
-        let message = error.message.clone().unwrap_or_else(|| "plugin type=\"bridge\" failed (add)".to_owned());
+    if let Some(error) = fault.sandbox_error.as_ref().map(switched) {
+        let message = error.message.unwrap_or_else(|| "plugin type=\"bridge\" failed (add)".to_owned());
         return Some(Deed::NextSandboxes(message, error.times.unwrap_or(1)));
     }
-    if let Some(error) = &fault.volume_error {
+    if let Some(error) = fault.volume_error.as_ref().map(switched) {
         let usual = "MountVolume.SetUp failed for volume \"config\" : configmap \"config\" not found";
-        let message = error.message.clone().unwrap_or_else(|| usual.to_owned());
+        let message = error.message.unwrap_or_else(|| usual.to_owned());
         return Some(Deed::NextVolumes(message, error.times.unwrap_or(1)));
     }
     if fault.sandbox_loss.is_some() {
@@ -257,8 +276,8 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     if let Some(words) = &fault.node {
         return Some(Deed::MakeRoom(room(words, &inside("node"), faults), words.at_once));
     }
-    if let Some(error) = &fault.resize_error {
-        let message = error.message.clone().unwrap_or_else(|| "failed to update the pod's cgroups".to_owned());
+    if let Some(error) = fault.resize_error.as_ref().map(switched) {
+        let message = error.message.unwrap_or_else(|| "failed to update the pod's cgroups".to_owned());
         return Some(Deed::NextResizes(message, error.times.unwrap_or(1)));
     }
     if let Some(restart) = &fault.restart {

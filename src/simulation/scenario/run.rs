@@ -311,6 +311,8 @@ impl<'c> Play<'c> {
                 false => self.note(format!("{container} does not run, so it could not be lost")),
             },
             Deed::NextStarts(container, run, times) => self.driver.interpose(container, run, *times),
+            // Foreseen.
+            Deed::NextSandboxes(..) | Deed::NextVolumes(..) if self.driver.now().is_zero() => {}
             Deed::NextSandboxes(message, times) => self.driver.fail_sandboxes(message, *times),
             Deed::NextVolumes(message, times) => self.driver.fail_volumes(message, *times),
             Deed::ForceProbe(container, kind, forced) => self.driver.force_probe(container, *kind, forced.clone()),

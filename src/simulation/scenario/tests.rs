@@ -281,7 +281,17 @@ fn every_fault_does_what_it_says() {
         (
             forever,
             "[{at: 0s, sandboxError: {times: 2}}, {at: 1m, sandboxLoss: true}]",
-            "{count: {of: pod.SandboxFailed, is: 2}}",
+            "{count: {of: pod.SandboxFailed, at: [0s, 10s]}}",
+        ),
+        (
+            forever,
+            "[{at: 30s, sandboxError: {times: 2}}, {at: 1m, sandboxLoss: true}]",
+            "{count: {of: pod.SandboxFailed, at: [1m, 1m10s]}}",
+        ),
+        (
+            forever,
+            "[{at: 0s, volumeError: {times: 2}}]",
+            "{sequence: [pod.MountFailed, pod.MountFailed, pod.SandboxStarted, app.Started]}",
         ),
         (
             forever,

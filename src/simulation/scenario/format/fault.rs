@@ -37,9 +37,9 @@ pub struct Fault {
     /// The next looks for the image fail.
     pub image_error: Option<NextImage>,
     /// The next sandboxes cannot be made.
-    pub sandbox_error: Option<NextSandbox>,
+    pub sandbox_error: Option<Switch<NextSandbox>>,
     /// The volumes cannot be set up the next times.
-    pub volume_error: Option<NextVolume>,
+    pub volume_error: Option<Switch<NextVolume>>,
     /// The pause process dies.
     pub sandbox_loss: Option<Switch<Nothing>>,
     /// The supervisor is killed and started again: it folds its journal and goes on. The states before and after must be
@@ -60,7 +60,7 @@ pub struct Fault {
     /// Where no fault says so there is enough of everything.
     pub node: Option<Node>,
     /// The next resizes cannot be carried out.
-    pub resize_error: Option<NextResize>,
+    pub resize_error: Option<Switch<NextResize>>,
     /// The user asks for a restart: `true` of all containers, else of the one of this name.
     pub restart: Option<Restart>,
     /// `podlet debug`: an ephemeral container is added, and runs.

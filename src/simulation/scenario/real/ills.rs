@@ -1,38 +1,68 @@
-//! What keeps containers from starting, and how it is done for real: a program, an image, a ConfigMap or a directory that is not
-//! there, brought when as many starts have failed as the scenario says.
+//! What keeps containers from starting, and the pod from having a sandbox or volumes, and how it is done for real: a program, an
+//! image, a ConfigMap, a directory is not there, or another thing is in its place, at each start at which the scenario says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{
-    ConfigMapKeySelector, Container, EnvVar, EnvVarSource, SeccompProfile, SecurityContext,
-};
+use k8s_openapi::api::core::v1::{ConfigMapKeySelector, Container, EnvVar, EnvVarSource};
 
+use super::stage::MOUNT;
 use crate::pod::input::{Fact, ImageFailure, StartStage};
 use crate::simulation::scenario::condition::Faults;
 use crate::simulation::scenario::faults::Deed;
 use crate::simulation::script::{ImageOutcome, Run, Start};
 
-use super::stage::MOUNT;
-
 /// A registry that nobody runs, on this machine alone.
 const DEAD: &str = "127.0.0.1:1";
 /// The key in a ConfigMap that must be there.
 const KEY: &str = "there";
+/// Whoever brings back what was missing looks ten times a second.
+const LEAST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Something that is not there.
+/// What is tried again and again: in which the next one can be made to fail.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attempts {
+    /// The starts of a container, with the look for its image.
+    Container(String),
+    /// The pod's volumes are set up.
+    Volumes,
+    /// The sandbox is made.
+    Sandbox,
+}
+
+impl Attempts {
+    /// Whether this fact tells how one of them went.
+    pub fn are_told_by(&self, fact: &Fact) -> bool {
+        match (self, fact) {
+            (
+                Attempts::Container(name),
+                Fact::ContainerStarted { container, .. }
+                | Fact::StartFailed { container, .. }
+                | Fact::ImageFailed { container, .. },
+            ) => name == container,
+            (Attempts::Volumes, Fact::MountFailed { attempt: Some(_), .. })
+            | (Attempts::Volumes | Attempts::Sandbox, Fact::SandboxStarted { .. } | Fact::SandboxFailed { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Something that is not there, or not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lack {
     /// A container's program: RunContainerError.
     Program(String),
     /// The ConfigMap of its environment: CreateContainerConfigError.
     ConfigMap(String),
-    /// Its seccomp profile: CreateContainerError. It is never brought.
-    Profile(String),
-    /// Its image: ErrImagePull from a registry that does not answer, or ErrImageNeverPull.
+    /// The directory in which its root file system is made: CreateContainerError.
+    Root(String),
+    /// Its image: ErrImagePull from a registry that does not answer; ErrImageNeverPull; a damaged record in the store; or a name
+    /// that is none, which is never mended.
     Image(String, ImageFailure),
     /// The directory of a volume: FailedMount.
     Directory,
+    /// The directory of the sandbox: FailedCreatePodSandBox.
+    Sandbox,
 }
 
 impl Lack {
@@ -46,27 +76,20 @@ impl Lack {
             Start::Runs => None,
             Start::Fails(StartStage::Run, _) => Some(Lack::Program(name)),
             Start::Fails(StartStage::Config, _) => Some(Lack::ConfigMap(name)),
-            Start::Fails(StartStage::Create, _) => Some(Lack::Profile(name)),
+            Start::Fails(StartStage::Create, _) => Some(Lack::Root(name)),
         }
     }
 
-    /// Whether this fact tells of it.
-    pub fn is_told_by(&self, fact: &Fact) -> bool {
-        match (self, fact) {
-            (Lack::Program(name), Fact::StartFailed { container, stage: StartStage::Run, .. })
-            | (Lack::ConfigMap(name), Fact::StartFailed { container, stage: StartStage::Config, .. })
-            | (Lack::Profile(name), Fact::StartFailed { container, stage: StartStage::Create, .. })
-            | (Lack::Image(name, _), Fact::ImageFailed { container, .. }) => name == container,
-            (Lack::Directory, Fact::MountFailed { .. }) => true,
-            _ => false,
+    /// What fails for the lack of it.
+    pub fn attempts(&self) -> Attempts {
+        match self {
+            Lack::Program(name) | Lack::ConfigMap(name) | Lack::Root(name) | Lack::Image(name, _) => {
+                Attempts::Container(name.clone())
+            }
+            Lack::Directory => Attempts::Volumes,
+            Lack::Sandbox => Attempts::Sandbox,
         }
     }
-}
-
-/// The image of a container that is not there at times.
-pub fn image(container: &str, reason: ImageFailure) -> String {
-    let registry = if reason == ImageFailure::ErrImagePull { DEAD } else { "localhost" };
-    format!("{registry}/podlet-test/{container}:1")
 }
 
 /// The name of a container's ConfigMap.
@@ -79,13 +102,24 @@ pub fn config_map_data() -> BTreeMap<String, String> {
     [(KEY.to_owned(), String::new())].into()
 }
 
+/// Where in the stage's directory a container's program lies that may be missing.
+pub fn program(container: &str) -> String {
+    format!("{container}/program")
+}
+
+/// The file of the stage that is there once what the start of this number lacks has been taken away. The instance before does not
+/// end by itself until then.
+pub fn taken(container: &str, start: usize) -> String {
+    format!("{container}/taken.{start}")
+}
+
 /// Everything that is not there at some time.
 #[derive(Debug, Default)]
 pub struct Ills {
     /// All of it.
     pub all: BTreeSet<Lack>,
-    /// What is not there from the beginning, and for how many starts: for all of them where no number is said.
-    pub first: Vec<(Lack, Option<u32>)>,
+    /// What each attempt lacks, from the first on; the last one repeats.
+    pub attempts: BTreeMap<Attempts, Vec<Option<Lack>>>,
 }
 
 impl Ills {
@@ -93,15 +127,48 @@ impl Ills {
     pub fn of(runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)]) -> Ills {
         let mut ills = Ills::default();
         for (name, runs) in runs {
-            let lacks: Vec<Lack> = runs.iter().map_while(|run| Lack::of(name, run)).collect();
-            if let Some(first) = lacks.first() {
-                let times = (lacks.len() < runs.len()).then(|| u32::try_from(lacks.len()).unwrap_or(u32::MAX));
-                ills.all.insert(first.clone());
-                ills.first.push((first.clone(), times));
+            let lacks: Vec<Option<Lack>> = runs.iter().map(|run| Lack::of(name, run)).collect();
+            ills.all.extend(lacks.iter().flatten().cloned());
+            if lacks.iter().any(Option::is_some) {
+                ills.attempts.insert(Attempts::Container(name.clone()), lacks);
             }
         }
-        ills.all.extend(deeds.iter().filter_map(|(_, deed)| lack_of(deed)).map(|(lack, _)| lack));
+        for (time, deed) in deeds {
+            let Some((lack, times)) = lack_of(deed) else { continue };
+            ills.all.insert(lack.clone());
+            if time.is_zero() {
+                // Before anything is begun.
+                interpose(ills.attempts.entry(lack.attempts()).or_default(), 0, &lack, times);
+            }
+        }
         ills
+    }
+
+    /// What a container's start of this number lacks.
+    pub fn of_start(&self, container: &str, start: usize) -> Option<&Lack> {
+        let list = self.attempts.get(&Attempts::Container(container.to_owned()))?;
+        list.get(start).or(list.last())?.as_ref()
+    }
+
+    /// Its image, where that is not podlet's own at all times, with its pull policy.
+    pub fn image(&self, container: &str) -> Option<(String, &'static str)> {
+        let of_it = |lack: &Lack| match lack {
+            Lack::Image(name, reason) if name == container => Some(*reason),
+            _ => None,
+        };
+        let reasons: Vec<ImageFailure> = self.all.iter().filter_map(of_it).collect();
+        let has = |reason: ImageFailure| reasons.contains(&reason);
+        let name = |registry: &str| format!("{registry}/podlet-test/{container}:1");
+        if reasons.is_empty() {
+            return None;
+        }
+        Some(if has(ImageFailure::InvalidImageName) {
+            (format!("localhost/podlet-test/{container}:no name"), "IfNotPresent")
+        } else if has(ImageFailure::ErrImagePull) {
+            (name(DEAD), "IfNotPresent")
+        } else {
+            (name("localhost"), "Never")
+        })
     }
 
     /// Gives a container what can be taken from it.
@@ -117,88 +184,96 @@ impl Ills {
                     let name = "PODLET_TEST".to_owned();
                     container.env = Some(vec![EnvVar { name, value: None, value_from: Some(source) }]);
                 }
-                Lack::Profile(name) if *name == container.name => {
-                    let localhost_profile = Some("podlet-test-missing".to_owned());
-                    let profile = SeccompProfile { localhost_profile, type_: "Localhost".to_owned() };
-                    let context = SecurityContext { seccomp_profile: Some(profile), ..SecurityContext::default() };
-                    container.security_context = Some(context);
-                }
-                Lack::Image(name, reason) if *name == container.name => {
-                    container.image = Some(image(name, *reason));
-                    let never = *reason == ImageFailure::ErrImageNeverPull;
-                    container.image_pull_policy = Some(if never { "Never" } else { "IfNotPresent" }.to_owned());
-                }
                 _ => {}
             }
+        }
+        if let Some((image, policy)) = self.image(&container.name) {
+            container.image = Some(image);
+            container.image_pull_policy = Some(policy.to_owned());
         }
     }
 }
 
-/// Where in the stage's directory a container's program lies that may be missing.
-pub fn program(container: &str) -> String {
-    format!("{container}/program")
+/// The next attempts, from this number on, lack something, before what was to come.
+pub fn interpose(list: &mut Vec<Option<Lack>>, next: usize, lack: &Lack, times: u32) {
+    let last = list.last().cloned().flatten();
+    while list.len() <= next {
+        list.push(last.clone());
+    }
+    list.splice(next..next, std::iter::repeat_n(Some(lack.clone()), times as usize));
 }
 
-/// What a fault takes away, and for how many starts.
+/// What a fault takes away, and for how many attempts.
 pub fn lack_of(deed: &Deed) -> Option<(Lack, u32)> {
     match deed {
         Deed::NextStarts(container, run, times) => Lack::of(container, run).map(|lack| (lack, *times)),
         Deed::NextVolumes(_, times) => Some((Lack::Directory, *times)),
+        Deed::NextSandboxes(_, times) => Some((Lack::Sandbox, *times)),
         _ => None,
     }
 }
 
-/// What of it cannot be done.
-pub fn refusals(runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
+/// What of it cannot be done. A back-off lasts at least so long.
+pub fn refusals(
+    runs: &BTreeMap<String, Vec<Run>>,
+    deeds: &[(Duration, Deed)],
+    backoff: Duration,
+    found: &mut Faults<'_>,
+) {
     for (name, runs) in runs {
         let path = format!("spec.actors.{name}");
         let lacks: Vec<Option<Lack>> = runs.iter().map(|run| Lack::of(name, run)).collect();
-        let first = lacks.iter().take_while(|lack| lack.is_some()).count();
-        if lacks.iter().skip(first).any(Option::is_some) {
-            let text = "only the first starts of a container can be made to fail; of later ones let a fault do it: \
-                        {at: 30s, startError: {reason: RunContainerError}}";
+        let program = |lack: &Option<Lack>| matches!(lack, Some(Lack::Program(_)));
+        if let [first, second, ..] = lacks.as_slice()
+            && program(first)
+            && first != second
+        {
+            let text = "a program that cannot be started at first is tried again at once, before anybody can mend it: let it \
+                        fail twice or more (times: 2), or each time";
             found.add(&path, text);
         }
-        let kinds: BTreeSet<&Lack> = lacks.iter().flatten().collect();
-        if kinds.len() > 1 {
-            found.add(&path, "its starts can be made to fail for one reason only");
+        let changes = lacks.windows(2).any(|two| matches!(two, [before, then] if program(before) && before != then));
+        if changes && backoff < LEAST_BACKOFF {
+            let text = "a program that is missing is brought again within a back-off: let that be 1s or more \
+                        (spec.kubelet.initialContainerRestartPeriod)";
+            found.add(&path, text);
         }
-        let always = first == lacks.len();
-        match kinds.first() {
-            Some(Lack::Program(_)) if !always && first == 1 => {
-                let text = "a program that cannot be started is tried again at once, before anybody can mend it: let it fail \
-                            twice or more (times: 2), or each time";
-                found.add(&path, text);
-            }
-            Some(Lack::Profile(_)) if !always => found.add(&path, PROFILE),
-            Some(Lack::Image(_, reason)) => image_refusal(*reason, &path, found),
-            _ => {}
+        let later = lacks.windows(2).any(|two| matches!(two, [None, Some(_)]));
+        let of_it = |(_, deed): &&(Duration, Deed)| matches!(deed, Deed::NextStarts(other, ..) if other == name);
+        if later && deeds.iter().any(|deed| of_it(&deed)) {
+            let text = "later starts fail by what is said here, or by faults, not by both: which start it is that comes after a \
+                        fault, nobody knows before";
+            found.add(&path, text);
         }
     }
+    images(runs, deeds, found);
+}
+
+/// What cannot be had of images.
+fn images(runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
+    let ills = Ills::of(runs, deeds);
     let mut images: BTreeMap<&str, BTreeSet<ImageFailure>> = BTreeMap::new();
-    let of_runs = runs.iter().flat_map(|(name, runs)| runs.iter().filter_map(|run| Lack::of(name, run)));
-    let of_deeds = deeds.iter().filter_map(|(_, deed)| lack_of(deed)).map(|(lack, _)| lack);
-    let all: Vec<Lack> = of_runs.chain(of_deeds).collect();
-    for lack in &all {
+    for lack in &ills.all {
         if let Lack::Image(name, reason) = lack {
             images.entry(name).or_default().insert(*reason);
         }
     }
-    for (name, _) in images.iter().filter(|(_, reasons)| reasons.len() > 1) {
-        let text = format!("the image of {name} is either pulled (ErrImagePull) or never pulled (ErrImageNeverPull)");
-        found.add("spec.faults", text);
-    }
-}
-
-/// Why this is done always or never.
-pub const PROFILE: &str = "a seccomp profile that is not there cannot be brought: let each start of the container fail with \
-                       CreateContainerError, or take CreateContainerConfigError";
-
-/// Why other troubles with images are not.
-pub const IMAGES: &str = "of images only ErrImagePull and ErrImageNeverPull can be brought about";
-
-fn image_refusal(reason: ImageFailure, path: &str, found: &mut Faults<'_>) {
-    if !matches!(reason, ImageFailure::ErrImagePull | ImageFailure::ErrImageNeverPull) {
-        found.add(path, IMAGES);
+    for (name, reasons) in images {
+        let has = |reason: ImageFailure| reasons.contains(&reason);
+        if has(ImageFailure::ErrImagePull) && has(ImageFailure::ErrImageNeverPull) {
+            let text =
+                format!("the image of {name} is either pulled (ErrImagePull) or never pulled (ErrImageNeverPull)");
+            found.add("spec.faults", text);
+        }
+        let lacks = |run: &Run| matches!(Lack::of(name, run), Some(Lack::Image(_, ImageFailure::InvalidImageName)));
+        if has(ImageFailure::InvalidImageName) && !runs.get(name).is_some_and(|runs| runs.iter().all(lacks)) {
+            let text = format!(
+                "a name that is none (InvalidImageName) stays so: let each start of {name} fail by it, in spec.actors"
+            );
+            found.add(
+                if runs.get(name).is_some_and(|runs| runs.iter().any(lacks)) { "spec.actors" } else { "spec.faults" },
+                text,
+            );
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::simulation::scenario::format::{
     AnswerItem, Answers, Exit, Fault, Instance, Reaction, ReactionWord, SignalName, Spec, Target,
 };
 use crate::simulation::scenario::signal_name;
-use crate::simulation::scenario::words::{Answer, ImageReason, StartReason};
+use crate::simulation::scenario::words::Answer;
 use crate::simulation::script::Run;
 
 /// The signals by which the first process of a container can end itself: those that a fault of its own raises.
@@ -34,13 +34,14 @@ pub struct Real {
     pub tolerance: Duration,
 }
 
-/// What of a scenario that lasts so long cannot be done with real processes, by paths.
+/// What of a scenario that lasts so long, with so long a first back-off, cannot be done with real processes, by paths.
 pub fn refusals(
     spec: &Spec,
     pod: &Pod,
     runs: &BTreeMap<String, Vec<Run>>,
     deeds: &[(Duration, Deed)],
     duration: Duration,
+    backoff: Duration,
     real: Real,
 ) -> Vec<(String, String)> {
     let mut found = Faults { containers: Vec::new(), own: 0, found: Vec::new() };
@@ -74,7 +75,8 @@ pub fn refusals(
     for (index, one) in spec.faults.iter().enumerate() {
         fault(one, &format!("spec.faults[{index}]"), &mut found);
     }
-    ills::refusals(runs, deeds, &mut found);
+    ills::refusals(runs, deeds, backoff, &mut found);
+    lost(pod, deeds, &mut found);
     too_many_codes(deeds, &mut found);
     unheard(deeds, &mut found);
     let volume_devices = pod.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.volume_devices.is_some());
@@ -159,11 +161,6 @@ fn answers(said: &Answers, path: &str, found: &mut Faults<'_>) {
 fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
     let inside = |field: &str| format!("{path}.{field}");
     for (field, said, why) in [
-        (
-            "lost",
-            one.lost.is_some(),
-            "what runs can be found, whoever dies: let it be killed, `kill`, or the supervisor die",
-        ),
         ("node", one.node.is_some(), "a real machine has what it has, and other pods hold what they hold"),
         (
             "resizeError",
@@ -171,12 +168,10 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
             "what a real cgroup refuses is not podlet's to say; one that is set to less memory than is in use does (`apply`)",
         ),
         (
-            "sandboxError",
-            one.sandbox_error.is_some(),
-            "a real sandbox can be made: `volumeError` keeps it waiting, `sandboxLoss` takes it",
+            "clock",
+            one.clock.is_some(),
+            "the wall clock is the whole machine's: Linux gives no pod one of its own (time_namespaces(7))",
         ),
-        ("reboot", one.reboot.is_some(), "podlet does not start your machine anew"),
-        ("clock", one.clock.is_some(), "podlet does not set your machine's clock"),
     ] {
         if said {
             found.add(&inside(field), why);
@@ -193,13 +188,6 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
         let text = format!("the first process of a container can be killed by SIGKILL alone, not by {shown}");
         found.add(&inside("kill.signal"), text);
     }
-    if one.start_error.as_ref().is_some_and(|error| error.reason == StartReason::CreateContainerError) {
-        found.add(&inside("startError.reason"), ills::PROFILE);
-    }
-    let can_be_missing = [ImageReason::ErrImagePull, ImageReason::ErrImageNeverPull];
-    if one.image_error.as_ref().is_some_and(|error| !can_be_missing.contains(&error.reason)) {
-        found.add(&inside("imageError.reason"), ills::IMAGES);
-    }
     if let Some(used) = &one.storage {
         let most = Quantity::from_value(MOST_STORAGE, Format::BinarySi);
         if Quantity::parse(&used.used.to_string()).is_ok_and(|used| used > most) {
@@ -210,6 +198,15 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
         probe.answer == Some(Answer::Error) || probe.flap.iter().flatten().any(|answer| *answer == Answer::Error)
     }) {
         found.add(&inside("probe"), "a real probe can always be begun");
+    }
+}
+
+/// With the keeper of such a pod its mounts go, and so all of it.
+fn lost(pod: &Pod, deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
+    let shares = pod.spec.as_ref().is_some_and(|spec| spec.share_process_namespace == Some(true));
+    if shares && deeds.iter().any(|(_, deed)| matches!(deed, Deed::Lose(_))) {
+        let text = "`lost` kills podlet's own processes, and with shareProcessNamespace all containers end by that, not the one";
+        found.add("spec.faults", text);
     }
 }
 

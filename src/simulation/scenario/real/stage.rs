@@ -70,6 +70,10 @@ pub enum Step {
     KillPause,
     /// The supervisor does nothing any more, and is killed after so long.
     KillSupervisor(Duration),
+    /// A container's first process is killed, and all of podlet's own with it: nobody is left who could know how it ended.
+    Lose(String),
+    /// All processes are killed, and what is not kept over a reboot is gone; then pods are started as at boot.
+    Reboot,
     /// The user deletes the pod, with this grace and force.
     Delete(Option<i64>, bool),
     /// The pod is stopped, with at most this grace.
@@ -202,6 +206,8 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
         Deed::End(container, Exit::Signal(signal), _) => Step::Signal(container.clone(), *signal),
         Deed::LoseSandbox => Step::KillPause,
         Deed::KillSupervisor(away) => Step::KillSupervisor(*away),
+        Deed::Lose(container) => Step::Lose(container.clone()),
+        Deed::Reboot => Step::Reboot,
         Deed::Delete(grace, force) => Step::Delete(*grace, *force),
         Deed::Stop(most) => Step::Stop(*most),
         Deed::ForceProbe(container, kind, forced) => return force(time, container, *kind, forced, files),
@@ -223,16 +229,13 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
         }
         // Its step is there.
         Deed::Apply(_) => return Vec::new(),
-        Deed::NextStarts(..) | Deed::NextVolumes(..) => {
+        // What the first attempts lack is missing before anything is begun.
+        Deed::NextStarts(..) | Deed::NextVolumes(..) | Deed::NextSandboxes(..) if time.is_zero() => return Vec::new(),
+        Deed::NextStarts(..) | Deed::NextVolumes(..) | Deed::NextSandboxes(..) => {
             return ills::lack_of(deed).map(|(lack, times)| (time, Step::Miss(lack, times))).into_iter().collect();
         }
         // Refused.
-        Deed::Lose(_)
-        | Deed::NextSandboxes(..)
-        | Deed::Reboot
-        | Deed::SetClock(..)
-        | Deed::MakeRoom(..)
-        | Deed::NextResizes(..) => return Vec::new(),
+        Deed::SetClock(..) | Deed::MakeRoom(..) | Deed::NextResizes(..) => return Vec::new(),
     };
     vec![(time, step)]
 }
@@ -294,8 +297,9 @@ impl Cast<'_> {
     fn container(&mut self, mut container: Container, runs: &[Run]) -> Container {
         // What does not start takes no part.
         let starts =
-            |run: &&Run| matches!(run.start, Start::Runs) && !matches!(run.image, Some(ImageOutcome::Missing(..)));
-        let mut playing: Vec<Run> = runs.iter().filter(starts).cloned().collect();
+            |run: &Run| matches!(run.start, Start::Runs) && !matches!(run.image, Some(ImageOutcome::Missing(..)));
+        let numbered = runs.iter().cloned().enumerate();
+        let (numbers, mut playing): (Vec<usize>, Vec<Run>) = numbered.filter(|(_, run)| starts(run)).unzip();
         if playing.is_empty() {
             playing.push(Run::forever());
         }
@@ -305,7 +309,7 @@ impl Cast<'_> {
             limits.entry("memory".to_owned()).or_insert_with(|| Quantity(MEMORY.to_owned()));
         }
         let lines: Vec<String> =
-            runs.iter().enumerate().map(|(index, run)| self.part(&container, index, run)).collect();
+            runs.iter().enumerate().map(|(index, run)| self.part(&container, index, run, numbers.get(index))).collect();
         let name = container.name.clone();
         self.put(format!("{name}/parts"), &lines);
         let mut probe = |kind: ProbeKind, probe: Option<Probe>| {
@@ -365,8 +369,9 @@ impl Cast<'_> {
         self.files.insert(file, text);
     }
 
-    /// All that one instance does, as one line of the actor's language.
-    fn part(&mut self, spec: &Container, index: usize, run: &Run) -> String {
+    /// All that one instance does, as one line of the actor's language. `start` is its number among all starts of the container, of
+    /// which some fail.
+    fn part(&mut self, spec: &Container, index: usize, run: &Run, start: Option<&usize>) -> String {
         let name = &spec.name;
         let mut actions: Vec<String> = run.signals.iter().map(|(signal, reaction)| on(signal, reaction)).collect();
         let stop = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref()).unwrap_or("SIGTERM");
@@ -425,20 +430,20 @@ impl Cast<'_> {
                 actions.push(change);
             }
         }
+        if let Some(End { after, .. }) = run.end {
+            pass_to(after, &mut actions);
+            // What the next start is to lack is taken away while this one runs.
+            let next = start.map(|start| start + 1).filter(|next| self.ills.of_start(name, *next).is_some());
+            actions.extend(next.map(|next| format!("await {MOUNT}/{}", ills::taken(name, next))));
+        }
         match run.end {
             None => actions.push("sleep forever".to_owned()),
-            Some(End { after, .. }) if run.oom_killed => {
-                pass_to(after, &mut actions);
+            Some(_) if run.oom_killed => {
                 // Where nothing limits it, it stops by itself and takes not all that the machine has.
                 actions.push(format!("allocate {GREED} until={}", memory_limit(spec).saturating_add(BEYOND)));
             }
-            Some(End { after, exit }) => {
-                pass_to(after, &mut actions);
-                actions.push(match exit {
-                    Exit::Code(code) => format!("exit {code}"),
-                    Exit::Signal(signal) => format!("die {signal}"),
-                });
-            }
+            Some(End { exit: Exit::Code(code), .. }) => actions.push(format!("exit {code}")),
+            Some(End { exit: Exit::Signal(signal), .. }) => actions.push(format!("die {signal}")),
         }
         actions.join(" , ")
     }
