@@ -168,6 +168,23 @@ pub(super) fn a_finished_pod_is_removed_at_once_when_deleted_and_keeps_its_phase
     assert_eq!(times(&driver, "teardown").len(), 1);
 }
 
+/// R-1.1-b: a container that is shown waiting does not count as succeeded, and in a deleted pod none is shown waiting; but what has
+/// Failed stays so.
+#[test]
+fn a_pod_that_failed_does_not_succeed_by_its_deletion() {
+    let containers = json!([{"name": "c"}, {"name": "d", "restartPolicy": "Always"}]);
+    let script = Script::default().container("d", [Run::exits(0, 1_000)]);
+    let mut driver = Driver::new(pod("Never", containers), settings(), script);
+    driver.run_until(Duration::from_millis(2_500)).unwrap();
+    assert!(driver.lose_sandbox());
+    driver.run_until(Duration::from_secs(20)).unwrap();
+    let seen = view(&driver);
+    let codes: Vec<Option<i32>> = seen.containers.iter().map(|one| one.exit_code).collect();
+    assert_eq!((seen.phase.as_str(), codes), ("Failed", vec![Some(0), Some(137)]));
+    driver.input(delete(None));
+    assert_eq!(view(&driver).phase, "Failed");
+}
+
 /// R-9.4-b: a stop is no end, and the machine's grace bounds the pod's.
 #[test]
 fn a_stopped_pod_waits_to_be_set_going_again() {
