@@ -29,7 +29,7 @@ use crate::manifest::containers::{self, find_container};
 /// The version of what a machine decides and how it keeps it. It stands in the header of every journal: a machine of
 /// another version takes the effects recorded there as facts ([`Machine::assume`]) and decides only from there on.
 /// Raise it with each change of a rule, of an id or of the state's form.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Numbers that a machine's owner may set; the defaults are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

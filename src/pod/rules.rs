@@ -64,7 +64,7 @@ rules! {
     R_4_2_C = "R-4.2-c", "pkg/api/v1/pod/util.go ContainerShouldRestart",
         "Where the container has no restartPolicy, the pod's decides: Always, OnFailure for an exit code other than 0, Never.";
     R_4_3_A = "R-4.3-a", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
-        "A running container whose image was changed is stopped and started anew, whatever its policy.";
+        "A running container whose image was changed is stopped and started anew, whatever its policy; a sidecar not before its startup probe has succeeded.";
     R_4_3_B = "R-4.3-b", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",
         "A running container whose liveness probe has failed is stopped, with the probe's own grace period if it has one; it is started anew unless its policy is Never.";
     R_4_3_C = "R-4.3-c", "pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions",

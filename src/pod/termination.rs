@@ -13,7 +13,7 @@ use super::events::EventType::Normal;
 use super::facts::plus_seconds;
 use super::hook::StartHook;
 use super::machine::{Course, Deletion, Failure, State, Turn};
-use super::probe::{ProbeKind, failed_probe, restarts_after_probe};
+use super::probe::{ProbeKind, failed_probe, is_started, restarts_after_probe};
 use super::rules::{self, Rule};
 use super::sandbox::SandboxState;
 use super::time::BootTime;
@@ -71,7 +71,7 @@ impl Turn<'_> {
         }
         let pod = &*self.pod;
         let failed = self.state.failed_init(pod).map(|(container, ended)| (container.name.clone(), ended.exit_code));
-        if let Some((name, code)) = failed.filter(|_| self.state.sandbox.state != SandboxState::Gone) {
+        if let Some((name, code)) = failed {
             self.state.course = Course::Ending;
             return self.note(&name, rules::R_5_1_C, because! {"exitCode": code});
         }
@@ -137,7 +137,7 @@ impl Turn<'_> {
             Course::Serving => {
                 let container = self.state.containers.get(index)?;
                 match (failed_probe(container), &container.start_hook) {
-                    _ if self.definition_changed(index) => Cause::DefinitionChanged,
+                    _ if self.definition_changed(index) && !self.starts_still(index) => Cause::DefinitionChanged,
                     _ if container.restart_requested => Cause::Requested,
                     (Some(probe), _) => Cause::Probe(probe),
                     (None, Some(StartHook::Failed { .. })) => Cause::StartHook,
@@ -160,6 +160,12 @@ impl Turn<'_> {
         let container = self.state.containers.get(index).filter(changeable);
         let record = container.and_then(|container| container.record.as_ref());
         record.is_some_and(|record| record.spec_image != self.spec_image(index))
+    }
+
+    /// Whether this is a sidecar whose startup probe has not succeeded yet: until it has, a kubelet looks at nothing else of it.
+    fn starts_still(&self, index: usize) -> bool {
+        let sidecar = self.state.containers.get(index).filter(|container| container.kind == Kind::Sidecar);
+        sidecar.is_some_and(|sidecar| sidecar.start_hook.is_none() && !is_started(self.pod, sidecar))
     }
 
     fn begin_stop(&mut self, index: usize, attempt: u32) {
