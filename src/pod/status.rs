@@ -181,6 +181,7 @@ impl Machine {
         let status = ContainerStatus {
             name: container.name.clone(),
             image: spec_image,
+            volume_mounts: spec.as_ref().and_then(|spec| volume_mounts(spec)),
             restart_count: i32::try_from(container.shown_restart_count()).unwrap_or(i32::MAX),
             ready: self.is_ready(container),
             // A kubelet says nothing of it where there is nothing to wait for.
@@ -278,7 +279,6 @@ fn with_record(
         container_id: container_id(&record.id),
         allocated_resources: allocated,
         resources: Some(resources),
-        volume_mounts: volume_mounts(spec),
         user: record.user.as_ref().map(|user| ContainerUser {
             linux: Some(LinuxContainerUser {
                 uid: user.uid,

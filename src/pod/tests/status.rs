@@ -87,20 +87,22 @@ pub(super) fn resources_and_mounts_are_shown_as_a_kubelet_shows_them() {
             "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "w", "mountPath": "/w", "readOnly": true}]
         }]),
     );
+    let mounts = json!([
+        {"name": "v", "mountPath": "/v"},
+        {"name": "w", "mountPath": "/w", "readOnly": true, "recursiveReadOnly": "Disabled"}
+    ]);
     let mut driver = Driver::new(pod, settings(), Script::default());
+    // A container that only waits already shows where its volumes will be.
+    let waiting = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
+    assert_eq!(waiting["containerStatuses"][0]["volumeMounts"], mounts);
+    assert_eq!(waiting["containerStatuses"][0]["allocatedResources"], json!(null));
     driver.run_until(Duration::from_secs(1)).unwrap();
     let status = serde_json::to_value(driver.machine.pod().status.unwrap()).unwrap();
     assert_eq!(status["qosClass"], "Guaranteed");
     let container = &status["containerStatuses"][0];
     assert_eq!(container["allocatedResources"], json!({"cpu": "1", "memory": "64Mi"}));
     assert_eq!(container["resources"]["limits"], json!({"cpu": "1", "memory": "64Mi"}));
-    assert_eq!(
-        container["volumeMounts"],
-        json!([
-            {"name": "v", "mountPath": "/v"},
-            {"name": "w", "mountPath": "/w", "readOnly": true, "recursiveReadOnly": "Disabled"}
-        ])
-    );
+    assert_eq!(container["volumeMounts"], mounts);
 }
 
 #[test]
