@@ -23,6 +23,7 @@ mod purity;
 mod restarts;
 mod room;
 mod sandboxes;
+mod shown;
 mod status;
 mod stops;
 mod storage;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::PodStatus;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -264,12 +265,13 @@ impl Watched {
     fn tell(&mut self, fact: Fact, time: u64) {
         self.now = if fact == Fact::Rebooted { time } else { self.now.max(time) };
         self.follow(&fact);
+        let before = self.machine.status();
         let input = Input { at: at(time), fact };
         self.told += 1;
         if !self.told.is_multiple_of(8) {
             let decision = self.machine.step(&input);
             self.asked(decision);
-            return self.check();
+            return self.check(&before);
         }
         let snapshot = serde_json::to_vec(&self.machine).unwrap();
         let mut copy: Machine = serde_json::from_slice(&snapshot).unwrap();
@@ -278,7 +280,7 @@ impl Watched {
         assert_eq!(copy.step(&input), decision, "a machine from a snapshot decides the same");
         assert_eq!(copy.digest(), self.machine.digest());
         self.asked(decision);
-        self.check();
+        self.check(&before);
     }
 
     /// What a fact means to somebody who knows only what was asked for.
@@ -373,7 +375,8 @@ impl Watched {
         }
     }
 
-    fn check(&mut self) {
+    fn check(&mut self, before: &PodStatus) {
+        super::shown::check(&self.machine, before);
         let pod = self.machine.pod();
         let seen = View::of(&pod);
         for container in &seen.containers {
