@@ -306,16 +306,20 @@ fn case(
     let script = script(spec, &pod, &mut found);
     let settings = settings(spec, &mut found);
     let duration = duration(spec, &mut found);
-    let mut deeds = Vec::new();
+    let (mut deeds, mut pieces) = (Vec::new(), Vec::new());
     for (index, fault) in spec.faults.iter().enumerate() {
         let path = format!("spec.faults[{index}]");
         let times = faults::times(fault, duration, &path, &mut found);
         if times.iter().any(|time| *time > duration) {
             found.add(&path, format!("comes after the end of the scenario ({})", go_duration(duration)));
         }
-        deeds.extend(faults::deeds(fault, &pod, &times, &path, options, &mut found));
+        pieces.extend(fault.apply.iter().flat_map(|piece| times.iter().map(move |time| (*time, index, piece))));
+        let done = faults::deeds(fault, &pod, &times, &path, &mut found);
+        deeds.extend(done.into_iter().map(|(time, deed)| (time, index, deed)));
     }
-    deeds.sort_by_key(|(time, _)| *time);
+    deeds.extend(faults::applies(pieces, &pod, options, &mut found));
+    deeds.sort_by_key(|(time, index, _)| (*time, *index));
+    let deeds = deeds.into_iter().map(|(time, _, deed)| (time, deed)).collect();
     let mut judged = Vec::new();
     for (index, assert) in spec.asserts.iter().enumerate() {
         let path = format!("spec.asserts[{index}]");

@@ -123,10 +123,9 @@ pub fn deeds(
     pod: &Pod,
     times: &[Duration],
     path: &str,
-    options: &Options,
     faults: &mut Faults<'_>,
 ) -> Vec<(Duration, Deed)> {
-    let deed = deed(fault, pod, path, options, faults);
+    let deed = deed(fault, pod, path, faults);
     if let (Some(words), None) = (&fault.probe, &deed) {
         let path = format!("{path}.probe");
         let container = faults.container(&words.container, &path);
@@ -137,7 +136,7 @@ pub fn deeds(
 }
 
 /// What is done; nothing for a probe, of which each turn may find another thing, and for what is wrong.
-fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Faults<'_>) -> Option<Deed> {
+fn deed(fault: &Fault, pod: &Pod, path: &str, faults: &mut Faults<'_>) -> Option<Deed> {
     let inside = |field: &str| format!("{path}.{field}");
     let said = [
         ("kill", fault.kill.is_some()),
@@ -270,8 +269,9 @@ fn deed(fault: &Fault, pod: &Pod, path: &str, options: &Options, faults: &mut Fa
     if let Some(clock) = &fault.clock {
         return clock_deed(clock, &inside("clock"), faults);
     }
-    if let Some(piece) = &fault.apply {
-        return apply(piece, pod, &inside("apply"), options, faults);
+    if fault.apply.is_some() {
+        // What becomes of the pod depends on those before it: `applies`.
+        return None;
     }
     if let Some(words) = &fault.node {
         return Some(Deed::MakeRoom(room(words, &inside("node"), faults), words.at_once));
@@ -400,13 +400,39 @@ fn clock_deed(clock: &str, path: &str, faults: &mut Faults<'_>) -> Option<Deed> 
     }
 }
 
+/// A fault's time, its place among all of them, and what it merges into the pod.
+pub type Piece<'f> = (Duration, usize, &'f serde_json::Map<String, serde_json::Value>);
+
+/// The re-applies of a scenario: each changes the pod as those before it have left it.
+pub fn applies(
+    mut pieces: Vec<Piece<'_>>,
+    pod: &Pod,
+    options: &Options,
+    faults: &mut Faults<'_>,
+) -> Vec<(Duration, usize, Deed)> {
+    pieces.sort_by_key(|(time, index, _)| (*time, *index));
+    let (mut pod, mut last) = (Box::new(pod.clone()), None);
+    let mut deeds = Vec::new();
+    for (time, index, piece) in pieces {
+        // Once more the same changes nothing.
+        if last != Some(index) {
+            let path = format!("spec.faults[{index}].apply");
+            let Some(changed) = apply(piece, &pod, &path, options, faults) else { continue };
+            (pod, last) = (changed, Some(index));
+        }
+        deeds.push((time, index, Deed::Apply(pod.clone())));
+    }
+    deeds
+}
+
+/// The pod with this piece merged into it.
 fn apply(
     piece: &serde_json::Map<String, serde_json::Value>,
     pod: &Pod,
     path: &str,
     options: &Options,
     faults: &mut Faults<'_>,
-) -> Option<Deed> {
+) -> Option<Box<Pod>> {
     let place = Position::default();
     let before = tree::node(&serde_json::to_value(pod).unwrap_or_default(), place);
     let change = tree::node(&serde_json::Value::Object(piece.clone()), place);
@@ -418,7 +444,7 @@ fn apply(
                 let text = error.body().lines().next().unwrap_or_default().to_owned();
                 faults.add(&format!("{path}.{}", error.path), text);
             }
-            Some(Deed::Apply(changed))
+            Some(changed)
         }
         Err(findings) => {
             for finding in findings {

@@ -77,7 +77,8 @@ impl Form {
     /// A node whose kind is right.
     fn one(&mut self, node: &Node, schema: &Json, path: &str) -> Option<Json> {
         match &node.value {
-            Value::Null => None,
+            // Where anything may stand null is a value, too: one of a matrix takes the field out.
+            Value::Null => (*schema == Json::Bool(true)).then_some(Json::Null),
             _ if schema.get("format").and_then(Json::as_str) == Some("duration") => self.duration(node, path),
             Value::String(text) => self.word(node, text, schema, path),
             Value::Int(_) | Value::Uint(_) | Value::Float(_) => self.number(node, schema, path),

@@ -149,6 +149,8 @@ struct Open {
 pub struct Judge<'s> {
     assertions: &'s [Assertion],
     open: Vec<Open>,
+    /// The pod object was seen to be gone.
+    gone: bool,
 }
 
 impl<'s> Judge<'s> {
@@ -163,7 +165,7 @@ impl<'s> Judge<'s> {
             occurred: false,
             met: BTreeSet::new(),
         };
-        Judge { assertions, open: assertions.iter().map(open).collect() }
+        Judge { assertions, open: assertions.iter().map(open).collect(), gone: false }
     }
 
     /// The times at which something must be judged although nothing happens, in no order.
@@ -206,6 +208,14 @@ impl<'s> Judge<'s> {
 
     /// Something was told to the machine, or the world changed; `news` happened.
     pub fn see(&mut self, seen: &Seen<'_>, news: &[Happening]) {
+        if seen.gone && !std::mem::replace(&mut self.gone, true) {
+            // Its last status is published before the object goes: whoever watches a pod sees it.
+            self.look(&seen.before_it_went(), &[]);
+        }
+        self.look(seen, news);
+    }
+
+    fn look(&mut self, seen: &Seen<'_>, news: &[Happening]) {
         for (assertion, open) in self.assertions.iter().zip(&mut self.open) {
             if open.verdict.is_none() {
                 look(&assertion.wish, open, seen, news);

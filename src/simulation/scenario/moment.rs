@@ -70,6 +70,11 @@ impl<'d> Seen<'d> {
         Seen { at, wall, pod, gone, events_of, json, events, containers }
     }
 
+    /// The same of a pod object that is gone, while it was still there.
+    pub fn before_it_went(&self) -> Seen<'d> {
+        Seen::new(self.at, self.wall, self.pod, false, self.events_of)
+    }
+
     /// The pod as JSON.
     pub fn json(&self) -> &Json {
         self.json.get_or_init(|| serde_json::to_value(self.pod).unwrap_or_default())

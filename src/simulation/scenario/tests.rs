@@ -295,6 +295,11 @@ fn every_fault_does_what_it_says() {
         ),
         (
             forever,
+            "[{at: 0s, startError: {container: app, reason: CreateContainerConfigError}}]",
+            "{container: app, startsAt: [10s]}",
+        ),
+        (
+            forever,
             "[{at: 30s, volumeError: {times: 3}}, {at: 1m, sandboxLoss: true}]",
             "{count: {of: pod.MountFailed, is: 3}}",
         ),
@@ -312,6 +317,17 @@ fn every_fault_does_what_it_says() {
             forever,
             "[{at: 1m, apply: {spec: {containers: [{name: app, image: 'localhost/app:2'}]}}}]",
             "{cause: {container: app, stoppedBy: R-4.3-a}}",
+        ),
+        (
+            forever,
+            "[{at: 2m, apply: {spec: {activeDeadlineSeconds: 500}}},
+              {at: 1m, apply: {spec: {containers: [{name: app, image: 'localhost/app:2'}]}}}]",
+            "{at: 3m, expression: \"spec.containers[0].image == 'localhost/app:2' && spec.activeDeadlineSeconds == 500\"}",
+        ),
+        (
+            "{imageError: ErrImageNeverPull}",
+            "[{at: 1m, delete: true}]",
+            "{eventually: {phase: Failed, container: app, reason: ContainerStatusUnknown, exitCode: 137}}",
         ),
         (
             forever,
@@ -611,10 +627,10 @@ fn two_runs_of_a_case_are_equal() {
 
 #[test]
 fn a_matrix_makes_all_combinations_and_assertions_may_be_for_some() {
-    let spec = "  matrix: {restartPolicy: [Always, Never], 'spec.terminationGracePeriodSeconds': [1, 2, 3]}
+    let spec = "  matrix: {restartPolicy: [Always, Never], 'spec.terminationGracePeriodSeconds': [1, 2, null]}
   actors: {app: {exit: 1}}
   asserts:
-  - {at: 1m, phase: Running, only: {restartPolicy: [Always]}}
+  - {at: 1m, phase: Running, only: {restartPolicy: [Always], 'spec.terminationGracePeriodSeconds': [1, 2, null]}}
   - {at: 1m, phase: Failed, only: {restartPolicy: [Never]}}";
     let cases = read_text(spec, POD).unwrap();
     assert_eq!(cases.len(), 6);

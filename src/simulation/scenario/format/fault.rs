@@ -53,8 +53,8 @@ pub struct Fault {
     pub stop: Option<Switch<Stop>>,
     /// The wall clock jumps by so much: `1h`, `-30m`. No timer may notice.
     pub clock: Option<String>,
-    /// A re-apply: a piece of the pod that is merged into it (what may change in place: images, and cpu and memory, which is a
-    /// resize).
+    /// A re-apply: a piece of the pod that is merged into it as those before have left it (what may change in place: images,
+    /// and cpu and memory, which is a resize).
     pub apply: Option<serde_json::Map<String, Json>>,
     /// How much cpu and memory the machine has, and how much of it other pods hold: a resize for which that is not enough waits.
     /// Where no fault says so there is enough of everything.
