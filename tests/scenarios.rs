@@ -43,6 +43,15 @@ fn the_examples_pass() {
     assert!(!out(&output).contains("note:"), "{}", out(&output));
 }
 
+/// What the tests of Kubernetes itself play on a cluster, and what their tables say of a kubelet.
+#[test]
+fn the_cases_of_kubernetes_own_tests_hold() {
+    let output = podlet(&["test", "tests/data/kubernetes"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+    assert_eq!(err(&output), "");
+    assert!(!out(&output).contains("note:"), "{}", out(&output));
+}
+
 #[test]
 fn a_failure_tells_where_what_and_by_which_rule() {
     let directory = Directory::new("scenarios-failure");

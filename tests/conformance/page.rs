@@ -18,9 +18,9 @@ const HEAD: &str = "\
 
 <!-- Made by `PODLET_WRITE_DOCS=1 cargo test --test conformance page`. Change what it is made from. -->
 
-podlet is held to Kubernetes 1.36 in three ways: scenarios with numbers, each with what must be seen (`tests/conformance`); what a
-real kubelet, a real API server and a real kubectl were recorded to do (`tests/data`); and tests of single rules
-(`src/pod/tests`). This page is made by the tests: a rule that no test holds, a test that is gone and a
+podlet is held to Kubernetes 1.36 in four ways: scenarios with numbers, each with what must be seen (`tests/conformance`); the cases of
+Kubernetes' own tests, written as scenarios (`tests/data/kubernetes`); what a real kubelet, a real API server and a real kubectl
+were recorded to do (`tests/data`); and tests of single rules (`src/pod/tests`). This page is made by the tests: a rule that no test holds, a test that is gone and a
 difference that is none any more fail them. [rules.md](rules.md) says what each rule is, [testing.md](testing.md) how one's own
 pods are tested in the same way.
 ";
@@ -109,6 +109,24 @@ fn differences() -> String {
     page
 }
 
+/// The names of the scenarios of `tests/data/kubernetes`, below the tests from which each file has its cases.
+fn kubernetes_cases() -> String {
+    let directory = root().join("tests/data/kubernetes");
+    let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut page = String::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let sources: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# ")).collect();
+        writeln!(page, "\n### {}\n\n{}\n", file.file_stem().unwrap().to_str().unwrap(), sources.join("\n")).unwrap();
+        let names = text.lines().filter_map(|line| line.strip_prefix("metadata: {name: ")?.strip_suffix('}'));
+        for name in names {
+            writeln!(page, "- {}", name.trim_matches('"')).unwrap();
+        }
+    }
+    page
+}
+
 /// What no test in virtual time notices: what `tests/mutants` has found, and why.
 fn mutants() -> String {
     let text = fs::read_to_string(root().join("tests/mutants/survivors.txt")).unwrap();
@@ -143,6 +161,9 @@ fn page() -> String {
     for (number, says, place) in lines {
         writeln!(page, "| {number} | {says} | {place} |").unwrap();
     }
+
+    page += "\n## Cases of Kubernetes' own tests\n\nPlayed by `podlet test tests/data/kubernetes`.\n";
+    page += &kubernetes_cases();
 
     page += "\n## Rules, and what holds them\n\nThe scenarios and recorded cases in which a rule decides, and the machine's own tests \
              that ask for it by name.\n\n| rule | scenarios | recorded cases | tests |\n|---|---|---|---|\n";
