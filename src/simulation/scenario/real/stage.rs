@@ -151,10 +151,16 @@ impl Stage {
     }
 }
 
-/// What a re-apply changes from one of the scenario's pods to the next is changed in the staged one: amounts of cpu and memory as
-/// they are, and for another image the other of the two names that podlet's own has.
+/// What a re-apply changes from one of the scenario's pods to the next is changed in the staged one: for another image the other of
+/// the two names that podlet's own has, and all else that may change as it is.
 fn change(staged: &mut Pod, before: &Pod, after: &Pod) {
-    let Some(spec) = &mut staged.spec else { return };
+    staged.metadata.labels.clone_from(&after.metadata.labels);
+    staged.metadata.annotations.clone_from(&after.metadata.annotations);
+    let (Some(spec), Some(new)) = (&mut staged.spec, &after.spec) else { return };
+    spec.active_deadline_seconds = new.active_deadline_seconds;
+    spec.termination_grace_period_seconds = new.termination_grace_period_seconds;
+    spec.tolerations.clone_from(&new.tolerations);
+    spec.resources.clone_from(&new.resources);
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         let (Some(old), Some(new)) = (container_spec(before, &container.name), container_spec(after, &container.name))
         else {

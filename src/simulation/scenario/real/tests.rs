@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Real, Sighting, Stage};
+use super::{Real, Sighting, Stage, Step};
 use crate::manifest::Source;
 use crate::simulation::explore::{MUTANTS, Mutant};
 use crate::simulation::scenario::{Case, Options, read};
@@ -108,6 +108,24 @@ fn each_start_has_its_line_and_each_probe_its_answers() {
     let container = stage.pod.spec.as_ref().and_then(|spec| spec.containers.first()).expect("a container");
     assert_eq!(container.image.as_deref(), Some("podlet.local/actor"));
     assert!(container.readiness_probe.as_ref().is_some_and(|probe| probe.http_get.is_none() && probe.exec.is_some()));
+}
+
+#[test]
+fn a_pod_applied_anew_has_all_that_may_change() {
+    let changes =
+        "{metadata: {labels: {tier: web}}, spec: {activeDeadlineSeconds: 9, containers: [{name: app, image: z}]}}";
+    let text = CRASH.replace("  asserts:", &format!("  - {{at: 5s, apply: {changes}}}\n  asserts:"));
+    let stage = Stage::of(&case(&text), Path::new("/stage"));
+    let applied = stage.steps.iter().find_map(|(_, step)| match step {
+        Step::Apply(pod) => Some(pod),
+        _ => None,
+    });
+    let applied = applied.expect("it is applied anew");
+    assert!(applied.metadata.labels.iter().flatten().any(|(key, value)| key == "tier" && value == "web"));
+    let spec = applied.spec.as_ref().expect("a spec");
+    assert_eq!(spec.active_deadline_seconds, Some(9));
+    let container = spec.containers.first().expect("a container");
+    assert_eq!(container.image.as_deref(), Some("podlet.local/actor:latest"));
 }
 
 #[test]
