@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod, PodSpec, Prob
 
 use super::times::{in_force, period, timeout, until_failed};
 use super::{Finding, Weight};
+use crate::image::Reference;
 use crate::pod::backoff::go_duration;
 use crate::pod::restart::{RestartPolicy, effective_policy};
 
@@ -57,6 +58,7 @@ pub fn all(pod: &Pod) -> Vec<Finding> {
     let init = spec.init_containers.as_deref().unwrap_or_default();
     for (index, container) in init.iter().enumerate() {
         let path = format!("spec.initContainers[{index}]");
+        image(container, &path, &mut found);
         command(container, &path, &mut found);
         if container.restart_policy.as_deref() == Some("Always") {
             probes(container, policy, &path, &mut found);
@@ -65,6 +67,7 @@ pub fn all(pod: &Pod) -> Vec<Finding> {
     }
     for (index, container) in spec.containers.iter().enumerate() {
         let path = format!("spec.containers[{index}]");
+        image(container, &path, &mut found);
         command(container, &path, &mut found);
         endings(container, spec, policy, &path, &mut found);
         probes(container, policy, &path, &mut found);
@@ -72,6 +75,14 @@ pub fn all(pod: &Pod) -> Vec<Finding> {
     }
     ports(spec, &mut found);
     found.findings
+}
+
+fn image(container: &Container, path: &str, found: &mut Found) {
+    let Some(name) = container.image.as_deref().filter(|name| !name.is_empty()) else { return };
+    if let Err(error) = Reference::parse(name) {
+        let text = format!("{error}: the container waits for ever, with InvalidImageName");
+        found.add("invalid-image-name", Weight::Warning, format!("{path}.image"), text, "write REGISTRY/NAME:TAG");
+    }
 }
 
 /// The program and its words.

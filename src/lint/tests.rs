@@ -95,6 +95,10 @@ fn each_check_finds_what_it_is_for() {
             "deadline-under-always spec.activeDeadlineSeconds"
         ]
     );
+    for image in ["UPPER", "http://registry.example/app", "app:no:such"] {
+        let spec = json!({"containers": [{"name": "c", "image": image}]});
+        assert_eq!(names(spec), ["invalid-image-name spec.containers[0].image"]);
+    }
     let never = json!({"restartPolicy": "Never", "containers": [{"name": "a", "image": "i", "livenessProbe": exec(json!({}))}]});
     assert!(names(never).contains(&"liveness-under-never spec.containers[0].livenessProbe".to_owned()));
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answers::Answers;
+use crate::image::Reference;
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ImageFacts, ImageFailure, ProbeOutcome, Pulled, StartStage, TerminationMessage};
 use crate::pod::probe::ProbeKind;
@@ -204,9 +205,14 @@ impl Script {
         nth_or_last(self.runs.get(name), nth).unwrap_or_else(Run::forever)
     }
 
-    /// How the `nth` look for a container's image ends; present under its own name where the script is silent.
+    /// How the `nth` look for a container's image ends; present under its own name where the script is silent, if that is one.
     pub(super) fn image_outcome(&self, name: &str, image: &str, nth: usize) -> ImageOutcome {
         nth_or_last(self.images.get(name), nth).unwrap_or_else(|| {
+            if let Some(error) = Reference::parse(image).err().filter(|_| !image.is_empty()) {
+                let error = format!("couldn't parse image name \"{image}\": {error}");
+                let text = format!("Failed to apply default image tag \"{image}\": {error}");
+                return ImageOutcome::Missing(ImageFailure::InvalidImageName, text);
+            }
             ImageOutcome::Present(ImageFacts {
                 image: image.to_owned(),
                 image_id: format!("{image}@sha256:{}", "0".repeat(64)),

@@ -228,7 +228,8 @@ pub fn image_failure(reason: ImageReason, message: Option<String>, image: &str) 
             format!("Container image \"{image}\" is not present with pull policy of Never")
         }
         ImageReason::InvalidImageName => {
-            format!("Failed to apply default image tag \"{image}\": invalid reference format")
+            let error = format!("couldn't parse image name \"{image}\": invalid reference format");
+            format!("Failed to apply default image tag \"{image}\": {error}")
         }
         ImageReason::ImageInspectError => format!("Failed to inspect image \"{image}\": it cannot be read"),
     };
