@@ -365,3 +365,97 @@ fn a_supervisor_that_sleeps_is_woken_for_the_next_probe() {
     assert_eq!(container(&pod, "main")["started"], true);
     podlet.finish();
 }
+
+/// The zygotes of a pod: what runs its probes' commands.
+fn zygotes(uid: &str) -> Vec<i32> {
+    let is_one = |pid: &i32| kills::process_name(*pid).is_some_and(|name| name == kills::ZYGOTE);
+    processes_of(uid).into_iter().filter(is_one).collect()
+}
+
+fn status_line(pid: i32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_start_matches(':').trim().to_owned()
+}
+
+/// What runs a probe's command has of the container all but a number in its PID namespace, and lives as long as the probe does.
+#[test]
+fn a_zygote_is_out_of_the_containers_reach_and_goes_with_the_probe() {
+    let podlet = Podlet::new();
+    let uid = apply(
+        &podlet,
+        "forked",
+        r#"
+  - name: main
+    image: podlet.local/host
+    command: [sleep, "1000"]
+    workingDir: /work
+    securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}
+    startupProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+    readinessProbe:
+      exec: {command: [sh, -c, "ls /proc | grep -c '^[0-9]*$' >/dev/stdout; cat here; exit 1"]}
+      periodSeconds: 1
+      failureThreshold: 1
+  - name: root
+    image: podlet.local/host
+    command: [sleep, "1000"]
+    workingDir: /place
+    readinessProbe: {exec: {command: [sh, -c, "cat here; exit 1"]}, periodSeconds: 1, failureThreshold: 1}
+"#,
+        &[],
+    );
+    // Its own first process, sh, ls and grep: nothing else is seen there. What it writes to is its own.
+    event(&podlet, "forked", "Unhealthy", "Readiness probe failed: 4\n");
+    // The startup probe's has gone: one for each of the others.
+    until("one zygote for each probe", || zygotes(&uid).len() == 2);
+    let main = kills::program(&uid, "main");
+    let forked = |pid: i32, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    let of_main = zygotes(&uid).into_iter().find(|pid| forked(*pid, "mnt") == forked(main, "mnt")).unwrap();
+    for line in ["Uid", "Gid", "Groups", "CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp"] {
+        assert_eq!(status_line(of_main, line), status_line(main, line), "{line}");
+    }
+    for name in ["net", "ipc", "uts", "cgroup"] {
+        assert_eq!(forked(of_main, name), forked(main, name), "{name}");
+    }
+    assert_eq!(forked(of_main, "pid_for_children"), forked(main, "pid"));
+    assert_eq!((status_line(of_main, "NSpid"), of_main.to_string()), (of_main.to_string(), of_main.to_string()));
+    assert_eq!(status_line(main, "NSpid").split_whitespace().nth(1), Some("1"));
+
+    // A working directory that is another one now is gone to.
+    let script = "mv /place /old && mkdir /place && echo second >/place/here";
+    podlet.succeed(&["exec", "forked", "-c", "root", "--", "sh", "-c", script]);
+    event(&podlet, "forked", "Unhealthy", "Readiness probe failed: second");
+
+    // One that was killed is made anew.
+    let killed = zygotes(&uid);
+    killed.iter().for_each(|pid| kills::send(*pid, Signal::SIGKILL));
+    until("others are there", || zygotes(&uid).len() == 2 && zygotes(&uid).iter().all(|pid| !killed.contains(pid)));
+    assert_eq!(container(&podlet.pod("forked"), "main")["restartCount"], 0);
+
+    // With the container's end, and with the pod's, they go.
+    let before = zygotes(&uid);
+    kills::send(main, Signal::SIGKILL);
+    podlet.wait("forked", |pod| container(pod, "main")["restartCount"] == 1);
+    until("those of the ended one are gone", || zygotes(&uid).iter().filter(|pid| before.contains(pid)).count() == 1);
+    podlet.finish();
+}
+
+/// What a run that ended well has left behind is no part of the next one.
+#[test]
+fn what_a_command_leaves_running_outlives_the_next_ones_timeout() {
+    let podlet = Podlet::new();
+    let script = "if [ -e /once ]; then sleep 98763; else touch /once; sleep 98762 & fi";
+    let uid = apply(
+        &podlet,
+        "leaving",
+        &format!(
+            "  - name: main\n    image: podlet.local/host\n    command: [sleep, \"1000\"]\n    readinessProbe:\n      exec: \
+             {{command: [sh, -c, \"{script}\"]}}\n      periodSeconds: 1\n"
+        ),
+        &[],
+    );
+    event(&podlet, "leaving", "Unhealthy", "Readiness probe failed: command timed out: ");
+    let line = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    assert_eq!(processes_of(&uid).iter().filter(|pid| line(pid) == b"sleep\x0098762\0").count(), 1);
+    podlet.finish();
+}

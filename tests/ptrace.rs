@@ -1,5 +1,5 @@
 //! Who enters a container has nothing left to steal: a container that may trace processes and looks into every process that
-//! comes into its PID namespace sees nothing of the host, over hundreds of execs. The same attacker is tried against a
+//! comes into its PID namespace sees nothing of the host, over hundreds of execs and some commands of probes. The same attacker is tried against a
 //! process that does it the wrong way round (nsenter, which enters the PID namespace before it leaves the host's root), and
 //! must catch it: else the test proves nothing.
 
@@ -19,6 +19,8 @@ const SHARED: &str = "/shared";
 /// The attacker's part of this program runs only when this is set.
 const ATTACK: &str = "PODLET_TEST_ATTACK";
 const EXECS: usize = 500;
+/// Each leaves a byte.
+const PROBES: u64 = 10;
 
 fn manifest(shared: &Path, program: &Path, secret: &Path) -> String {
     let program_directory = program.parent().unwrap().display();
@@ -40,6 +42,7 @@ spec:
     securityContext:
       capabilities:
         add: [SYS_PTRACE]
+    readinessProbe: {{exec: {{command: [sh, -c, "echo >>{SHARED}/probes"]}}, periodSeconds: 1, timeoutSeconds: 60}}
     volumeMounts:
     - {{name: programs, mountPath: /programs, readOnly: true}}
     - {{name: shared, mountPath: {SHARED}}}
@@ -122,12 +125,14 @@ fn attack(podlet: &Podlet, enter: impl Fn(&str, &Path)) -> Vec<String> {
 }
 
 #[test]
-fn a_tracing_container_opens_nothing_of_the_host_during_execs() {
+fn a_tracing_container_opens_nothing_of_the_host_during_execs_and_probes() {
     let podlet = Podlet::new();
-    let opened = attack(&podlet, |_, _| {
+    let opened = attack(&podlet, |_, caught| {
         for _ in 0..EXECS {
             podlet.succeed(&["exec", "attacker", "--", "true"]);
         }
+        let probes = || fs::metadata(caught.with_file_name("probes")).map_or(0, |file| file.len());
+        common::podlet::until("some probes have run", || probes() >= PROBES);
     });
     assert!(opened.is_empty(), "opened of the host: {opened:#?}");
     podlet.finish();

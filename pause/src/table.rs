@@ -17,6 +17,7 @@ pub const ENTRIES_MAX: u32 = 512;
 /// The stage's fixed descriptors: the table, and the status pipe's writing end. They come without close-on-exec (they
 /// had to pass the stage's own exec), so a table that ends in execve has `close_range(3, !0, CLOSE_RANGE_CLOEXEC)` before
 /// it: then end of file on the status pipe means that the program runs, or that the process ended after a [`Status`].
+/// (It may be no pipe but a socket by which a table is told to go on.)
 /// Descriptors that a table uses come at [`FIRST_DESCRIPTOR`] and above.
 pub const TABLE_DESCRIPTOR: u32 = 3;
 /// See [`TABLE_DESCRIPTOR`].
@@ -45,12 +46,14 @@ pub struct Header {
     /// table that makes one does so by `clone(CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, 0, &second)`, the third
     /// argument being a relocated [`SECOND_OFFSET`]. The keeper reads it from the table, whatever becomes of the first.
     pub second: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// For a table that makes a process and waits for it: what wait4(2) stores of its end.
+    pub ended: u32,
 }
 
 /// Where [`Header::second`] lies in a table.
 pub const SECOND_OFFSET: usize = core::mem::offset_of!(Header, second);
+/// Where [`Header::ended`] does.
+pub const ENDED_OFFSET: usize = core::mem::offset_of!(Header, ended);
 
 /// One system call.
 #[repr(C)]
@@ -77,6 +80,9 @@ pub struct Entry {
     /// Filled in when tracing, nanoseconds.
     pub ended: u64,
 }
+
+/// `Entry::number` of what is no system call: the entry whose number is the first argument comes next.
+pub const GO_TO: u16 = u16::MAX;
 
 /// `may_fail`: whatever the errno.
 pub const ANY_ERRNO: u16 = u16::MAX;

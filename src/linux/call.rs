@@ -32,6 +32,8 @@ pub enum Argument {
     Bytes(Vec<u8>, String),
     /// An address within the table itself, and what is there.
     Within(usize, String),
+    /// A `struct msghdr` for a packet of eight bytes with two descriptors beside it.
+    Message,
     /// A `struct sock_fprog` and its instructions.
     Filter(Arc<Vec<sock_filter>>),
 }
@@ -109,6 +111,7 @@ impl fmt::Display for Argument {
                 write!(f, "[{}]", words.join(", "))
             }
             Argument::Bytes(_, shown) | Argument::Within(_, shown) => f.write_str(shown),
+            Argument::Message => f.write_str("{msg_iovlen=1, msg_controllen=24}"),
             Argument::Filter(program) => write!(f, "{{len={}, filter=…}}", program.len()),
         }
     }
@@ -204,6 +207,10 @@ pub fn encode(calls: &[Call], secrets: &Secrets, trace: bool) -> Result<Vec<u8>,
                     within.push((index, place));
                     *offset as u64
                 }
+                Argument::Message => {
+                    in_entries.push((index, place));
+                    message(&mut data, &mut in_data)
+                }
                 Argument::Filter(program) => {
                     align(&mut data);
                     let instructions = data.len() as u64;
@@ -238,6 +245,33 @@ fn earlier(on: usize, index: usize) -> Result<u16, EncodeError> {
 
 fn align(data: &mut Vec<u8>) {
     data.resize(data.len().next_multiple_of(8), 0);
+}
+
+/// struct msghdr, behind the struct iovec and the two places that it points to; answers where it is.
+fn message(data: &mut Vec<u8>, pointers: &mut Vec<usize>) -> u64 {
+    // SOL_SOCKET's header and two numbers.
+    const CONTROL: u64 = 24;
+    align(data);
+    let packet = data.len() as u64;
+    let (control, parts) = (packet + 8, packet + 8 + CONTROL);
+    let header = parts + 16;
+    data.resize(data.len() + 8 + CONTROL as usize, 0);
+    for (word, is_pointer) in [
+        (packet, true),
+        (8, false),
+        // name, namelen, iov, iovlen, control, controllen, flags
+        (0, false),
+        (0, false),
+        (parts, true),
+        (1, false),
+        (control, true),
+        (CONTROL, false),
+        (0, false),
+    ] {
+        pointers.extend(is_pointer.then_some(data.len()));
+        data.extend_from_slice(&word.to_ne_bytes());
+    }
+    header
 }
 
 fn string(data: &mut Vec<u8>, text: &Text, secrets: &Secrets) -> Result<u64, EncodeError> {
@@ -291,11 +325,11 @@ fn assemble(
         size: place(data_start + data.len()),
         trace: u32::from(trace),
         second: 0,
-        pad: 0,
+        ended: 0,
     };
     let mut bytes = Vec::with_capacity(data_start + data.len());
-    let table::Header { magic, version, entries: count, relocations, size, trace, second, pad } = header;
-    for word in [magic, version, count, relocations, size, trace, second, pad] {
+    let table::Header { magic, version, entries: count, relocations, size, trace, second, ended } = header;
+    for word in [magic, version, count, relocations, size, trace, second, ended] {
         bytes.extend_from_slice(&word.to_ne_bytes());
     }
     for entry in &entries {

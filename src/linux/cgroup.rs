@@ -13,7 +13,6 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use layout::Layout;
@@ -25,13 +24,13 @@ const PAUSE: &str = "_pause";
 
 /// The ways into a cgroup that do not stop the machine: a write to `cgroup.procs` waits for an RCU grace period (4 to 20 ms)
 /// in which no process forks or ends.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entrance {
     /// The v2 directory, for CLONE_INTO_CGROUP: a process is made in it.
-    pub unified: Option<Arc<OwnedFd>>,
+    pub unified: Option<OwnedFd>,
     /// `tasks` of each v1 controller, open for writing: a process with one thread that writes `0` goes in. Only that moves
     /// a single thread, which the kernel does without the lock.
-    pub tasks: Vec<Arc<OwnedFd>>,
+    pub tasks: Vec<OwnedFd>,
 }
 
 /// The cgroups of one pod or of one container in it, in every hierarchy that serves.
@@ -141,10 +140,9 @@ impl Cgroup {
             if *name == "unified" {
                 let flags = libc::O_PATH | libc::O_DIRECTORY;
                 let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
-                entrance.unified = Some(Arc::new(opened.into()));
+                entrance.unified = Some(opened.into());
             } else {
-                let tasks = fs::OpenOptions::new().write(true).open(directory.join("tasks"))?;
-                entrance.tasks.push(Arc::new(tasks.into()));
+                entrance.tasks.push(fs::OpenOptions::new().write(true).open(directory.join("tasks"))?.into());
             }
         }
         Ok(entrance)

@@ -481,7 +481,14 @@ mod tests {
             libc::SYS_write,
             libc::SYS_exit_group,
             libc::SYS_fchdir,
+            libc::SYS_openat,
             libc::SYS_openat2,
+            libc::SYS_recvmsg,
+            libc::SYS_clone,
+            libc::SYS_dup3,
+            libc::SYS_close,
+            libc::SYS_wait4,
+            libc::SYS_sendto,
         ] {
             assert_eq!(answer(&program, call, [0; 6]), ALLOW, "{call}");
         }

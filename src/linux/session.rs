@@ -39,14 +39,14 @@ impl Session<'_> {
     }
 
     /// Kills its leader and all that descends from it among `candidates`, in whichever sessions: what a command has started,
-    /// but for what has made itself the child of another.
+    /// but for what has left both its parent and the sessions of all these.
     pub fn kill_tree(&self, candidates: impl Fn() -> Vec<i32>) {
         let leads = process::still_alive(self.leader).is_ok();
         let mut tree = if leads { vec![self.number] } else { Vec::new() };
         // Stopped first: what is stopped forks no more, and its children stay its children.
         for look in 0..LOOKS {
             let of_tree = |pid: &i32| {
-                process::session_of(*pid) == Some(self.number)
+                process::session_of(*pid).is_some_and(|session| session == self.number || tree.contains(&session))
                     || process::parent_of(*pid).is_some_and(|parent| tree.contains(&parent))
             };
             let new: Vec<i32> = candidates().into_iter().filter(|pid| !tree.contains(pid)).filter(of_tree).collect();

@@ -80,6 +80,7 @@ impl Step {
             | Step::NewSession
             | Step::SetControllingTerminal
             | Step::ChangeDirectory { .. }
+            | Step::ReturnToDirectory { .. }
             | Step::SetResourceLimit { .. } => Chapter::Surroundings,
             Step::DropBoundingCapabilities { .. }
             | Step::SetGroups { .. }
@@ -88,6 +89,7 @@ impl Step {
             | Step::SetCapabilities { .. }
             | Step::SetNoNewPrivileges => Chapter::Powers,
             Step::CloneSecond
+            | Step::ForkForEach
             | Step::ClearSignalMask
             | Step::CloseOnExec
             | Step::Execute { .. }

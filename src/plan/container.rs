@@ -1,6 +1,6 @@
 //! The plan of one container instance: cgroups, the pod's namespaces, its own root file system, credentials, program.
 
-use super::credentials::{self, Credentials, Program};
+use super::credentials::{self, Credentials, Process, Program};
 use super::paths;
 use super::{Descriptor, Held, MountFlags, Namespace, Plan, Propagation, Shape, Step, join_cgroups};
 
@@ -187,7 +187,7 @@ pub fn plan(inputs: Inputs) -> Plan {
     let mut program = inputs.program;
     if let Some(of) = inputs.pid.of() {
         steps.push(Step::EnterNamespaces { of, namespaces: vec![Namespace::Pid] });
-        program.second = true;
+        program.process = Process::Second;
     }
     steps.extend(credentials::steps(&inputs.credentials, program));
     let mut new_namespaces = vec![Namespace::Mount];

@@ -1,7 +1,8 @@
 //! The last part of every plan: filter, capabilities, groups, user, and the program.
 //!
 //! Without no_new_privs the kernel takes a filter only while CAP_SYS_ADMIN is held (seccomp(2)), so it is loaded before
-//! anything is given up, and lets the calls that follow pass. With no_new_privs it is the last step before the program.
+//! anything is given up, and lets the calls that follow pass. With no_new_privs it is the last step before the program, or
+//! before the processes that become it.
 
 use super::capability::Capabilities;
 use super::identity::Identity;
@@ -33,8 +34,19 @@ pub struct Program {
     pub environment: Vec<Text>,
     /// stdin is a terminal, to be the controlling one.
     pub terminal: bool,
-    /// Enters the PID namespace by a second process.
-    pub second: bool,
+    /// Whose it becomes.
+    pub process: Process,
+}
+
+/// Which process becomes the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// The stage itself.
+    This,
+    /// A second one, which alone is in the PID namespace that was entered.
+    Second,
+    /// Each time that it is asked for another one, which alone is in the PID namespace that was entered.
+    ForEach,
 }
 
 /// The steps that make what the program finds around it its own: stdio for its user, its limit of open files (`RLIMIT_NOFILE`
@@ -73,18 +85,24 @@ pub fn steps(credentials: &Credentials, program: Program) -> Vec<Step> {
     if *no_new_privileges {
         steps.push(Step::SetNoNewPrivileges);
     }
-    if program.second {
-        steps.push(Step::CloneSecond);
+    let mut last = vec![Step::CloseOnExec];
+    if *seccomp && *no_new_privileges {
+        last.push(filter);
+    }
+    match program.process {
+        Process::This => {}
+        Process::Second => steps.push(Step::CloneSecond),
+        Process::ForEach => {
+            steps.append(&mut last);
+            steps.push(Step::ForkForEach);
+        }
     }
     steps.push(Step::NewSession);
     if program.terminal {
         steps.push(Step::SetControllingTerminal);
     }
     steps.push(Step::ClearSignalMask);
-    steps.push(Step::CloseOnExec);
-    if *seccomp && *no_new_privileges {
-        steps.push(filter);
-    }
+    steps.append(&mut last);
     steps.push(Step::Execute {
         candidates: program.candidates,
         arguments: program.arguments,
@@ -111,7 +129,7 @@ mod tests {
             arguments: vec![],
             environment: vec![],
             terminal: false,
-            second: true,
+            process: Process::Second,
         };
         steps(&credentials, program).iter().map(|step| step.name().to_owned()).collect()
     }

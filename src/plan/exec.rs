@@ -1,7 +1,10 @@
 //! The plan of a further process in a running container. It is seen in the container's PID namespace only when nothing of
 //! the machine is left in it: that namespace is entered last, by a second process.
+//!
+//! For a command that is run again and again all but the last steps are done once, by a *zygote*, which forks for each run. It
+//! is the container's in all but one thing: it is in no PID namespace of the container's, so nothing in there can reach it.
 
-use super::credentials::{self, Credentials, Program};
+use super::credentials::{self, Credentials, Process, Program};
 use super::{Descriptor, Held, Namespace, Plan, Step, join_cgroups};
 
 /// What was found out before.
@@ -25,6 +28,8 @@ pub struct Inputs {
     pub credentials: Credentials,
     /// Program.
     pub program: Program,
+    /// It is run again and again.
+    pub again: bool,
 }
 
 /// Compiles the plan.
@@ -40,7 +45,13 @@ pub fn plan(inputs: Inputs) -> Plan {
     steps.extend(credentials::surroundings(&inputs.own_stdio, inputs.open_files, &inputs.credentials.identity));
     steps.push(Step::ChangeDirectory { path: inputs.working_directory.clone(), missing: Vec::new() });
     let mut program = inputs.program;
-    program.second = true;
-    steps.extend(credentials::steps(&inputs.credentials, program));
+    program.process = if inputs.again { Process::ForEach } else { Process::Second };
+    for step in credentials::steps(&inputs.credentials, program) {
+        let forked = step == Step::ForkForEach;
+        steps.push(step);
+        if forked && inputs.working_directory != "/" {
+            steps.push(Step::ReturnToDirectory { path: inputs.working_directory.clone() });
+        }
+    }
     Plan { title: format!("exec {}", inputs.name), new_namespaces: Vec::new(), into_cgroup, descriptors, steps }
 }

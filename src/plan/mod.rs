@@ -369,6 +369,13 @@ pub enum Step {
     SetNoNewPrivileges,
     /// Makes the second process, a child of the keeper like this one, in the PID namespace entered; this one ends.
     CloneSecond,
+    /// Waits to be asked, and makes another process each time, in the PID namespace entered, which alone goes on from here.
+    ForkForEach,
+    /// The working directory, should another one be there by now. Who may not go there stays.
+    ReturnToDirectory {
+        /// Absolute, in the container.
+        path: String,
+    },
     /// No signal blocked.
     ClearSignalMask,
     /// Every descriptor from 3 on closes when the program starts.

@@ -124,6 +124,8 @@ impl fmt::Display for Step {
             }
             Step::SetNoNewPrivileges => f.write_str("no new privileges"),
             Step::CloneSecond => f.write_str("the program's own process, a child of the keeper; this one ends"),
+            Step::ForkForEach => f.write_str("for each run a process of its own; this one waits for the next"),
+            Step::ReturnToDirectory { path } => write!(f, "working directory {path}, as it is now"),
             Step::ClearSignalMask => f.write_str("no signal blocked"),
             Step::CloseOnExec => f.write_str("every descriptor above 2 closes with exec"),
             Step::Execute { candidates, arguments, .. } => {

@@ -104,6 +104,11 @@ impl Prober {
         }
     }
 
+    /// Whether it may run.
+    pub fn has(&self, container: &str, attempt: u32, kind: ProbeKind) -> bool {
+        self.probes.iter().any(|paced| paced.is(container, attempt, kind))
+    }
+
     /// Whether one has been begun and has not ended.
     pub fn is_probing(&self) -> bool {
         self.probes.iter().any(|paced| paced.running)

@@ -18,7 +18,6 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use super::log::Outputs;
-use super::probe;
 use super::run::Supervisor;
 use super::world::World;
 use crate::image::Image;
@@ -71,10 +70,8 @@ impl Drop for Ahead {
 impl Supervisor {
     /// Begins with the containers that are next, if there is a process to wait for meanwhile.
     pub(super) fn prepare_ahead(&mut self) {
-        // Probes are begun all the time, and tell nothing of what is next.
-        let starts = self.starting.keys().any(|id| !probe::is_probe(&id.0));
-        let begun = self.state.sandbox.is_some() || starts;
-        if self.ahead.is_some() || self.state.sandbox.is_some() && !starts {
+        let begun = self.state.sandbox.is_some() || !self.starting.is_empty();
+        if self.ahead.is_some() || self.state.sandbox.is_some() && self.starting.is_empty() {
             return;
         }
         let pod = self.pod();

@@ -3,7 +3,7 @@
 //! keeper answers an id that it knows with the child that exists.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use nix::unistd::pipe2;
 use pause::table::{STATUS_DESCRIPTOR, TABLE_DESCRIPTOR};
 
 use super::ahead::{self, Ready};
+use super::clock;
 use super::ends::end;
 use super::log::Held;
 use super::run::{Happening, Starting, Supervisor};
@@ -22,7 +23,6 @@ use super::state::{Asked, Record};
 use super::status_pipe::{self, StatusPipe};
 use super::streams::{Copying, Place};
 use super::tags::{LOG_PARTS, STATUS_TAG, TERMINAL_PART, environment_tag, log_tag, stdin_tag};
-use super::{clock, probe};
 use crate::image::{Image, ImageError, Reference};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, PodFailure, Prepared, StartFailure};
@@ -260,42 +260,46 @@ impl Supervisor {
         }
     }
 
-    /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it. Not that
-    /// of a probe, which nobody takes over: what its pipe tells is looked at when it ends.
+    /// Asks the keeper for a process that begins as a stage. Its status pipe is held first: who takes over can read it.
     pub(super) async fn spawn(&mut self, id: &EffectId, mut prepared: Prepared) -> io::Result<()> {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
+        if let Err(error) = self.spawn_stage(&id.0, &mut prepared, writer.as_fd()).await {
+            self.release_status(id);
+            return Err(error);
+        }
+        drop(writer);
+        let status = StatusPipe::new(reader);
+        self.follow_status(id, &status);
+        self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
+        Ok(())
+    }
+
+    /// Asks the keeper for a stage that tells by this descriptor how it goes. The descriptors that were prepared are its own then.
+    pub(super) async fn spawn_stage(
+        &mut self,
+        id: &str,
+        prepared: &mut Prepared,
+        status: BorrowedFd<'_>,
+    ) -> io::Result<()> {
         self.notice(&prepared.notices);
         if self.keeper_lost {
             return Err(io::Error::other(
                 "the pod's keeper and its twin were killed, and no other could be started; see the pod's supervisor.log",
             ));
         }
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let is_probe = probe::is_probe(&id.0);
-        if !is_probe {
-            self.keeper.hold(&format!("{STATUS_TAG}{}", id.0), reader.as_fd())?;
-        }
-        let mut descriptors = vec![(prepared.table.as_fd(), TABLE_DESCRIPTOR), (writer.as_fd(), STATUS_DESCRIPTOR)];
+        let mut descriptors = vec![(prepared.table.as_fd(), TABLE_DESCRIPTOR), (status, STATUS_DESCRIPTOR)];
         descriptors.extend(prepared.descriptors.iter().map(|(fd, number)| (fd.as_fd(), *number)));
         let request = Spawn {
-            id: &id.0,
+            id,
             clone_flags: prepared.clone_flags,
             cgroup: prepared.cgroup.as_ref().map(AsFd::as_fd),
             program: self.world.stage.as_fd(),
             descriptors: &descriptors,
             second: prepared.second,
         };
-        if let Err(error) = self.ask_for(&request).await {
-            self.release_status(id);
-            return Err(error);
-        }
-        drop(descriptors);
-        // They are the process's.
+        self.ask_for(&request).await?;
         prepared.descriptors.clear();
-        let status = StatusPipe::new(reader);
-        if !is_probe {
-            self.follow_status(id, &status);
-        }
-        self.starting.insert(id.clone(), Starting { prepared: Some(prepared), status, failed: None });
         Ok(())
     }
 
@@ -336,9 +340,7 @@ impl Supervisor {
     /// The pipe has told all that it will, and that is in the journal: before, a supervisor that takes over would be left
     /// without an answer to the start.
     pub(super) fn release_status(&self, id: &EffectId) {
-        if !probe::is_probe(&id.0) {
-            let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
-        }
+        let _ = self.keeper.release(&format!("{STATUS_TAG}{}", id.0));
     }
 
     /// A pidfd of the first process of a running instance.

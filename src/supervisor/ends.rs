@@ -159,7 +159,6 @@ impl Supervisor {
 
     /// Clears what an ended instance has left: its writable layer and files.
     pub(super) fn clear_remains(&mut self, container: &str, attempt: u32) {
-        self.ready.end_of(container, attempt);
         let pod = self.pod();
         // What a container has left that is to be started again may still be looked at (`podlet debug --hold`).
         if !self.state.machine.may_be_looked_at(container, attempt)

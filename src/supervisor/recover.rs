@@ -507,10 +507,10 @@ impl Supervisor {
     fn end_strangers(&mut self, children: &[(String, i32)]) {
         self.adopt_execs(children);
         self.adopt_hooks(children);
-        for (id, pid) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
+        for (id, _) in children.iter().filter(|(id, _)| !exec::is_exec(id)) {
             let known = self.state.is_pending(&EffectId(id.clone())) || self.state.runs(id);
-            if probe::is_probe(id) {
-                self.end_probe_of_predecessor(id, *pid);
+            if probe::is_zygote(id) {
+                self.kill_zygote(id);
             } else if !known && let Some(pidfd) = self.processes.get(id) {
                 tracing::info!(id, "ended: nobody waits for it any more");
                 let _ = pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);

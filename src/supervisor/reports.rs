@@ -12,7 +12,7 @@ use super::run::{Starting, Supervisor};
 use super::state::{Process, Record, ReportName};
 use super::status_pipe::Outcome;
 use super::streams::Copying;
-use super::{clock, exec, termination};
+use super::{clock, exec, probe, termination};
 use crate::linux::container::{self, StartFailure};
 use crate::linux::keeper::Report;
 use crate::linux::process;
@@ -71,7 +71,7 @@ impl Supervisor {
                 }
                 self.note_spawned(&id, pid).await;
                 self.exec_spawned(&id, pid);
-                self.command_spawned(&id, pid);
+                self.command_spawned(&id);
                 None
             }
             Report::SpawnFailed { id, errno } => {
@@ -217,6 +217,9 @@ impl Supervisor {
             self.started(&effect).await;
         }
         self.processes.remove(id);
+        if probe::is_zygote(id) {
+            return self.zygote_exited(id);
+        }
         if let Some((container, attempt)) = self.pull_of(&effect) {
             return self.pull_ended(&effect, container, attempt, end).await;
         }

@@ -23,7 +23,7 @@ use super::exec::{Exec, HungUp};
 use super::journal::Journal;
 use super::orders::Orders;
 use super::poison::{self, Poisons};
-use super::probe::{Commands, Purpose, ReadyCommands, Requests};
+use super::probe::{Commands, Purpose, ReadyCommands, Requests, Word};
 use super::server::Connections;
 use super::sleep::Habit;
 use super::state::{Asked, Record, ReportName, State};
@@ -136,6 +136,13 @@ pub enum Happening {
         id: EffectId,
         /// What the machine is told.
         fact: Fact,
+    },
+    /// A zygote tells how a run of its command went.
+    ZygoteSaid {
+        /// The id of its spawn.
+        id: String,
+        /// What.
+        word: Word,
     },
     /// A probe's command has had its time.
     CommandTimedOut {
@@ -390,6 +397,7 @@ impl Supervisor {
         if self.changed && self.over.is_none() {
             self.changed = false;
             self.prober.follow(&self.state.machine);
+            self.ready.keep(&self.prober);
             self.follow_storage();
             self.follow_room();
             self.publish_change();
@@ -454,6 +462,7 @@ impl Supervisor {
             Happening::Probed { purpose, outcome } => self.probed(purpose, outcome).await,
             Happening::HookRan { id, fact } => self.hook_ran(&id, fact).await,
             Happening::StorageMeasured { usage, took } => self.storage_measured(usage, took).await,
+            Happening::ZygoteSaid { id, word } => self.zygote_said(&id, word).await,
             Happening::CommandTimedOut { id } => self.command_timed_out(&id),
             Happening::Again(asked) => self.queue.push_back(asked),
             Happening::Signal(number) => {

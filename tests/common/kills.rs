@@ -89,7 +89,8 @@ impl Part {
     }
 }
 
-fn process_name(pid: i32) -> Option<String> {
+/// What it is called, as long as it is no zombie.
+pub fn process_name(pid: i32) -> Option<String> {
     // A zombie is of no use to anybody.
     name_and_state(pid).and_then(|(name, state)| (state != 'Z').then_some(name))
 }
@@ -154,12 +155,15 @@ pub fn kill_at_once(uid: &str, parts: &[Part]) {
     }
 }
 
+/// What a process is called that runs a probe's command.
+pub const ZYGOTE: &str = "podlet-zygote";
+
 /// The pid of a container's program: the one process in its cgroup whose name is given and that is not podlet's.
 pub fn program(uid: &str, container: &str) -> i32 {
     let ends = format!("/{container}");
     let inside = |pid: &i32| {
         let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        process_name(*pid).is_some() && cgroup.lines().any(|line| line.ends_with(&ends))
+        process_name(*pid).is_some_and(|name| name != ZYGOTE) && cgroup.lines().any(|line| line.ends_with(&ends))
     };
     processes_of(uid).into_iter().find(inside).unwrap_or_else(|| panic!("{container} does not run"))
 }

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -182,7 +181,7 @@ impl Pod {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
         let cgroup = File::from(super::table::memfd(b""));
         let first = OwnedFd::from(cgroup.try_clone()?);
-        let entrance = Entrance { unified: None, tasks: [first].into_iter().chain(tasks).map(Arc::new).collect() };
+        let entrance = Entrance { unified: None, tasks: [first].into_iter().chain(tasks).collect() };
         let guard = start(&Start {
             name,
             program: File::open("/proc/self/exe").unwrap().as_fd(),

@@ -113,7 +113,7 @@ impl Table {
             size: (data_at + data.len()) as u32,
             trace: self.trace,
             second: 0,
-            pad: 0,
+            ended: 0,
         };
         let mut bytes = bytes_of(&header).to_vec();
         entries.iter().for_each(|entry| bytes.extend(bytes_of(entry)));

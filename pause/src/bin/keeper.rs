@@ -9,7 +9,6 @@
 #![no_std]
 #![no_main]
 
-use core::ptr::null;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use pause::message::*;
 use pause::sys::{constant::*, *};
@@ -63,7 +62,7 @@ fn become_program(fds: &mut [i32], targets: &[i32]) -> ! {
     let above = targets.iter().fold(KEEPER_SOCKET, |highest, target| highest.max(*target)) + 1;
     fds.iter_mut().for_each(|fd| *fd = fcntl(*fd, F_DUPFD_CLOEXEC, above) as i32);
     let failed = fds.iter().skip(1).zip(targets).any(|(fd, target)| dup3(*fd, *target, 0) < 0);
-    execute(fds.first().filter(|_| !failed).map_or(-1, |fd| *fd), &[c"stage".as_ptr().cast(), null()])
+    execute(fds.first().filter(|_| !failed).map_or(-1, |fd| *fd), &[c"stage".as_ptr().cast(), core::ptr::null()])
 }
 
 /// A second process may live, and end, before the first has ended.

@@ -1,12 +1,12 @@
-//! stage: becomes a container's program. It executes the table of system calls that the supervisor compiled, entry by entry;
-//! the last one is the exec. It knows nothing of containers and decides nothing: what it does is the table, no more.
+//! stage: becomes a container's program. It executes the table of system calls that the supervisor compiled, one after the
+//! other where none says which comes next; the last one is the exec. It knows nothing of containers and decides nothing: what
+//! it does is the table, no more.
 //!
 //! Its own calls, beside the table's: one mmap before the first entry; a write and exit_group after a failed one, or an
 //! exit_group when the table ends without exec; with `trace`, a clock_gettime before the first entry and after each.
 #![no_std]
 #![no_main]
 
-use core::mem::size_of;
 use pause::sys::{call, constant::*, exit, map, now, write};
 use pause::table::*;
 
@@ -41,7 +41,8 @@ unsafe fn execute(base: *mut u8) -> Result<(), (u32, i64)> {
     // On the stack: the table is shared with the second process, whose clone returned another result.
     let mut results = [0i64; ENTRIES_MAX as usize];
     let mut time = if header.trace == 1 { now(CLOCK_MONOTONIC) } else { 0 };
-    for i in 0..header.entries as usize {
+    let mut left = 0..header.entries as usize;
+    while let Some(i) = left.next() {
         // SAFETY: the entry lies in the table, and nobody else uses it.
         let step = unsafe { &mut *entries.add(i) };
         let result_of = |index: usize| results.get(index).copied().unwrap_or_default();
@@ -53,16 +54,17 @@ unsafe fn execute(base: *mut u8) -> Result<(), (u32, i64)> {
         for (bit, (to, from)) in arguments.iter_mut().zip(step.arguments).enumerate() {
             *to = if step.results >> bit & 1 == 1 { result_of(from as usize) as usize } else { from as usize };
         }
+        if step.number == GO_TO {
+            left.start = arguments[0];
+            continue;
+        }
         // SAFETY: the supervisor's to answer for. (After a clone both processes go on from here, each on its own stack.)
         let result = unsafe { call(step.number as usize, &arguments) } as i64;
         results.get_mut(i).into_iter().for_each(|place| *place = result);
-        if result != 0 {
-            // Not so the second process's 0: what is left to be read is its pid.
-            step.result = result;
-        }
+        // Not so the second process's 0: what is left to be read is its pid.
+        (result != 0).then(|| step.result = result);
         if header.trace == 1 {
-            step.began = time;
-            time = now(CLOCK_MONOTONIC);
+            (step.began, time) = (time, now(CLOCK_MONOTONIC));
             step.ended = time;
         }
         // An errno is one of the last 4095 numbers; no address looks like one.

@@ -3,10 +3,9 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use super::super::cgroup::Cgroup;
-use super::{PodContext, Prepared, StartFailure, Template, create, shared};
+use super::{PodContext, Prepared, StartFailure, assemble, create};
 use crate::plan::identity::Identity;
 use crate::plan::{Secrets, helper};
 
@@ -26,6 +25,5 @@ pub fn prepare_helper(
     let log = || log.try_clone().map(OwnedFd::from).map_err(create("the supervisor's log"));
     let descriptors = vec![(OwnedFd::from(null), 0), (log()?, 1), (log()?, 2)];
     let root = Identity { uid: 0, gid: 0, groups: Vec::new(), home: "/".into() };
-    Template::of(plan, entrance, vec![Arc::new(program.into())], &Secrets::default(), &root, false)?
-        .prepare(shared(descriptors))
+    assemble(plan, entrance, vec![program.into()], descriptors, &Secrets::default(), &root, false)
 }

@@ -15,7 +15,7 @@ use super::super::resolve::is_pipe_or_terminal;
 use super::{PodContext, SeccompDefault, StartFailure, create, failure};
 use crate::image::Image;
 use crate::plan::container::{Bind, CgroupView, Inputs};
-use crate::plan::credentials::{Credentials, Program};
+use crate::plan::credentials::{Credentials, Process, Program};
 use crate::plan::environment::{self, Surroundings, Variables};
 use crate::plan::expansion::{Room, expand};
 use crate::plan::identity::{self, Identity};
@@ -252,6 +252,6 @@ pub(super) fn find_program(
         arguments: words,
         environment: variables.lines(),
         terminal: terminal == Some(true),
-        second: false,
+        process: Process::This,
     })
 }

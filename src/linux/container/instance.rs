@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -19,7 +18,7 @@ use super::inputs::{
 };
 use super::mounts::{Volumes, binds};
 use super::pod::{write_file, write_hosts};
-use super::{PodContext, Prepared, StartFailure, Stdio, Template, create, failure, shared};
+use super::{PodContext, Prepared, StartFailure, Stdio, assemble, create, failure};
 use crate::image::Image;
 use crate::plan::container::{Bind, Inputs, on_root};
 use crate::plan::environment::Variables;
@@ -160,15 +159,7 @@ fn finish_instance(
     for (descriptor, number) in stdio.ends.into_iter().zip(0..) {
         descriptors.push((copy(descriptor)?, number));
     }
-    let template = Template::of(
-        plan,
-        entrance,
-        held.into_iter().map(Arc::new).collect(),
-        &found.secrets,
-        &identity,
-        context.trace,
-    )?;
-    let mut prepared = template.prepare(shared(descriptors))?;
+    let mut prepared = assemble(plan, entrance, held, descriptors, &found.secrets, &identity, context.trace)?;
     prepared.environment = environment;
     prepared.sandbox_at = sandbox_at;
     prepared.target_at = target_at.filter(|_| super::target_of(context.pod, &container.name).is_some());

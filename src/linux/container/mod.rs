@@ -17,7 +17,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
@@ -55,7 +54,7 @@ pub use pod::{
 pub use preview::{explain_failure_of, preview};
 pub use resize::resize;
 pub use sandbox::prepare_sandbox;
-pub use session::{Command, Session, Surroundings, prepare_exec};
+pub use session::{Command, Session, prepare_exec, prepare_zygote};
 
 /// What the filter is for a container whose manifest names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -117,11 +116,11 @@ impl<'a> From<[BorrowedFd<'a>; 3]> for Stdio<'a> {
 #[derive(Debug)]
 pub struct Prepared {
     /// The steps, for `plan`, `--trace` and messages.
-    pub plan: Arc<Plan>,
+    pub plan: Plan,
     /// The stage's table, lowered from the plan. The stage writes results into it.
     pub table: OwnedFd,
     /// Further descriptors and the numbers that the table expects them at.
-    pub descriptors: Vec<(Arc<OwnedFd>, u32)>,
+    pub descriptors: Vec<(OwnedFd, u32)>,
     /// The number at which the table of a container's start expects a pidfd of pause, given by [`Prepared::join`].
     sandbox_at: Option<u32>,
     /// The same for the first process of the container that it looks at.
@@ -129,7 +128,7 @@ pub struct Prepared {
     /// For [`super::keeper::Spawn`].
     pub clone_flags: u64,
     /// For [`super::keeper::Spawn`].
-    pub cgroup: Option<Arc<OwnedFd>>,
+    pub cgroup: Option<OwnedFd>,
     /// For [`super::keeper::Spawn`].
     pub second: bool,
     /// As whom it runs.
@@ -144,7 +143,7 @@ impl Prepared {
     /// Gives it the container whose PID namespace it is to join: a pidfd of its first process.
     pub fn join_target(&mut self, first: BorrowedFd<'_>) -> io::Result<()> {
         if let Some(number) = self.target_at.take() {
-            self.descriptors.push((Arc::new(first.try_clone_to_owned()?), number));
+            self.descriptors.push((first.try_clone_to_owned()?, number));
         }
         Ok(())
     }
@@ -152,7 +151,7 @@ impl Prepared {
     /// Gives it the sandbox whose namespaces it is to join: a pidfd of pause.
     pub fn join(&mut self, sandbox: BorrowedFd<'_>) -> io::Result<()> {
         if let Some(number) = self.sandbox_at.take() {
-            self.descriptors.push((Arc::new(sandbox.try_clone_to_owned()?), number));
+            self.descriptors.push((sandbox.try_clone_to_owned()?, number));
         }
         Ok(())
     }
@@ -290,59 +289,40 @@ fn linux_user(identity: &Identity) -> LinuxUser {
     }
 }
 
-/// A process that may be asked for more than once: all that was found out, and its table as it is before it is executed.
-#[derive(Debug)]
-struct Template {
-    plan: Arc<Plan>,
-    table: Vec<u8>,
-    descriptors: Vec<(Arc<OwnedFd>, u32)>,
-    cgroup: Option<Arc<OwnedFd>>,
-    user: LinuxUser,
-}
-
-impl Template {
-    /// Lowers a plan. `held` are the plan's descriptors behind those of the cgroup, in its order.
-    fn of(
-        plan: Plan,
-        cgroup: Entrance,
-        held: Vec<Arc<OwnedFd>>,
-        secrets: &Secrets,
-        identity: &Identity,
-        trace: bool,
-    ) -> Result<Template, StartFailure> {
-        let table = call::encode(&plan.calls()?, secrets, trace)?;
-        let descriptors = cgroup.tasks.into_iter().chain(held).zip(FIRST_DESCRIPTOR..).collect();
-        let user = linux_user(identity);
-        Ok(Template { plan: Arc::new(plan), table, descriptors, cgroup: cgroup.unified, user })
-    }
-
-    /// One such process, with these descriptors beside the template's.
-    fn prepare(&self, mut descriptors: Vec<(Arc<OwnedFd>, u32)>) -> Result<Prepared, StartFailure> {
-        let failed = create("the stage's table cannot be made");
-        let table = nix::sys::memfd::memfd_create(c"podlet table", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
-            .map_err(|errno| failed(errno.into()))?;
-        let mut file = fs::File::from(table);
-        file.write_all(&self.table).map_err(&failed)?;
-        descriptors.extend(self.descriptors.iter().cloned());
-        Ok(Prepared {
-            plan: Arc::clone(&self.plan),
-            table: file.into(),
-            descriptors,
-            sandbox_at: None,
-            target_at: None,
-            clone_flags: self.plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace)),
-            cgroup: self.cgroup.clone(),
-            second: self.plan.steps.contains(&crate::plan::Step::CloneSecond),
-            user: self.user.clone(),
-            environment: None,
-            notices: Vec::new(),
-        })
-    }
-}
-
-/// Descriptors of one process alone, as those of a template are, which many have.
-fn shared(descriptors: Vec<(OwnedFd, u32)>) -> Vec<(Arc<OwnedFd>, u32)> {
-    descriptors.into_iter().map(|(descriptor, number)| (Arc::new(descriptor), number)).collect()
+/// Lowers a plan and puts everything together. `held` are the plan's descriptors behind those of the cgroup, in its order.
+fn assemble(
+    plan: Plan,
+    cgroup: Entrance,
+    held: Vec<OwnedFd>,
+    mut descriptors: Vec<(OwnedFd, u32)>,
+    secrets: &Secrets,
+    identity: &Identity,
+    trace: bool,
+) -> Result<Prepared, StartFailure> {
+    let calls = plan.calls()?;
+    let bytes = call::encode(&calls, secrets, trace)?;
+    let failed = create("the stage's table cannot be made");
+    let table = nix::sys::memfd::memfd_create(c"podlet table", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
+        .map_err(|errno| failed(errno.into()))?;
+    let mut file = fs::File::from(table);
+    file.write_all(&bytes).map_err(&failed)?;
+    descriptors.extend(cgroup.tasks.into_iter().chain(held).zip(FIRST_DESCRIPTOR..));
+    let clone_flags = plan.new_namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
+    let second = plan.steps.contains(&crate::plan::Step::CloneSecond);
+    let user = linux_user(identity);
+    Ok(Prepared {
+        plan,
+        table: file.into(),
+        descriptors,
+        sandbox_at: None,
+        target_at: None,
+        clone_flags,
+        cgroup: cgroup.unified,
+        second,
+        user,
+        environment: None,
+        notices: Vec::new(),
+    })
 }
 
 /// The cgroup of a container that runs, for a supervisor that takes over.

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use super::super::cgroup::Cgroup;
 use super::super::machine::Machine;
 use super::super::programs::Program;
-use super::{PodContext, Prepared, StartFailure, Template, create, failure, shared};
+use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
 use crate::plan::container::PidNamespace;
 use crate::plan::credentials::Credentials;
 use crate::plan::identity::Identity;
@@ -21,15 +20,14 @@ pub fn prepare_sandbox(context: &PodContext<'_>) -> Result<Prepared, StartFailur
     cgroup.create_fresh().map_err(create("the sandbox's cgroup cannot be made"))?;
     let entrance = cgroup.entrance().map_err(create("the sandbox's cgroup cannot be opened"))?;
     let pause = Program::Pause.open(&context.paths.programs(context.uid()));
-    let held = vec![Arc::new(pause.map_err(create("the pause program cannot be made ready"))?)];
+    let held = vec![pause.map_err(create("the pause program cannot be made ready"))?];
     let null = || fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let mut descriptors = Vec::new();
     for number in 0..3 {
         descriptors.push((null().map_err(create("/dev/null"))?, number));
     }
     let identity = pause_identity();
-    let template = Template::of(plan, entrance, held, &Secrets::default(), &identity, context.trace)?;
-    template.prepare(shared(descriptors))
+    assemble(plan, entrance, held, descriptors, &Secrets::default(), &identity, context.trace)
 }
 
 /// pause's user, as in the usual pause image: nobody's.

@@ -3,11 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::super::cgroup::{Cgroup, Entrance};
+use super::super::cgroup::Cgroup;
 use super::super::machine::Machine;
 use super::super::process;
 use super::super::program;
@@ -16,11 +15,11 @@ use super::inputs::{
     cgroup_view, credentials, find_program, kept_environment, own_stdio, resolve_identity, search_path, variables,
     working_directory,
 };
-use super::{PodContext, Prepared, StartFailure, Template, create, failure};
+use super::{PodContext, Prepared, StartFailure, assemble, create, failure};
 use crate::image::Image;
 use crate::plan::container::{CgroupView, PidNamespace};
 use crate::plan::identity::Identity;
-use crate::plan::{Namespace, Text, exec, resources};
+use crate::plan::{Namespace, Plan, Secrets, Text, exec, resources};
 use crate::pod::input::StartStage;
 
 /// What is asked for, and what it gets.
@@ -44,67 +43,84 @@ pub fn prepare_exec(
     init: BorrowedFd<'_>,
     session: &Session<'_>,
 ) -> Result<Prepared, StartFailure> {
-    let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned().map_err(create(NOT_COPIED));
-    let [stdin, stdout, stderr] = session.stdio;
-    let stdio = [copy(stdin)?, copy(stdout)?, copy(stderr)?].map(Arc::new);
-    let surroundings = Surroundings::of(context, container, init)?;
-    Command::new(context, container, image, &surroundings, session)?.prepare(stdio)
+    let found = Found::of(context, container, image, init, session, false)?;
+    found.prepare(context, container, init, session.stdio)
 }
 
-const NOT_COPIED: &str = "a descriptor cannot be copied";
-
-/// What all commands in an instance of a container are put into.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// A pidfd of its first process.
-    init: Arc<OwnedFd>,
-    entrance: Entrance,
+/// A process that runs a command each time that it is asked to ([`crate::plan::Step::ForkForEach`]), with all that was found out
+/// for it; the command as [`Session`] has it.
+pub fn prepare_zygote(
+    context: &PodContext<'_>,
+    container: &Container,
+    image: &Image,
+    init: BorrowedFd<'_>,
+    command: &[String],
+    environment: Option<BorrowedFd<'_>>,
+) -> Result<(Prepared, Command), StartFailure> {
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(create("/dev/null"))?;
+    let session = Session { command, tty: false, stdio: [null.as_fd(); 3], environment };
+    let mut found = Found::of(context, container, image, init, &session, true)?;
+    let (search, identity) = (found.search.take(), found.identity.clone());
+    let prepared = found.prepare(context, container, init, session.stdio)?;
+    Ok((prepared, Command { search, identity }))
 }
 
-impl Surroundings {
-    /// Of the instance whose first process is `init` (a pidfd).
-    pub fn of(
-        context: &PodContext<'_>,
-        container: &Container,
-        init: BorrowedFd<'_>,
-    ) -> Result<Surroundings, StartFailure> {
-        let cgroup = Cgroup::of_container(context.uid(), &container.name);
-        let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
-        let init = init.try_clone_to_owned().map_err(create(NOT_COPIED))?;
-        Ok(Surroundings { init: Arc::new(init), entrance })
-    }
-}
-
-/// A command that is run again and again in an instance of a container, and what was found out for it: as long as container
-/// and instance are these, only a look at its `PATH` is left to be done.
+/// What is left to be looked at for each run of a command that is run again and again.
 #[derive(Debug)]
 pub struct Command {
-    template: Template,
-    /// Of a command that is sought in `PATH`.
     search: Option<Search>,
+    identity: Identity,
 }
 
-/// Where a command's program was found, and by what.
+/// Where a command without a slash in its name was found, and by what.
 #[derive(Debug)]
 struct Search {
     root: fs::File,
     name: String,
     path: String,
     working_directory: String,
-    identity: Identity,
     found: Vec<String>,
 }
 
 impl Command {
-    /// Finds out all that the session needs. Its stdio is only looked at.
-    pub fn new(
+    /// Whether its program is found where it was: `PATH` is searched each time that a command is run.
+    pub fn is_found_again(&self) -> bool {
+        self.search.as_ref().is_none_or(|search| {
+            let Search { root, name, path, working_directory, found } = search;
+            let root = Root(root.as_fd());
+            program::candidates(name, path, working_directory, &self.identity, &[], &root).as_ref() == Ok(found)
+        })
+    }
+
+    /// Gives pipes to its user.
+    pub fn own(&self, pipes: &[OwnedFd; 2]) -> io::Result<()> {
+        let Identity { uid, gid, .. } = self.identity;
+        let [out, errors] = pipes.each_ref().map(AsFd::as_fd);
+        let to_be_given = own_stdio(&[out, out, errors], &self.identity);
+        for pipe in pipes.iter().filter(|_| !to_be_given.is_empty()) {
+            std::os::unix::fs::fchown(pipe, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+}
+
+/// What was found out for a command.
+struct Found {
+    plan: Plan,
+    secrets: Secrets,
+    identity: Identity,
+    search: Option<Search>,
+}
+
+impl Found {
+    fn of(
         context: &PodContext<'_>,
         container: &Container,
         image: &Image,
-        surroundings: &Surroundings,
+        init: BorrowedFd<'_>,
         session: &Session<'_>,
-    ) -> Result<Command, StartFailure> {
-        let Surroundings { init, entrance } = surroundings.clone();
+        again: bool,
+    ) -> Result<Found, StartFailure> {
         let Session { command, tty, stdio, environment } = *session;
         let run =
             |error: io::Error| failure(StartStage::Run, format!("the container's root cannot be opened: {error}"));
@@ -116,9 +132,9 @@ impl Command {
             variables.replace("TERM", "xterm");
         }
         // The root as the container sees it now, through the pidfd's process; only looked at, never entered.
-        let pid = process::pid_of(init.as_fd()).map_err(run)?;
+        let pid = process::pid_of(init).map_err(run)?;
         let root = fs::File::open(format!("/proc/{pid}/root")).map_err(run)?;
-        process::still_alive(init.as_fd()).map_err(run)?;
+        process::still_alive(init).map_err(run)?;
         let files = Root(root.as_fd());
         let identity = resolve_identity(context, container, image, &files)?;
         let working_directory = working_directory(container, image)?;
@@ -129,7 +145,6 @@ impl Command {
             name: name.clone(),
             path: search_path(&variables).to_owned(),
             working_directory: working_directory.clone(),
-            identity: identity.clone(),
             found: program.candidates.clone(),
         });
         let cgroup = Cgroup::of_container(context.uid(), &container.name);
@@ -153,22 +168,28 @@ impl Command {
             own_stdio: own_stdio(&stdio, &identity),
             credentials: credentials(context, container, identity.clone())?,
             program,
+            again,
         });
-        let template = Template::of(plan, entrance, vec![init], &secrets, &identity, false)?;
-        Ok(Command { template, search })
+        Ok(Found { plan, secrets, identity, search })
     }
 
-    /// Whether its program is found where it was: `PATH` is searched each time that a command is run.
-    pub fn is_found_again(&self) -> bool {
-        self.search.as_ref().is_none_or(|search| {
-            let Search { root, name, path, working_directory, identity, found } = search;
-            let again = program::candidates(name, path, working_directory, identity, &[], &Root(root.as_fd()));
-            again.as_ref() == Ok(found)
-        })
-    }
-
-    /// One run of it, with stdin, stdout and stderr of the kind that its session had.
-    pub fn prepare(&self, stdio: [Arc<OwnedFd>; 3]) -> Result<Prepared, StartFailure> {
-        self.template.prepare(stdio.into_iter().zip(0..).collect())
+    fn prepare(
+        self,
+        context: &PodContext<'_>,
+        container: &Container,
+        init: BorrowedFd<'_>,
+        stdio: [BorrowedFd<'_>; 3],
+    ) -> Result<Prepared, StartFailure> {
+        let cgroup = Cgroup::of_container(context.uid(), &container.name);
+        let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
+        let copy = |descriptor: BorrowedFd<'_>| {
+            descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"))
+        };
+        let held = vec![copy(init)?];
+        let mut descriptors = Vec::new();
+        for (descriptor, number) in stdio.into_iter().zip(0..) {
+            descriptors.push((copy(descriptor)?, number));
+        }
+        assemble(self.plan, entrance, held, descriptors, &self.secrets, &self.identity, false)
     }
 }

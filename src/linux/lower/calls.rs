@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use pause::table::{ENDED_OFFSET, STATUS_DESCRIPTOR};
+
 use super::super::call::{Argument, MayFail};
 use super::super::seccomp;
 use super::super::syscall::{
@@ -13,23 +15,39 @@ use super::{LowerError, Lowering};
 use crate::plan::paths;
 use crate::plan::{Capabilities, MountFlags, Propagation, Shape};
 
+/// What ps calls a process that forks for each run of a command.
+const ZYGOTE: &str = "podlet-zygote";
+/// A directory to go to or to resolve below.
+const DIRECTORY: (u32, &str) =
+    ((libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY).cast_unsigned(), "O_DIRECTORY|O_PATH|O_CLOEXEC");
+
 impl Lowering<'_> {
-    /// A path in the container, held by descriptor: never through a magic link, never out of the root.
-    pub(super) fn resolve(&mut self, path: &str, flags: u64, flag_text: &str) -> Argument {
+    /// A path in the container, held by descriptor: never through a magic link, never out of the root, which is where `root` is.
+    fn resolve(&mut self, root: Argument, path: &str, flags: u64, flag_text: &str) -> Argument {
         let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
         let shown = format!("{{flags={flag_text}, resolve=RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT}}");
         let how = Argument::Bytes(words(&[flags, 0, resolve]), shown);
-        let entry = self.push("openat2", libc::SYS_openat2, vec![here(), text(path), how, number(24)]);
+        let entry = self.push("openat2", libc::SYS_openat2, vec![root, text(path), how, number(24)]);
         Argument::Result(entry, path.to_owned())
     }
 
     pub(super) fn resolve_path(&mut self, path: &str) -> Argument {
-        self.resolve(path, (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(), "O_PATH|O_CLOEXEC")
+        self.resolve(here(), path, (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned().into(), "O_PATH|O_CLOEXEC")
     }
 
     pub(super) fn resolve_directory(&mut self, path: &str) -> Argument {
-        let flags = libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY;
-        self.resolve(path, flags.cast_unsigned().into(), "O_DIRECTORY|O_PATH|O_CLOEXEC")
+        self.resolve_directory_below(here(), path)
+    }
+
+    pub(super) fn resolve_directory_below(&mut self, root: Argument, path: &str) -> Argument {
+        self.resolve(root, path, DIRECTORY.0.into(), DIRECTORY.1)
+    }
+
+    /// The root itself, for a process that is somewhere else.
+    pub(super) fn open_root(&mut self) -> Argument {
+        let flags = named(DIRECTORY.0, DIRECTORY.1);
+        let entry = self.push("openat", libc::SYS_openat, vec![here(), text("/"), flags]);
+        Argument::Result(entry, "/".to_owned())
     }
 
     pub(super) fn make_missing(&mut self, missing: &[String], shape: Shape) {
@@ -108,6 +126,47 @@ impl Lowering<'_> {
         let rest = [number(0), number(0), number(0)];
         let arguments = [named(option.cast_unsigned(), name), value].into_iter().chain(rest).collect();
         self.push("prctl", libc::SYS_prctl, arguments);
+    }
+
+    /// Before a process is seen in the container's PID namespace: nothing is open but stdio, table and status descriptor.
+    pub(super) fn close_what_was_used(&mut self) {
+        let all = Argument::Named(u64::from(u32::MAX), "4294967295".into());
+        self.push("close_range", libc::SYS_close_range, vec![number(5), all, number(0)]);
+    }
+
+    /// Waits for a packet with two descriptors, which become standard output and error of a process of its own; tells of its end
+    /// what wait4(2) has stored. When nobody is left who could ask this process ends.
+    pub(super) fn fork_for_each(&mut self) {
+        // Nothing is open behind these two, and whatever is opened gets the lowest number that is free.
+        const FIRST: u32 = STATUS_DESCRIPTOR + 1;
+        let socket = || Argument::Descriptor(STATUS_DESCRIPTOR, "status".into());
+        let ended = || Argument::Within(ENDED_OFFSET, "&table.ended".into());
+        self.prctl(libc::PR_SET_NAME, "PR_SET_NAME", text(ZYGOTE));
+        let flags = named(libc::MSG_CMSG_CLOEXEC.cast_unsigned(), "MSG_CMSG_CLOEXEC");
+        let request = self.push("recvmsg", libc::SYS_recvmsg, vec![socket(), Argument::Message, flags]);
+        self.push("exit_group", libc::SYS_exit_group, vec![number(0)]);
+        self.only_if((request, true));
+        // Not clone3: a container's filter knows this one alone.
+        let flags = named(libc::SIGCHLD.cast_unsigned(), "SIGCHLD");
+        let none = || Argument::Null;
+        let clone = self.push("clone", libc::SYS_clone, vec![flags, none(), none(), none(), none()]);
+        for (from, to) in [(FIRST, 1), (FIRST + 1, 2)] {
+            let from = Argument::Descriptor(from, if to == 1 { "stdout" } else { "stderr" }.into());
+            self.push("dup3", libc::SYS_dup3, vec![from.clone(), number(to), number(0)]);
+            self.only_if((clone, true));
+            self.push("close", libc::SYS_close, vec![from]);
+            self.only_if((clone, false));
+        }
+        let child = Argument::Result(clone, "child".into());
+        self.push("wait4", libc::SYS_wait4, vec![child, ended(), number(0), none()]);
+        self.only_if((clone, false));
+        let quiet = named(libc::MSG_NOSIGNAL.cast_unsigned(), "MSG_NOSIGNAL");
+        self.push("sendto", libc::SYS_sendto, vec![socket(), ended(), number(4), quiet, none(), number(0)]);
+        // To nobody: the next request tells.
+        self.may_fail(MayFail::Any);
+        self.only_if((clone, false));
+        self.push("go_to", pause::table::GO_TO.into(), vec![number(request as i64)]);
+        self.only_if((clone, false));
     }
 
     pub(super) fn mount(&mut self, source: Argument, target: &str, kind: Argument, flags: Argument, options: Argument) {

@@ -76,6 +76,13 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// The latest call is made only if an earlier one's result was zero (`true`) or was not (`false`).
+    fn only_if(&mut self, condition: (usize, bool)) {
+        if let Some(call) = self.calls.last_mut() {
+            call.condition = Some(condition);
+        }
+    }
+
     fn descriptor(&self, descriptor: &Descriptor) -> Result<Argument, LowerError> {
         let missing = || LowerError::Descriptor { step: self.step, name: descriptor.0.clone() };
         self.bound.get(descriptor.0.as_str()).cloned().ok_or_else(missing)
@@ -295,19 +302,27 @@ impl<'a> Lowering<'a> {
                 self.prctl(libc::PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS", number(1));
             }
             Step::CloneSecond => {
-                // Before it is seen in the container's PID namespace: nothing open but stdio, table and status pipe.
-                let all = Argument::Named(u64::from(u32::MAX), "4294967295".into());
-                self.push("close_range", libc::SYS_close_range, vec![number(5), all, number(0)]);
+                self.close_what_was_used();
                 // The kernel writes the second process's pid into the table, where the keeper reads it.
                 let flags = libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
                 let flags = named(flags.cast_unsigned(), "CLONE_PARENT|CLONE_PARENT_SETTID|SIGCHLD");
                 let second = Argument::Within(pause::table::SECOND_OFFSET, "&table.second".into());
                 let arguments = vec![flags, Argument::Null, second, Argument::Null, Argument::Null];
                 let clone = self.push("clone", libc::SYS_clone, arguments);
-                let end = self.push("exit_group", libc::SYS_exit_group, vec![number(0)]);
-                if let Some(end) = self.calls.get_mut(end) {
-                    end.condition = Some((clone, false));
-                }
+                self.push("exit_group", libc::SYS_exit_group, vec![number(0)]);
+                self.only_if((clone, false));
+            }
+            Step::ForkForEach => {
+                self.close_what_was_used();
+                self.fork_for_each();
+            }
+            Step::ReturnToDirectory { path } => {
+                let root = self.open_root();
+                self.may_fail(MayFail::Any);
+                let directory = self.resolve_directory_below(root, path);
+                self.may_fail(MayFail::Any);
+                self.push("fchdir", libc::SYS_fchdir, vec![directory]);
+                self.may_fail(MayFail::Any);
             }
             Step::ClearSignalMask => {
                 let how = named(libc::SIG_SETMASK, "SIG_SETMASK");

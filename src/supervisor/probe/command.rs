@@ -1,8 +1,8 @@
-//! Commands that probes and hooks run in a container: a process of the keeper's, its output in pipes, its timeout.
+//! Commands that probes and hooks run in a container: their output in pipes, their timeout.
 //!
-//! A probe's command belongs to its supervisor: one that takes over kills what its predecessor was running, and probes anew.
-//! A hook's command goes on: its spawn has the effect's id, the keeper holds its pipes, and its end is told to whoever is the
-//! supervisor then.
+//! A probe's command is run by a zygote, which belongs to its supervisor: one that takes over kills what its predecessor was
+//! running, and probes anew. A hook's command is a process of the keeper's and goes on: its spawn has the effect's id, the keeper
+//! holds its pipes, and its end is told to whoever is the supervisor then.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use nix::unistd::pipe2;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
+use super::zygote::Zygote;
 use crate::linux::watch;
 use crate::pod::hook::HookKind;
 use crate::pod::probe::ProbeKind;
@@ -28,7 +29,7 @@ const OUTPUT_MAX: usize = 10 * 1024;
 /// What ends sooner needs nobody who reads meanwhile: a pipe holds more than most commands write.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Commands by the ids of their spawns.
+/// Commands by the ids of their spawns, a hook's own or a zygote's.
 pub type Commands = HashMap<String, Command>;
 
 /// What a command is run for.
@@ -75,8 +76,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Its time was over, and it was killed.
     pub timed_out: bool,
-    /// Known when the keeper has made it.
-    pub pid: Option<i32>,
+    /// Whose run it is.
+    pub zygote: Option<Rc<Zygote>>,
     output: Rc<RefCell<Output>>,
     /// Reads the output and watches the time.
     task: Option<JoinHandle<()>>,
@@ -94,7 +95,7 @@ impl Command {
     /// Of which this is the output.
     pub fn new(purpose: Purpose, words: Vec<String>, timeout: Option<Duration>, output: Output) -> Command {
         let output = Rc::new(RefCell::new(output));
-        Command { purpose, words, timeout, timed_out: false, pid: None, output, task: None }
+        Command { purpose, words, timeout, timed_out: false, zygote: None, output, task: None }
     }
 
     /// Reads from now on what it writes, so that it never waits for that; tells when its time is over.
@@ -148,16 +149,12 @@ impl Output {
     pub fn new() -> io::Result<(Output, [OwnedFd; 2])> {
         let (out, out_end) = pipe2(OFlag::O_CLOEXEC)?;
         let (errors, errors_end) = pipe2(OFlag::O_CLOEXEC)?;
-        Ok((Output::of([out, errors])?, [out_end, errors_end]))
+        Ok((Output::of([out, errors]), [out_end, errors_end]))
     }
 
     /// Pipes that a predecessor made.
-    pub fn of(pipes: [OwnedFd; 2]) -> io::Result<Output> {
-        for pipe in &pipes {
-            // Of this end alone: the command's own end stays as programs expect it.
-            nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
-        Ok(Output { pipes: Some(pipes), ..Output::default() })
+    pub fn of(pipes: [OwnedFd; 2]) -> Output {
+        Output { pipes: Some(pipes), ..Output::default() }
     }
 
     /// The reading ends, for the keeper to hold.
@@ -169,6 +166,12 @@ impl Output {
     fn drain(&mut self) {
         let streams = self.pipes.iter().flatten().zip(&mut self.kept).zip(&mut self.ended);
         for ((pipe, kept), ended) in streams.filter(|(_, ended)| !**ended) {
+            // Of this end alone: the command's own end stays as programs expect it. Not before there is something to be read
+            // for: nobody asks for the output of most.
+            if nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_err() {
+                *ended = true;
+                continue;
+            }
             let mut buffer = [0; 4096];
             loop {
                 match nix::unistd::read(pipe, &mut buffer) {
@@ -218,20 +221,6 @@ async fn read_on(output: &RefCell<Output>) {
     }
 }
 
-/// Before the name of a probe's spawn. (A hook's has the effect's id.)
-const PROBE: &str = "probe/";
-
-/// Whether a spawn is a probe's command.
-pub fn is_probe(id: &str) -> bool {
-    id.starts_with(PROBE)
-}
-
-/// The id of a probe's spawn. Boot time makes it one that was never used: the probe itself may be repeated by a supervisor
-/// that takes over.
-pub fn probe_spawn(container: &str, attempt: u32, kind: ProbeKind, begun: BootTime) -> String {
-    format!("{PROBE}{container}/{attempt}/{}/{}", kind.word(), begun.0 / 1_000)
-}
-
 /// The tag of one of a hook's pipes among what the keeper holds.
 pub fn output_tag(id: &str, which: usize) -> String {
     format!("output/{id}/{which}")
@@ -260,9 +249,6 @@ mod tests {
 
     #[test]
     fn names_fit_into_the_keepers() {
-        let id = probe_spawn(&"a".repeat(63), u32::MAX, ProbeKind::Readiness, BootTime(u64::MAX));
-        assert!("status/".len() + id.len() <= 120, "{}", id.len());
-        assert!(is_probe(&id) && !is_probe("start/probe/0"));
         assert!(output_tag(&format!("hook/{}/{}/postStart", "a".repeat(63), u32::MAX), 1).len() <= 120);
     }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `run` | begins them, tells what they find |
 //! | `command` | commands: their output, their timeout, over the death of a supervisor |
+//! | `zygote`, `ready` | the processes that run a probe's command again and again, and which there are |
 //! | `dial` | connections to the pod |
 //! | `http`, `url`, `tls` | GET as a kubelet sends it |
 //! | `grpc` | the health protocol of gRPC |
@@ -18,7 +19,9 @@ mod ready;
 mod run;
 mod tls;
 mod url;
+mod zygote;
 
-pub use command::{Commands, Purpose, is_probe};
+pub use command::{Commands, Purpose};
 pub use ready::ReadyCommands;
 pub use run::Requests;
+pub use zygote::{Word, is_zygote};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, ExecAction, LifecycleHandler, Probe};
@@ -12,9 +13,7 @@ use tokio::time::timeout;
 use super::command::{self, Command, Output, Purpose};
 use super::dial::{Dialer, join, port_of};
 use super::{grpc, http};
-use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, Session};
-use crate::linux::session::Session as Processes;
 use crate::manifest::containers::find_container;
 use crate::manifest::field::quote;
 use crate::plan::expansion::{Room, expand};
@@ -77,10 +76,11 @@ impl Supervisor {
         let Some(probe) = kind.of(&spec) else { return };
         let limit = Duration::from_secs(probe.timeout_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(1).max(1));
         if let Some(action) = &probe.exec {
-            let Purpose::Probe { container, attempt, begun, .. } = &purpose else { return };
-            let id = command::probe_spawn(container, *attempt, kind, *begun);
-            let made = self.prepare_probe(&spec, &purpose, kind, action, limit);
-            return self.run_command(&id, purpose, made).await;
+            if let Err(message) = self.run_probe(&spec, &purpose, action, (kind, limit)).await {
+                self.ready.forget(&spec.name);
+                self.probed(purpose, ProbeOutcome::Error { state: ErrorState::Unknown, message }).await;
+            }
+            return;
         }
         match self.request(probe, &spec, limit) {
             Ok(request) => {
@@ -158,8 +158,7 @@ impl Supervisor {
         let purpose = Purpose::Hook { container: container.clone(), attempt: *attempt, hook: *hook };
         if let Some(action) = &handler.exec {
             let words = action.command.clone().unwrap_or_default();
-            let made = self.prepare_hook(&asked.id.0, &spec, &purpose, words);
-            return self.run_command(&asked.id.0, purpose, made).await;
+            return self.run_hook_command(&asked.id, &spec, purpose, words).await;
         }
         let Some(action) = &handler.http_get else { return };
         let pod_words = self.pod_words();
@@ -200,120 +199,86 @@ impl Supervisor {
         }
     }
 
-    async fn run_command(
-        &mut self,
-        id: &str,
-        purpose: Purpose,
-        made: Result<(Command, container::Prepared), (Vec<String>, String)>,
-    ) {
-        let result = match made {
-            Ok((command, prepared)) => {
-                self.commands.insert(id.to_owned(), command);
-                let spawned = self.spawn(&EffectId(id.to_owned()), prepared).await;
-                spawned.map_err(|error| format!("could not ask the keeper for a process: {error}"))
-            }
-            Err((words, message)) => {
-                let nothing = Command::new(purpose, words, None, Output::default());
-                self.commands.insert(id.to_owned(), nothing);
-                Err(message)
-            }
+    /// Runs the command of a hook in a process of its own.
+    async fn run_hook_command(&mut self, id: &EffectId, spec: &Container, purpose: Purpose, words: Vec<String>) {
+        let (output, made) = match self.prepare_hook(&id.0, spec, &words) {
+            Ok((output, prepared)) => (output, Ok(prepared)),
+            Err(message) => (Output::default(), Err(message)),
         };
-        match result {
-            Ok(()) => {
-                if let Some(command) = self.commands.get_mut(id) {
-                    command.follow(id, &self.happenings);
-                }
-            }
-            Err(message) => drop(self.command_failed(id, message, None).await),
+        let mut command = Command::new(purpose, words, None, output);
+        command.follow(&id.0, &self.happenings);
+        self.commands.insert(id.0.clone(), command);
+        let spawned = match made {
+            Ok(prepared) => self.spawn(id, prepared).await.map_err(not_asked_for),
+            Err(message) => Err(message),
+        };
+        if let Err(message) = spawned {
+            self.command_failed(&id.0, message, None).await;
         }
     }
 
-    fn prepare_probe(
+    /// Runs the command of a probe in its zygote.
+    async fn run_probe(
         &mut self,
         spec: &Container,
         purpose: &Purpose,
-        kind: ProbeKind,
         action: &ExecAction,
-        limit: Duration,
-    ) -> Result<(Command, container::Prepared), (Vec<String>, String)> {
-        let mut prepare = || {
-            let (output, ends) = Output::new().map_err(no_pipes)?;
-            let [out, errors] = &ends;
-            let ready = self.ready_command(spec, kind, action, [out.as_fd(), errors.as_fd()])?;
-            let prepared = ready.prepare(ends)?;
-            Ok((Command::new(purpose.clone(), ready.words.clone(), Some(limit), output), prepared))
-        };
-        prepare().map_err(|message| (Vec::new(), message))
+        (kind, limit): (ProbeKind, Duration),
+    ) -> Result<(), String> {
+        let (output, ends) = Output::new().map_err(no_pipes)?;
+        let mut ready = self.ready_command(spec, kind, action).await?;
+        ready.command.own(&ends).map_err(no_pipes)?;
+        if ready.zygote.run(&ends).is_err() {
+            // It has ended since, and that is not heard of yet.
+            self.ready.forget_zygote(&ready.zygote.id);
+            ready = self.ready_command(spec, kind, action).await?;
+            ready.zygote.run(&ends).map_err(not_asked_for)?;
+        }
+        let mut command = Command::new(purpose.clone(), ready.words.clone(), Some(limit), output);
+        command.zygote = Some(Rc::clone(&ready.zygote));
+        command.follow(&ready.zygote.id, &self.happenings);
+        self.commands.insert(ready.zygote.id.clone(), command);
+        Ok(())
     }
 
+    /// Makes ready what the keeper is asked for, and has it hold the pipes: who takes over reads on.
     fn prepare_hook(
         &self,
         id: &str,
         spec: &Container,
-        purpose: &Purpose,
-        words: Vec<String>,
-    ) -> Result<(Command, container::Prepared), (Vec<String>, String)> {
-        let prepare = || {
-            let pod = self.pod();
-            let (current, init) = self.running_container(&spec.name)?;
-            let Some((_, image)) = self.state.images.get(&spec.name) else {
-                return Err(format!("the image of container {} is not known any more", spec.name));
-            };
-            let (output, [out, errors]) = Output::new().map_err(no_pipes)?;
-            let nothing = File::open("/dev/null").map_err(no_pipes)?;
-            for (which, pipe) in output.pipes().enumerate() {
-                self.keeper.hold(&command::output_tag(id, which), pipe.as_fd()).map_err(no_pipes)?;
-            }
-            let environment = self.environments.get(&spec.name).filter(|(attempt, _)| *attempt == current);
-            let environment = environment.map(|(_, kept)| kept.as_fd());
-            let stdio = [nothing.as_fd(), out.as_fd(), errors.as_fd()];
-            let session = Session { command: &words, tty: false, stdio, environment };
-            let prepared = container::prepare_exec(&self.world.context(&pod), spec, image, init.as_fd(), &session);
-            Ok((output, prepared.map_err(|failure| failure.message)?))
+        words: &[String],
+    ) -> Result<(Output, container::Prepared), String> {
+        let pod = self.pod();
+        let (current, init) = self.running_container(&spec.name)?;
+        let Some((_, image)) = self.state.images.get(&spec.name) else {
+            return Err(format!("the image of container {} is not known any more", spec.name));
         };
-        match prepare() {
-            Ok((output, prepared)) => Ok((Command::new(purpose.clone(), words, None, output), prepared)),
-            Err(message) => Err((words, message)),
+        let (output, [out, errors]) = Output::new().map_err(no_pipes)?;
+        let nothing = File::open("/dev/null").map_err(no_pipes)?;
+        for (which, pipe) in output.pipes().enumerate() {
+            self.keeper.hold(&command::output_tag(id, which), pipe.as_fd()).map_err(no_pipes)?;
         }
+        let environment = self.environments.get(&spec.name).filter(|(attempt, _)| *attempt == current);
+        let environment = environment.map(|(_, kept)| kept.as_fd());
+        let stdio = [nothing.as_fd(), out.as_fd(), errors.as_fd()];
+        let session = Session { command: words, tty: false, stdio, environment };
+        let prepared = container::prepare_exec(&self.world.context(&pod), spec, image, init.as_fd(), &session);
+        Ok((output, prepared.map_err(|failure| failure.message)?))
     }
 
     /// The keeper has made a command's process.
-    pub(in crate::supervisor) fn command_spawned(&mut self, id: &str, pid: i32) {
-        let Some(command) = self.commands.get_mut(id) else { return };
-        command.pid = Some(pid);
-        if command.timed_out {
-            self.kill_command(id);
+    pub(in crate::supervisor) fn command_spawned(&self, id: &str) {
+        if self.commands.get(id).is_some_and(|command| command.timed_out) {
+            self.kill_zygote(id);
         }
     }
 
-    /// A command's time is over.
+    /// The time of a probe's command is over.
     pub(in crate::supervisor) fn command_timed_out(&mut self, id: &str) {
         let Some(command) = self.commands.get_mut(id) else { return };
         command.timed_out = true;
-        self.kill_command(id);
-    }
-
-    /// Kills a command with all that it has started. What is not made yet is killed when it is.
-    fn kill_command(&self, id: &str) {
-        let Some((pid, container)) =
-            self.commands.get(id).and_then(|command| Some((command.pid?, command.purpose.container())))
-        else {
-            return;
-        };
-        self.kill_tree(id, pid, container);
-    }
-
-    fn kill_tree(&self, id: &str, pid: i32, container: &str) {
-        let Some(leader) = self.processes.get(id) else { return };
-        let pod = self.pod();
-        let cgroup: Cgroup = self.cgroup_of(&pod, container);
-        Processes { leader: leader.as_fd(), number: pid }.kill_tree(|| cgroup.processes());
-    }
-
-    /// A predecessor's probe is killed: nobody will hear of it.
-    pub(in crate::supervisor) fn end_probe_of_predecessor(&self, id: &str, pid: i32) {
-        let container = id.split('/').nth(1).unwrap_or_default();
-        self.kill_tree(id, pid, container);
+        self.ready.forget_zygote(id);
+        self.kill_zygote(id);
     }
 
     /// A command could not be run; false when it is none.
@@ -387,7 +352,7 @@ impl Supervisor {
         let words = handler.exec.as_ref()?.command.clone().unwrap_or_default();
         let held = |which| self.keeper.held_as(&command::output_tag(id, which));
         let output = match (held(0), held(1)) {
-            (Ok(out), Ok(errors)) => Output::of([out, errors]).ok()?,
+            (Ok(out), Ok(errors)) => Output::of([out, errors]),
             _ => Output::default(),
         };
         let purpose = Purpose::Hook { container: container.to_owned(), attempt, hook };
@@ -408,12 +373,10 @@ impl Supervisor {
             })
             .collect();
         for (id, container, attempt, hook) in hooks {
-            let Some((_, pid)) = children.iter().find(|(child, _)| *child == id) else { continue };
-            if self.commands.contains_key(&id) {
+            if self.commands.contains_key(&id) || children.iter().all(|(child, _)| *child != id) {
                 continue;
             }
             if let Some(mut command) = self.hook_of_predecessor(&id, &container, attempt, hook) {
-                command.pid = Some(*pid);
                 command.follow(&id, &self.happenings);
                 self.commands.insert(id, command);
             }
@@ -435,6 +398,10 @@ impl Supervisor {
         let metadata = &pod.metadata;
         format!("{}_{}({})", word(&metadata.name), word(&metadata.namespace), word(&metadata.uid))
     }
+}
+
+pub(super) fn not_asked_for(error: std::io::Error) -> String {
+    format!("could not ask for a process: {error}")
 }
 
 fn no_pipes(error: std::io::Error) -> String {

@@ -192,7 +192,7 @@ fn exec_joins_the_container_and_nothing_else() {
     let world = World::new("exec", json!({"containers": [container]}));
     let mut prepared = world.prepare(&writer).unwrap();
     drop(writer);
-    let plan = serde_json::to_string(&*prepared.plan).unwrap() + &prepared.plan.to_string();
+    let plan = serde_json::to_string(&prepared.plan).unwrap() + &prepared.plan.to_string();
     assert!(plan.contains("<secret db/password>") && !plan.contains("hush"), "{plan}");
     let mut first = spawn(&prepared, &world.root.join("programs"));
     prepared.descriptors.clear();
