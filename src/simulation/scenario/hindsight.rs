@@ -34,22 +34,24 @@ pub fn sequence(
     }
 }
 
-/// Something happens so often, or at these times: no more than that early or late.
+/// Something happens so often, or at these times: no more than that early or late. What was found outside of `surely` may be left out:
+/// it may have come too late to be meant.
 pub fn counted(
     pattern: &Pattern,
     number: Option<&Number>,
     times: Option<&[Duration]>,
     (early, late): (Duration, Duration),
     exactly: bool,
-    found: &[Duration],
+    (found, surely): (&[Duration], Stretch),
     end: Duration,
 ) -> Verdict {
     let shown = |times: &[Duration]| times.iter().map(|time| go_duration(*time)).collect::<Vec<_>>().join(", ");
     let about = pattern.to_string().split('.').next().unwrap_or_default().to_owned();
     let all = format!("{} at {}", pattern, if found.is_empty() { "no time".to_owned() } else { shown(found) });
-    if let Some(number) = number
-        && !number.holds(i64::try_from(found.len()).unwrap_or(i64::MAX))
-    {
+    let least = found.iter().filter(|time| surely.holds(**time)).count();
+    let meant =
+        |number: &Number| (least..=found.len()).any(|many| number.holds(i64::try_from(many).unwrap_or(i64::MAX)));
+    if let Some(number) = number.filter(|number| !meant(number)) {
         return wrong(
             found.last().copied().unwrap_or(end),
             format!("{} times, not {number}: {all}", found.len()),
@@ -73,7 +75,9 @@ pub fn counted(
         }
     }
     match (times, exactly, found.get(times.map_or(0, <[Duration]>::len))) {
-        (Some(_), true, Some(more)) => wrong(*more, format!("one more at {}: {all}", go_duration(*more)), &about),
+        (Some(_), true, Some(more)) if surely.holds(*more) => {
+            wrong(*more, format!("one more at {}: {all}", go_duration(*more)), &about)
+        }
         _ => passed(end),
     }
 }

@@ -449,7 +449,10 @@ fn at_end(wish: &Wish, open: &Open, end: Duration, story: &[Happening]) -> Verdi
                 .filter(|happening| stretch.holds(happening.at) && pattern.fits(happening))
                 .map(|happening| happening.at)
                 .collect();
-            counted(pattern, number.as_ref(), times.as_deref(), (*within, *within + *late), *exactly, &found, end)
+            let from = if stretch.from.is_zero() { stretch.from } else { stretch.from.saturating_add(*late) };
+            let surely = Stretch { from, to: stretch.to.min(end).saturating_sub(*late) };
+            let around = (*within, *within + *late);
+            counted(pattern, number.as_ref(), times.as_deref(), around, *exactly, (&found, surely), end)
         }
         Wish::Cause { container, instance, is, started_by, stopped_by } => {
             cause(container, *instance, is.as_ref(), (started_by, stopped_by), end, story)
