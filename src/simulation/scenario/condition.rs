@@ -332,9 +332,14 @@ impl Demand {
         ];
         for (field, wanted, found) in texts {
             let found = found.unwrap_or_default();
-            if wanted.as_ref().is_some_and(|wanted| !wanted.holds(&found)) {
-                return miss(format!("{}, {field} {found:?}", pod_words(seen)));
+            if wanted.as_ref().is_none_or(|wanted| wanted.holds(&found)) {
+                continue;
             }
+            let words = pod_words(seen);
+            return miss(match found.as_str() {
+                "" => format!("{words}; the pod has no {field}, and `container: NAME` asks for a container's"),
+                found => format!("{words}, {field} {found:?}"),
+            });
         }
         let ready = seen.condition("Ready").is_some_and(|(status, _)| status == "True");
         if c.ready.is_some_and(|wanted| wanted != ready) {

@@ -72,6 +72,11 @@ fn every_assertion_passes_when_it_holds_and_says_what_is_so_when_it_does_not() {
             "8s: app is Waiting (CrashLoopBackOff), reason \"CrashLoopBackOff\"",
         ),
         (
+            "{at: 8s, phase: Running, reason: ''}",
+            "{at: 8s, phase: Running, reason: CrashLoopBackOff}",
+            "8s: phase Running, STATUS CrashLoopBackOff; the pod has no reason, and `container: NAME` asks for a container's",
+        ),
+        (
             "{at: 8s, backoff: {ge: 10s, lt: 11s}}",
             "{at: 8s, backoff: 20s}",
             "8s: app is Waiting (CrashLoopBackOff), backoff 10s",
