@@ -287,9 +287,10 @@ fn on(words: &mut Words<'_>) -> Result<Action, String> {
     if matches!(number_of_signal, 9 | 19) {
         return Err("on: SIGKILL and SIGSTOP cannot be caught".to_owned());
     }
-    let reaction = match words.next("ignore, report, allocate or exit")? {
+    let reaction = match words.next("ignore, report, allocate, release or exit")? {
         "ignore" => Reaction::Ignore,
         "report" => Reaction::Report,
+        "release" => Reaction::Release,
         "allocate" => Reaction::Allocate(size(words.next("a size")?)?.max(1)),
         "exit" => {
             let code = number(words.next("a code")?)?;
@@ -302,7 +303,7 @@ fn on(words: &mut Words<'_>) -> Result<Action, String> {
             };
             Reaction::Exit { code, after: after.as_millis() as u64, loud: true }
         }
-        other => return Err(format!("on: {other:?} is none of ignore, report, allocate and exit")),
+        other => return Err(format!("on: {other:?} is none of ignore, report, allocate, release and exit")),
     };
     Ok(Action::On(number_of_signal, reaction))
 }

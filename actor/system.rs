@@ -2,7 +2,7 @@
 //! All of the actor's `unsafe` is here.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 
 // The entry point reads the two clocks before the C library's own start runs: its first store is the program's first
 // page fault in its data, nothing else has happened. `bench` programs compare it with a reading before podlet's fork.
@@ -78,6 +78,7 @@ unsafe extern "C" {
     fn write(descriptor: c_int, bytes: *const u8, length: usize) -> isize;
     fn nanosleep(time: *const TimeSpec, rest: *mut TimeSpec) -> c_int;
     fn setrlimit(resource: c_int, limit: *const [u64; 2]) -> c_int;
+    fn munmap(address: *mut u8, length: usize) -> c_int;
     fn mmap(address: usize, length: usize, protection: c_int, flags: c_int, descriptor: c_int, offset: i64) -> *mut u8;
 }
 
@@ -130,12 +131,18 @@ fn signal_name(number: c_int) -> &'static str {
 /// What a caught signal does, by its number: the exit code (-1: go on), and how long it waits before.
 static EXIT_CODES: [AtomicI32; 65] = [const { AtomicI32::new(-1) }; 65];
 static DELAYS: [AtomicU64; 65] = [const { AtomicU64::new(0) }; 65];
-/// So many bytes of memory it takes (0: none).
+/// So many bytes of memory it takes (0: none; [`GIVES_BACK`]).
 static GREED: [AtomicU64; 65] = [const { AtomicU64::new(0) }; 65];
+/// What was taken so is given back.
+const GIVES_BACK: u64 = u64::MAX;
+/// The last piece of memory that was taken by a signal. Each holds the address of the one before it.
+static TAKEN: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+/// So much is taken at a time.
+const PIECE: usize = 1 << 20;
 /// Bit n: say so when signal n comes.
 static LOUD: AtomicU64 = AtomicU64::new(0);
 
-/// Only calls that signal-safety(7) allows: write, nanosleep, _exit; and mmap, which is a bare system call here.
+/// Only calls that signal-safety(7) allows: write, nanosleep, _exit; and mmap and munmap, which are bare system calls here.
 extern "C" fn caught(number: c_int) {
     let Ok(index) = usize::try_from(number) else { return };
     if LOUD.load(Ordering::Relaxed) >> index & 1 == 1 {
@@ -145,7 +152,7 @@ extern "C" fn caught(number: c_int) {
         }
     }
     if let Some(bytes) = GREED.get(index).map(|greed| greed.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0) {
-        return take(bytes);
+        return if bytes == GIVES_BACK { give_back() } else { take(bytes) };
     }
     let (Some(code), Some(delay)) = (EXIT_CODES.get(index), DELAYS.get(index)) else { return };
     let code = code.load(Ordering::Relaxed);
@@ -162,7 +169,6 @@ extern "C" fn caught(number: c_int) {
 
 /// Takes so much memory and touches all of it, or as much as there is.
 fn take(bytes: u64) {
-    const PIECE: usize = 1 << 20;
     for _ in 0..bytes.div_ceil(PIECE as u64) {
         // SAFETY: PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS: new memory of its own that nobody else knows.
         let piece = unsafe { mmap(0, PIECE, 3, 0x22, -1, 0) };
@@ -173,6 +179,20 @@ fn take(bytes: u64) {
             // SAFETY: within the piece.
             unsafe { piece.add(page).write_volatile(1) };
         }
+        // SAFETY: a piece begins at a page, and so a pointer may lie there.
+        unsafe { piece.cast::<*mut u8>().write(TAKEN.swap(piece, Ordering::Relaxed)) };
+    }
+}
+
+/// Gives all of it back.
+fn give_back() {
+    let mut piece = TAKEN.swap(std::ptr::null_mut(), Ordering::Relaxed);
+    while !piece.is_null() {
+        // SAFETY: `take` has written it there.
+        let before = unsafe { piece.cast::<*mut u8>().read() };
+        // SAFETY: a piece of `take`'s, which nothing leads to any more.
+        unsafe { munmap(piece, PIECE) };
+        piece = before;
     }
 }
 
@@ -186,6 +206,8 @@ pub enum Reaction {
     Exit { code: i32, after: u64, loud: bool },
     /// Take so many bytes of memory and go on.
     Allocate(u64),
+    /// Give all back that was taken so, and go on.
+    Release,
 }
 
 /// Sets the reaction to a signal.
@@ -199,7 +221,8 @@ pub fn react(number: c_int, reaction: Reaction) {
         }
         Reaction::Report => (-1, 0, true),
         Reaction::Exit { code, after, loud } => (code, after, loud),
-        Reaction::Allocate(bytes) => {
+        Reaction::Allocate(_) | Reaction::Release => {
+            let bytes = if let Reaction::Allocate(bytes) = reaction { bytes } else { GIVES_BACK };
             if let Some(slot) = GREED.get(index) {
                 slot.store(bytes, Ordering::Relaxed);
             }

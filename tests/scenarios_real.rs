@@ -100,7 +100,7 @@ const DEEDS: &str = "apiVersion: podlet.dev/v1alpha1
 kind: Scenario
 metadata: {name: deeds}
 spec:
-  duration: 45s
+  duration: 55s
   pod:
     metadata: {name: web}
     spec:
@@ -109,20 +109,30 @@ spec:
       containers:
       - {name: app, image: shop/app:1}
       - {name: greedy, image: shop/greedy:1}
+      - {name: full, image: shop/full:1, resources: {limits: {memory: 96Mi}}}
   actors:
     greedy: {instances: [{oom: {after: 1s}}, {run: forever}]}
   faults:
   - {at: 3s, restart: app}
   - {at: 6s, debug: {lasts: 2s}}
   - {at: 9s, apply: {spec: {containers: [{name: app, image: 'shop/app:2'}]}}}
-  - {at: 15s, storage: {volume: v, used: 3Mi}}
+  - {at: 15s, resizeError: true}
+  - at: 15s
+    apply:
+      spec:
+        containers:
+        - {name: app, image: 'shop/app:2'}
+        - {name: full, resources: {limits: {memory: 64Mi}, requests: {memory: 64Mi}}}
+  - {at: 40s, storage: {volume: v, used: 3Mi}}
   asserts:
   - {cause: {container: greedy, instance: 1, is: OOMKilled}}
   - {sequence: [app.Started, app.RestartRequested, app.Exited, app.Started]}
   - {sequence: [debugger.Started, 'debugger.Exited(code 0)']}
   - {sequence: [pod.SpecChanged, app.Exited, app.Started, pod.Evicted, app.Exited]}
-  - {at: 45s, phase: Failed}
-  - {at: 45s, container: app, restarts: 2}
+  - {sequence: [ResizeStarted, ResizeError, ResizeCompleted, pod.Evicted]}
+  - {never: {container: full, restarts: {gt: 0}}}
+  - {at: 55s, phase: Failed}
+  - {at: 55s, container: app, restarts: 2}
 ";
 
 #[test]

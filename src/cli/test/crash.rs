@@ -97,7 +97,7 @@ fn end(cgroup: &Cgroup) -> io::Result<()> {
 }
 
 /// Whether it came to be so.
-fn wait(is_so: impl Fn() -> bool) -> bool {
+pub fn wait(is_so: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while !is_so() {
         if begun.elapsed() > PATIENCE {

@@ -3,21 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::crash;
 use super::journals::Journals;
-use super::real::failure;
+use super::real::{eldest, failure};
 use crate::cli::resource::Kind;
 use crate::cli::{Failure, stored};
 use crate::image::{Store, actor_as, damage, forget};
+use crate::linux::cgroup::Cgroup;
+use crate::linux::pidfd;
 use crate::paths::Paths;
 use crate::pod::input::ImageFailure;
 use crate::simulation::scenario::real::ills::{self, Attempts, Ills, Lack};
-use crate::simulation::scenario::real::{DIRECTORY, MOUNT};
+use crate::simulation::scenario::real::{DIRECTORY, HOLD, MOUNT, RELEASE};
 
 /// What can be missing, and is.
 pub struct Missing {
@@ -117,6 +121,10 @@ impl Missing {
             Lack::Image(name, _) => {
                 actor_as(&self.store(), self.image(name)).map_err(|error| Failure::Error(error.to_string()))
             }
+            Lack::Memory(name, _) => {
+                self.signal(name, RELEASE);
+                Ok(())
+            }
             Lack::Directory => rename(&away(&self.directory), &self.directory),
             Lack::Root(_) | Lack::Sandbox => {
                 let directory = self.blocked(lack);
@@ -143,6 +151,15 @@ impl Missing {
                 let away = if *reason == ImageFailure::ImageInspectError { damage } else { forget };
                 away(&self.store(), self.image(name)).map_err(|error| Failure::Error(error.to_string()))
             }
+            Lack::Memory(name, bytes) => {
+                self.signal(name, HOLD);
+                let cgroup = Cgroup::of_container(&self.uid, name);
+                // One that does not run, or ends meanwhile, uses none: then the resize is not refused.
+                crash::wait(|| {
+                    eldest(&cgroup, |_| true).is_none() || cgroup.memory_usage().is_none_or(|used| used >= *bytes)
+                });
+                Ok(())
+            }
             Lack::Directory => rename(&self.directory, &away(&self.directory)),
             Lack::Root(_) | Lack::Sandbox => {
                 let directory = self.blocked(lack);
@@ -151,6 +168,14 @@ impl Missing {
                 let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(above);
                 made.and_then(|()| fs::write(&directory, "")).map_err(|error| failure("write", &directory, &error))
             }
+        }
+    }
+
+    /// Sends a signal to a container, if it runs.
+    fn signal(&self, container: &str, number: i32) {
+        if let Some(pid) = eldest(&Cgroup::of_container(&self.uid, container), |_| true) {
+            // One that has ended meanwhile needs none.
+            let _ = pidfd::open(pid).and_then(|process| pidfd::signal(process.as_fd(), number));
         }
     }
 

@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMapKeySelector, Container, EnvVar, EnvVarSource};
+use k8s_openapi::api::core::v1::{ConfigMapKeySelector, Container, EnvVar, EnvVarSource, Pod};
 
 use super::stage::MOUNT;
+use crate::manifest::resources::{Kind, list, worth};
 use crate::pod::input::{Fact, ImageFailure, StartStage};
 use crate::simulation::scenario::condition::Faults;
-use crate::simulation::scenario::faults::Deed;
+use crate::simulation::scenario::faults::{Deed, container_spec};
 use crate::simulation::script::{ImageOutcome, Run, Start};
 
 /// A registry that nobody runs, on this machine alone.
 const DEAD: &str = "127.0.0.1:1";
 /// The key in a ConfigMap that must be there.
 const KEY: &str = "there";
+/// By so much a memory limit must be lowered for memory in use to be in its way, with what a container uses anyway.
+const LEAST_MEMORY: i64 = 16 << 20;
 /// Whoever brings back what was missing looks ten times a second.
 const LEAST_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -28,6 +31,8 @@ pub enum Attempts {
     Volumes,
     /// The sandbox is made.
     Sandbox,
+    /// Other cpu and memory are put in force.
+    Resizes,
 }
 
 impl Attempts {
@@ -40,7 +45,8 @@ impl Attempts {
                 | Fact::StartFailed { container, .. }
                 | Fact::ImageFailed { container, .. },
             ) => name == container,
-            (Attempts::Volumes, Fact::MountFailed { attempt: Some(_), .. })
+            (Attempts::Resizes, Fact::Resized { .. })
+            | (Attempts::Volumes, Fact::MountFailed { attempt: Some(_), .. })
             | (Attempts::Volumes | Attempts::Sandbox, Fact::SandboxStarted { .. } | Fact::SandboxFailed { .. }) => true,
             _ => false,
         }
@@ -63,6 +69,8 @@ pub enum Lack {
     Directory,
     /// The directory of the sandbox: FailedCreatePodSandBox.
     Sandbox,
+    /// So much memory that a container does not use: its limit cannot be set below, ResizeError.
+    Memory(String, u64),
 }
 
 impl Lack {
@@ -88,6 +96,7 @@ impl Lack {
             }
             Lack::Directory => Attempts::Volumes,
             Lack::Sandbox => Attempts::Sandbox,
+            Lack::Memory(..) => Attempts::Resizes,
         }
     }
 }
@@ -123,8 +132,8 @@ pub struct Ills {
 }
 
 impl Ills {
-    /// Of what is played and done.
-    pub fn of(runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)]) -> Ills {
+    /// Of what is played and done to a pod.
+    pub fn of(pod: &Pod, runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)]) -> Ills {
         let mut ills = Ills::default();
         for (name, runs) in runs {
             let lacks: Vec<Option<Lack>> = runs.iter().map(|run| Lack::of(name, run)).collect();
@@ -133,8 +142,7 @@ impl Ills {
                 ills.attempts.insert(Attempts::Container(name.clone()), lacks);
             }
         }
-        for (time, deed) in deeds {
-            let Some((lack, times)) = lack_of(deed) else { continue };
+        for (time, lack, times) in lacks(pod, deeds) {
             ills.all.insert(lack.clone());
             if time.is_zero() {
                 // Before anything is begun.
@@ -203,18 +211,47 @@ pub fn interpose(list: &mut Vec<Option<Lack>>, next: usize, lack: &Lack, times: 
     list.splice(next..next, std::iter::repeat_n(Some(lack.clone()), times as usize));
 }
 
-/// What a fault takes away, and for how many attempts.
-pub fn lack_of(deed: &Deed) -> Option<(Lack, u32)> {
-    match deed {
-        Deed::NextStarts(container, run, times) => Lack::of(container, run).map(|lack| (lack, *times)),
-        Deed::NextVolumes(_, times) => Some((Lack::Directory, *times)),
-        Deed::NextSandboxes(_, times) => Some((Lack::Sandbox, *times)),
-        _ => None,
+/// What faults take away, when, and for how many attempts.
+pub fn lacks(pod: &Pod, deeds: &[(Duration, Deed)]) -> Vec<(Duration, Lack, u32)> {
+    let (mut found, mut before) = (Vec::new(), pod);
+    for (index, (time, deed)) in deeds.iter().enumerate() {
+        let (lack, times) = match deed {
+            Deed::NextStarts(container, run, times) => (Lack::of(container, run), times),
+            Deed::NextVolumes(_, times) => (Some(Lack::Directory), times),
+            Deed::NextSandboxes(_, times) => (Some(Lack::Sandbox), times),
+            Deed::NextResizes(_, times) => (memory(before, deeds.get(index + 1..).unwrap_or_default()), times),
+            Deed::Apply(pod) => {
+                before = &**pod;
+                continue;
+            }
+            _ => continue,
+        };
+        found.extend(lack.map(|lack| (*time, lack, *times)));
     }
+    found
+}
+
+/// The container whose memory limit the next re-apply lowers by enough, and what keeps it from being lowered.
+fn memory(before: &Pod, deeds: &[(Duration, Deed)]) -> Option<Lack> {
+    let after = deeds.iter().find_map(|(_, deed)| if let Deed::Apply(pod) = deed { Some(&**pod) } else { None })?;
+    let lowered = |old: &Container| {
+        let new = container_spec(after, &old.name)?;
+        let (old_limit, new_limit) = (memory_limit(old), memory_limit(&new));
+        let less = new_limit > 0 && old_limit.saturating_sub(new_limit) >= LEAST_MEMORY;
+        less.then(|| Some(Lack::Memory(old.name.clone(), u64::try_from(new_limit).ok()?))).flatten()
+    };
+    before.spec.iter().flat_map(|spec| &spec.containers).find_map(lowered)
+}
+
+/// In bytes; 0 where there is none.
+pub fn memory_limit(spec: &Container) -> i64 {
+    let limits = list(spec.resources.as_ref(), Kind::Limits);
+    limits.and_then(|limits| limits.get("memory")).map_or(0, |limit| worth(limit).value())
 }
 
 /// What of it cannot be done. A back-off lasts at least so long.
 pub fn refusals(
+    pod: &Pod,
     runs: &BTreeMap<String, Vec<Run>>,
     deeds: &[(Duration, Deed)],
     backoff: Duration,
@@ -246,12 +283,25 @@ pub fn refusals(
             found.add(&path, text);
         }
     }
-    images(runs, deeds, found);
+    let ills = Ills::of(pod, runs, deeds);
+    images(&ills, runs, found);
+    let resizes = |(_, deed): &&(Duration, Deed)| matches!(deed, Deed::NextResizes(..));
+    let held: BTreeSet<&Lack> = ills.all.iter().filter(|lack| matches!(lack, Lack::Memory(..))).collect();
+    let refused = lacks(pod, deeds).iter().filter(|(_, lack, _)| matches!(lack, Lack::Memory(..))).count();
+    if refused < deeds.iter().filter(resizes).count() {
+        let text = "a real cgroup refuses a resize only by memory that is in use: let an `apply` follow resizeError that lowers \
+                    a container's memory limit by 16Mi or more";
+        found.add("spec.faults", text);
+    }
+    if held.len() > 1 {
+        let text = "one container can be made to use its memory, and one amount of it: let all that follow resizeError set the \
+                    same limit";
+        found.add("spec.faults", text);
+    }
 }
 
 /// What cannot be had of images.
-fn images(runs: &BTreeMap<String, Vec<Run>>, deeds: &[(Duration, Deed)], found: &mut Faults<'_>) {
-    let ills = Ills::of(runs, deeds);
+fn images(ills: &Ills, runs: &BTreeMap<String, Vec<Run>>, found: &mut Faults<'_>) {
     let mut images: BTreeMap<&str, BTreeSet<ImageFailure>> = BTreeMap::new();
     for lack in &ills.all {
         if let Lack::Image(name, reason) = lack {

@@ -11,4 +11,4 @@ mod tests;
 
 pub use hearing::Sighting;
 pub use refusals::{Real, refusals};
-pub use stage::{ACTOR, DIRECTORY, MOUNT, Stage, Step};
+pub use stage::{ACTOR, DIRECTORY, HOLD, MOUNT, RELEASE, Stage, Step};

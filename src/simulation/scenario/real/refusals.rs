@@ -75,7 +75,7 @@ pub fn refusals(
     for (index, one) in spec.faults.iter().enumerate() {
         fault(one, &format!("spec.faults[{index}]"), &mut found);
     }
-    ills::refusals(runs, deeds, backoff, &mut found);
+    ills::refusals(pod, runs, deeds, backoff, &mut found);
     lost(pod, deeds, &mut found);
     too_many_codes(deeds, &mut found);
     unheard(deeds, &mut found);
@@ -162,11 +162,6 @@ fn fault(one: &Fault, path: &str, found: &mut Faults<'_>) {
     let inside = |field: &str| format!("{path}.{field}");
     for (field, said, why) in [
         ("node", one.node.is_some(), "a real machine has what it has, and other pods hold what they hold"),
-        (
-            "resizeError",
-            one.resize_error.is_some(),
-            "what a real cgroup refuses is not podlet's to say; one that is set to less memory than is in use does (`apply`)",
-        ),
         (
             "clock",
             one.clock.is_some(),

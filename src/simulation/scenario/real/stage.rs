@@ -13,8 +13,7 @@ use k8s_openapi::api::core::v1::{
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::ills::{self, Ills, Lack};
-use crate::manifest::resources::{Kind, list, worth};
+use super::ills::{self, Ills, Lack, memory_limit};
 use crate::pod::hook::HookKind;
 use crate::pod::input::{Exit, ProbeOutcome};
 use crate::pod::probe::ProbeKind;
@@ -42,6 +41,10 @@ const MISSING: &str = "podlet-test-volume";
 const SEEN: &str = "/podlet.test.volume";
 /// The signal at which a container takes all its memory: nothing else sends it.
 const XCPU: i32 = 24;
+/// The signals at which a container uses so much memory that its limit cannot be lowered, and at which it does not any more.
+pub const HOLD: i32 = 25;
+/// See there.
+pub const RELEASE: i32 = 26;
 /// The volume's name.
 const VOLUME: &str = "podlet-test";
 /// An answer is not written more often than this.
@@ -97,7 +100,7 @@ pub enum Step {
 impl Stage {
     /// Of a case that nothing is refused of, whose files lie in this directory.
     pub fn of(case: &Case, directory: &Path) -> Stage {
-        let ills = Ills::of(&case.script.runs, &case.deeds);
+        let ills = Ills::of(&case.pod, &case.script.runs, &case.deeds);
         let mut stage = Stage { pod: (*case.pod).clone(), files: BTreeMap::new(), ills, steps: Vec::new() };
         let (codes, starved) = (exit_codes(&case.deeds), starved(&case.deeds));
         stage.pod.metadata.uid = None;
@@ -137,6 +140,9 @@ impl Stage {
                 ..spec
             });
         }
+        // What the first attempts lack is missing before anything is begun; of what happens at one time this comes first.
+        let lacks = ills::lacks(&case.pod, &case.deeds).into_iter().filter(|(time, ..)| !time.is_zero());
+        stage.steps.extend(lacks.map(|(time, lack, times)| (time, Step::Miss(lack, times))));
         let (mut applied, mut staged) = (&*case.pod, stage.pod.clone());
         for (time, deed) in &case.deeds {
             if let Deed::Apply(pod) = deed {
@@ -233,15 +239,13 @@ fn steps(time: Duration, deed: &Deed, codes: &Codes, files: &mut BTreeMap<String
             let containers = containers.map(|(name, used)| Step::FillContainer(name.clone(), used.layer));
             return volumes.chain(containers).map(|step| (time, step)).collect();
         }
-        // Its step is there.
+        // Their steps are there.
         Deed::Apply(_) => return Vec::new(),
-        // What the first attempts lack is missing before anything is begun.
-        Deed::NextStarts(..) | Deed::NextVolumes(..) | Deed::NextSandboxes(..) if time.is_zero() => return Vec::new(),
-        Deed::NextStarts(..) | Deed::NextVolumes(..) | Deed::NextSandboxes(..) => {
-            return ills::lack_of(deed).map(|(lack, times)| (time, Step::Miss(lack, times))).into_iter().collect();
+        Deed::NextStarts(..) | Deed::NextVolumes(..) | Deed::NextSandboxes(..) | Deed::NextResizes(..) => {
+            return Vec::new();
         }
         // Refused.
-        Deed::SetClock(..) | Deed::MakeRoom(..) | Deed::NextResizes(..) => return Vec::new(),
+        Deed::SetClock(..) | Deed::MakeRoom(..) => return Vec::new(),
     };
     vec![(time, step)]
 }
@@ -389,6 +393,13 @@ impl Cast<'_> {
         if self.starved.contains(name) {
             actions.push(format!("on XCPU allocate {}", memory_limit(spec).saturating_add(BEYOND)));
         }
+        for lack in &self.ills.all {
+            if let Lack::Memory(container, bytes) = lack
+                && container == name
+            {
+                actions.push(format!("on {HOLD} allocate {bytes} , on {RELEASE} release"));
+            }
+        }
         let put_text = |files: &mut BTreeMap<String, String>, what: &str, text: &str| {
             let file = format!("{name}/{index}.{what}");
             files.insert(file.clone(), text.to_owned());
@@ -494,11 +505,6 @@ impl Cast<'_> {
             }
         }
     }
-}
-
-fn memory_limit(spec: &Container) -> i64 {
-    let limits = list(spec.resources.as_ref(), Kind::Limits);
-    limits.and_then(|limits| limits.get("memory")).map_or(0, |limit| worth(limit).value())
 }
 
 fn command(file: &str) -> ExecAction {
