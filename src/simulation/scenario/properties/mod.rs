@@ -3,6 +3,7 @@
 //! reckoning of its own ([`ledger`]): nothing here asks the machine whether it is right.
 
 mod demands;
+mod heard;
 mod known;
 mod ledger;
 
