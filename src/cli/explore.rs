@@ -35,7 +35,8 @@ Examples:
 
 Exit codes: 0 nothing found, 1 a property is broken, 2 a file is bad.")]
 pub struct Words {
-    /// A pod's manifest or a scenario, or - for standard input.
+    /// A pod's manifest, or a scenario: one file with one of them, or - for standard input. Of a scenario with a matrix the
+    /// first pod is explored.
     #[arg(value_name = "FILE", required_unless_present = "properties")]
     file: Option<PathBuf>,
     /// So many sequences of faults are played.
