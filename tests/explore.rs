@@ -127,7 +127,7 @@ fn what_cannot_be_explored_is_told() {
     for (words, told) in [
         (vec!["nosuch.yaml"], "nosuch.yaml"),
         (vec!["wrong.yaml"], "did you mean \"image\"?"),
-        (vec!["two.yaml"], "hold 2 Pods"),
+        (vec!["two.yaml"], "the file holds 2 Pods"),
         (vec!["pod.yaml", "--property", "ready"], "is no property"),
         (vec!["pod.yaml", "--property", "{never: {phse: Failed}}"], "did you mean \"phase\"?"),
         (vec!["pod.yaml", "--faults", "9-5"], "write 5 or 5-8"),

@@ -64,3 +64,25 @@ fn programs_read_json_and_exit_codes() {
     assert!(String::from_utf8(bad.stderr).unwrap().contains("did you mean \"image\"?"));
     assert_eq!(lint(&["nosuch.yaml"], "").status.code(), Some(2));
 }
+
+/// What `apply` takes is looked at, too: Lists, and of a Deployment and its like the pod in it.
+#[test]
+fn lists_and_workloads_hold_pods() {
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}", POD.trim_end().replace('\n', "\n  "));
+    let workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec:\n  template:\n    spec:\n      \
+                    containers:\n      - {name: app, image: a, command: [sh, -c, 'prepare; serve']}\n";
+    let output = lint(&["-"], &format!("{list}\n---\n{workload}"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    for told in [
+        "<stdin>: pod web\n",
+        "<stdin>:11:7: spec.containers[0].command: warning: sh is process 1",
+        "<stdin>: pod shop\n",
+        "<stdin>:21:31: spec.containers[0].command: warning: sh is process 1",
+    ] {
+        assert!(text.contains(told), "{told}\n{text}");
+    }
+    let output = lint(&["-"], "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no Pod in these files (nor a Deployment"));
+}

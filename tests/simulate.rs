@@ -121,11 +121,38 @@ fn what_cannot_be_simulated_is_told() {
         (vec!["simulate", "-", "--for", "soon"], "--for soon: time: invalid duration"),
         (vec!["simulate", "-", "--as", "docker"], "no container ends by itself"),
         (vec!["simulate", "nosuch.yaml"], "nosuch.yaml"),
-        (vec!["timeline", "examples/scenarios/web.yaml"], "there is no such scenario"),
+        (
+            vec!["timeline", "examples/scenarios/web.yaml"],
+            "there is no scenario in these files; `podlet simulate FILE`",
+        ),
     ] {
         let output = podlet(&words);
         assert_eq!(output.status.code(), Some(1), "{words:?}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(told), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn the_pod_of_a_workload_is_simulated_and_an_init_container_without_an_end_is_told_of() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec:\n  template:\n    spec:\n      restartPolicy: \
+               Never\n      initContainers: [{name: first, image: a}]\n      containers: [{name: app, image: a}]\n";
+    let output = typed::podlet(&["simulate", "-", "--for", "10s", "--quiet"], job);
+    let told = "first is an init container and runs: nothing says when it ends";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out(&output).starts_with("j, restartPolicy Never\n"));
+    let output = typed::podlet(&["simulate", "-", "--for", "10s", "--quiet", "--exit", "first=0"], job);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(out(&output).contains("app: 1 start; at the end ready since 0s"));
+    for (manifest, told) in
+        [("", "holds no Pod (nor a Deployment"), ("kind: ConfigMap\napiVersion: v1\n", "holds no Pod")]
+    {
+        let output = typed::podlet(&["simulate", "-"], manifest);
+        assert!(String::from_utf8_lossy(&output.stderr).contains(told));
+        let output = typed::podlet(&["explore", "-"], manifest);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("<stdin>:1:1: the file holds no scenario, and no Pod")
+        );
     }
 }

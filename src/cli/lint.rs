@@ -75,7 +75,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         return Ok(BAD_FILE);
     }
     if looked.is_empty() {
-        caller.notice("error: there is no Pod in these files");
+        caller.notice("error: there is no Pod in these files (nor a Deployment, a Job or the like with a pod in it)");
         return Ok(BAD_FILE);
     }
     let least = if words.strict { Weight::Note } else { Weight::Warning };
@@ -95,7 +95,7 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
 
 fn look(source: &Source, everywhere: &Everywhere) -> Result<Vec<Looked>, Vec<Diagnostic>> {
     let mut pods = Vec::new();
-    for root in tree::trees(source)? {
+    for root in tree::manifests(source)? {
         if root.get("kind").and_then(Node::as_str) != Some("Pod") {
             continue;
         }

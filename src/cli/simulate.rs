@@ -126,7 +126,7 @@ fn pod(file: &str, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<M
         Failure::Told
     };
     for source in &sources {
-        for root in tree::trees(source).map_err(|diagnostics| told(diagnostics, caller))? {
+        for root in tree::manifests(source).map_err(|diagnostics| told(diagnostics, caller))? {
             if root.get("kind").and_then(crate::manifest::node::Node::as_str) == Some("Pod") {
                 let tree = tree::json(&root);
                 let pod = tree::pod(root, everywhere.namespace.as_deref())
@@ -144,6 +144,9 @@ fn pod(file: &str, everywhere: &Everywhere, caller: &mut Caller<'_>) -> Result<M
             let all = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default().iter().chain(init);
             let names = all.map(|container| container.name.clone()).collect();
             Ok(Manifest { title: format!("{name}, restartPolicy {policy}"), names, tree: tree.clone() })
+        }
+        [] => {
+            Err(Failure::Error(format!("{file} holds no Pod (nor a Deployment, a Job or the like with a pod in it)")))
         }
         pods => Err(Failure::Error(format!("{file} holds {} Pods, and one can be simulated", pods.len()))),
     }

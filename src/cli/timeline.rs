@@ -109,7 +109,13 @@ pub fn run(words: &Words, everywhere: &Everywhere, caller: &mut Caller<'_>) -> R
         drawn.extend(cases.map(|case| Drawn::from(case.run())));
     }
     if drawn.is_empty() {
-        return Err(Failure::error("there is no such scenario in these files"));
+        return Err(Failure::error(match words.run {
+            Some(_) => "there is no such scenario in these files",
+            None => {
+                "there is no scenario in these files; `podlet simulate FILE` draws what a pod's manifest does, and \
+                 `podlet timeline POD` what a pod has done"
+            }
+        }));
     }
     draw(&drawn, &words.drawing, words.events, caller)
 }

@@ -120,7 +120,7 @@ fn changed(pod: &Value, words: &Words, caller: &mut Caller<'_>) -> Result<Value,
     if !words.filenames.is_empty() {
         let sources = manifest::read_sources(&words.filenames).map_err(|error| Failure::Error(error.to_string()))?;
         for source in &sources {
-            let trees = tree::trees(source).map_err(|diagnostics| {
+            let trees = tree::manifests(source).map_err(|diagnostics| {
                 let colour = caller.colour && caller.err_terminal;
                 diagnostics.iter().for_each(|diagnostic| caller.notice(&render(diagnostic, colour)));
                 Failure::Told

@@ -345,7 +345,7 @@ fn beneath<'p>(path: &'p str, inside: &str) -> Option<&'p str> {
 }
 
 /// Whether a tree is a `List`, and the kind of items that its name tells (`PodList`).
-fn list_of(root: &Node) -> Option<Option<Kind>> {
+pub(super) fn list_of(root: &Node) -> Option<Option<Kind>> {
     let kind = root.get("kind")?.as_str()?;
     root.get("apiVersion")?.as_str().filter(|version| *version == "v1")?;
     match kind.strip_suffix("List")? {

@@ -8,6 +8,8 @@ use serde_json::Value as Json;
 use super::budget::Budget;
 use super::diagnostic::{Diagnostic, Lines};
 use super::document::{self, Document};
+use super::foreign::{self, Fate};
+use super::load;
 use super::node::{Node, Value};
 use super::verdict::{self, Finding, Kind};
 use super::yaml::{self, Parsed};
@@ -48,6 +50,33 @@ pub fn trees(source: &Source) -> Result<Vec<Node>, Vec<Diagnostic>> {
         }
     }
     if findings.is_empty() { Ok(trees) } else { Err(diagnostics(source, findings)) }
+}
+
+/// The same, each item of a List as a document of its own, and of a Deployment, a Job and their like the pod that `apply` makes of
+/// the template.
+pub fn manifests(source: &Source) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    let (mut found, mut findings) = (Vec::new(), Vec::new());
+    for root in trees(source)? {
+        spread(root, &mut found, &mut findings);
+    }
+    if findings.is_empty() { Ok(found) } else { Err(diagnostics(source, findings)) }
+}
+
+/// Lists nest no deeper than documents do.
+fn spread(root: Node, found: &mut Vec<Node>, findings: &mut Vec<Finding>) {
+    if load::list_of(&root).is_some() {
+        if let Some(Node { value: Value::List(items), .. }) = root.get("items") {
+            items.iter().for_each(|item| spread(item.clone(), found, findings));
+        }
+        return;
+    }
+    match foreign::fate(&root) {
+        Fate::Pod { root, .. } => found.push(root),
+        Fate::Own | Fate::Passed { .. } => found.push(root),
+        Fate::Refused { position, error } => {
+            findings.push(Finding { position, path: error.path.clone(), text: error.body() });
+        }
+    }
 }
 
 /// Findings with their lines of the source.

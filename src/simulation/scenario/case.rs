@@ -130,7 +130,7 @@ pub fn read(sources: &[Source], options: &Options) -> Result<Read, Vec<Diagnosti
     let mut read = Read::default();
     let mut diagnostics = Vec::new();
     for source in sources {
-        let trees = match tree::trees(source) {
+        let trees = match tree::manifests(source) {
             Ok(trees) => trees,
             Err(mut found) => {
                 diagnostics.append(&mut found);
@@ -216,10 +216,22 @@ fn cases(root: &Node, beside: &[Node], source: &Source, options: &Options) -> Re
 /// The one scenario of a source with its first pod; where it holds none, one that says nothing, with the one Pod that it holds.
 /// And whether that is so.
 pub fn ground(source: &Source, namespace: Option<&str>) -> Result<(Scenario, Box<Pod>, bool), Vec<Diagnostic>> {
-    let (mut scenarios, beside): (Vec<Node>, Vec<Node>) = tree::trees(source)?.into_iter().partition(is_scenario);
+    let (mut scenarios, beside): (Vec<Node>, Vec<Node>) = tree::manifests(source)?.into_iter().partition(is_scenario);
     let mut files = Files::new(source);
     let (root, is_manifest) = match (scenarios.pop(), scenarios.len()) {
         (None, _) => {
+            let pods = beside.iter().filter(pods::is_pod).count();
+            if pods != 1 {
+                let text = match pods {
+                    0 => {
+                        "the file holds no scenario, and no Pod (nor a Deployment, a Job or the like with a pod in it)"
+                            .to_owned()
+                    }
+                    pods => format!("the file holds {pods} Pods: name one that holds one"),
+                };
+                let position = beside.first().map_or(Position { line: 1, column: 1 }, |first| first.position);
+                return Err(files.diagnostics(vec![Finding { position, path: String::new(), text }]));
+            }
             let words = json!({"apiVersion": "podlet.dev/v1alpha1", "kind": "Scenario", "spec": {}});
             (tree::node(&words, Position::default()), true)
         }

@@ -59,7 +59,7 @@ impl<'s> Files<'s> {
             false => manifest::read_sources(&[path]).map_err(|error| Ok(error.to_string()))?,
         };
         let Some(source) = sources.into_iter().next() else { return Ok(Vec::new()) };
-        let trees = tree::trees(&source).map_err(Err)?;
+        let trees = tree::manifests(&source).map_err(Err)?;
         let by = STRIDE.saturating_mul(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(std::borrow::Cow::Owned(source));
         Ok(trees.into_iter().map(|tree| shifted(tree, by)).collect())

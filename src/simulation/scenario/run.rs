@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Container, Event, Pod};
 use serde_json::Value as Json;
 
 use super::case::{Case, place};
@@ -91,6 +91,7 @@ impl Case {
     pub fn run(&self) -> Outcome {
         let mut play = Play::new(self, Telling::All);
         play.play();
+        play.note_endless_init();
         play.outcome()
     }
 
@@ -293,6 +294,22 @@ impl<'c> Play<'c> {
 
     fn note(&mut self, text: String) {
         self.notes.push(format!("at {}: {text}", crate::pod::backoff::go_duration(self.driver.now())));
+    }
+
+    /// Behind an init container that runs for ever nothing of the pod is ever started, which nobody means who says nothing of it.
+    fn note_endless_init(&mut self) {
+        let spec = self.case.pod.spec.as_ref();
+        let inits = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+        let unsaid = |init: &&Container| {
+            init.restart_policy.as_deref() != Some("Always") && !self.case.script.runs.contains_key(&init.name)
+        };
+        let endless = inits.iter().filter(unsaid).find(|init| self.driver.runs(&init.name));
+        if let Some(name) = endless.map(|init| init.name.clone()) {
+            self.note(format!(
+                "{name} is an init container and runs: nothing says when it ends, and what comes behind it waits; let it end: \
+                 actors: {{{name}: {{exit: 0}}}}, or --exit {name}=0"
+            ));
+        }
     }
 
     fn do_deed(&mut self, deed: &Deed) {
