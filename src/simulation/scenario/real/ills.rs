@@ -236,7 +236,7 @@ fn memory(before: &Pod, deeds: &[(Duration, Deed)]) -> Option<Lack> {
     let after = deeds.iter().find_map(|(_, deed)| if let Deed::Apply(pod) = deed { Some(&**pod) } else { None })?;
     let lowered = |old: &Container| {
         let new = container_spec(after, &old.name)?;
-        let (old_limit, new_limit) = (memory_limit(old), memory_limit(&new));
+        let (old_limit, new_limit) = (memory_limit(old), memory_limit(new));
         let less = new_limit > 0 && old_limit.saturating_sub(new_limit) >= LEAST_MEMORY;
         less.then(|| Some(Lack::Memory(old.name.clone(), u64::try_from(new_limit).ok()?))).flatten()
     };
