@@ -282,6 +282,34 @@ fn what_users_did_and_what_was_too_much_are_recorded() {
 }
 
 #[test]
+fn what_kept_the_first_sandbox_waiting_is_recorded() {
+    let podlet = Podlet::new();
+    let late = path(&podlet, "late");
+    podlet.apply(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: late}}\nspec:\n  volumes: [{{name: v, hostPath: {{path: {}, type: \
+         Directory}}}}]\n  containers: [{{name: app, image: podlet.local/actor, args: [sleep, forever]}}]\n",
+        late.display()
+    ));
+    until("the volume has failed twice", || {
+        let events: Value = serde_json::from_str(&podlet.succeed(&["get", "events", "-o", "json"])).unwrap();
+        let failed = |event: &&Value| event["reason"] == "FailedMount";
+        let counts = events["items"].as_array().unwrap().iter().filter(failed).map(|event| event["count"].as_i64());
+        counts.map(|count| count.unwrap_or(1)).sum::<i64>() >= 2
+    });
+    std::fs::create_dir(&late).unwrap();
+    podlet.wait("late", |pod| container(pod, "app")["state"]["running"].is_object());
+    let scenario = path(&podlet, "late.yaml");
+    let word = scenario.to_str().unwrap();
+    let (code, _, error) = outcome(&podlet, &["record", "late", "-o", word]);
+    let written = std::fs::read_to_string(&scenario).unwrap();
+    assert_eq!(code, 0, "{error}\n{written}");
+    assert!(written.contains("at: 0s\n") && written.contains("volumeError:"), "{written}");
+    let (code, told, error) = outcome(&podlet, &["test", word]);
+    assert_eq!(code, 0, "{told}{error}\n{written}");
+    podlet.finish();
+}
+
+#[test]
 fn why_says_state_rule_evidence_and_what_comes_next() {
     let podlet = Podlet::new();
     podlet.apply(TROUBLED);

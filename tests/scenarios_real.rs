@@ -118,11 +118,7 @@ spec:
   - {at: 9s, apply: {spec: {containers: [{name: app, image: 'shop/app:2'}]}}}
   - {at: 15s, resizeError: true}
   - at: 15s
-    apply:
-      spec:
-        containers:
-        - {name: app, image: 'shop/app:2'}
-        - {name: full, resources: {limits: {memory: 64Mi}, requests: {memory: 64Mi}}}
+    apply: {spec: {containers: [{name: full, resources: {limits: {memory: 64Mi}, requests: {memory: 64Mi}}}]}}
   - {at: 40s, storage: {volume: v, used: 3Mi}}
   asserts:
   - {cause: {container: greedy, instance: 1, is: OOMKilled}}

@@ -31,6 +31,8 @@ pub struct Behaviour {
     pub instances: BTreeMap<String, Vec<Instance>>,
     /// What was done to the pod.
     pub deeds: Vec<(Duration, Deed)>,
+    /// How long it was waited, before the first sandbox stood, until one that had failed was tried again.
+    pub retried: Duration,
     /// What happened and has no place here.
     pub left_out: Vec<String>,
     /// The last thing happened then.
@@ -110,10 +112,10 @@ pub enum Deed {
     LoseSandbox,
     /// A container could not be found any more.
     Lose(String),
-    /// The next sandbox could not be made.
-    SandboxError(String),
-    /// The volumes could not be set up.
-    VolumeError(String),
+    /// The next sandboxes could not be made, so many of them.
+    SandboxError(String, u32),
+    /// The volumes could not be set up the next times, so many of them.
+    VolumeError(String, u32),
     /// A re-apply changed these containers' images, cpu and memory: what they are then, by name.
     Apply(Vec<(String, Changed)>),
     /// The change of cpu and memory could not be put in force.
@@ -172,6 +174,10 @@ impl Behaviour {
 struct Watch {
     admitted: bool,
     sandbox_stops: bool,
+    /// Since when the latest sandbox stands.
+    sandbox_since: Option<Duration>,
+    /// When one could not be made, until it is tried again.
+    sandbox_failed: Option<Duration>,
     changeable: BTreeMap<String, Changed>,
     /// Where in the deeds the latest re-apply is, whose resize may fail.
     applied: Option<Duration>,
@@ -222,8 +228,26 @@ impl Watch {
                     instance.hooks.insert(*hook, HookRun { begun: at, ..HookRun::default() });
                 }
             }
+            Action::StartSandbox { .. } => {
+                let failed = self.sandbox_failed.take().filter(|_| self.sandbox_since.is_none());
+                into.retried += failed.map_or(Duration::ZERO, |failed| at.saturating_sub(failed));
+            }
             Action::StopSandbox { .. } => self.sandbox_stops = true,
             _ => {}
+        }
+    }
+
+    /// A sandbox could not be made: it was the next one after that which stands, or stood last. Several of one kind come in order.
+    fn next_fails(&mut self, at: Duration, into: &mut Behaviour, message: &str, deed: fn(String, u32) -> Deed) {
+        self.sandbox_failed = Some(at);
+        let since = self.sandbox_since.unwrap_or_default();
+        let same = |one: &&mut (Duration, Deed)| {
+            let (at, Deed::SandboxError(text, times) | Deed::VolumeError(text, times)) = one else { return false };
+            *at == since && text == message && **one == (*at, deed(text.clone(), *times))
+        };
+        match into.deeds.iter_mut().rev().find(same) {
+            Some((_, Deed::SandboxError(_, times) | Deed::VolumeError(_, times))) => *times += 1,
+            _ => into.deeds.push((since, deed(message.to_owned(), 1))),
         }
     }
 
@@ -233,10 +257,12 @@ impl Watch {
         match fact {
             Fact::SandboxStarted { ips, .. } => {
                 into.ips.clone_from(ips);
-                self.sandbox_stops = false;
+                (self.sandbox_stops, self.sandbox_since) = (false, Some(at));
             }
-            Fact::SandboxFailed { message, .. } => deed(Deed::SandboxError(message.clone())),
-            Fact::MountFailed { attempt: Some(_), messages } => deed(Deed::VolumeError(messages.join("; "))),
+            Fact::SandboxFailed { message, .. } => self.next_fails(at, into, message, Deed::SandboxError),
+            Fact::MountFailed { attempt: Some(_), messages } => {
+                self.next_fails(at, into, &messages.join("; "), Deed::VolumeError);
+            }
             Fact::SandboxExited { .. } if !self.sandbox_stops => deed(Deed::LoseSandbox),
             Fact::DeleteRequested { grace_seconds, force } => deed(Deed::Delete(*grace_seconds, *force)),
             Fact::StopRequested { most_seconds } => deed(Deed::Stop(*most_seconds)),

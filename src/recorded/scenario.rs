@@ -68,10 +68,10 @@ impl Recording {
         for container in containers(&typed) {
             let instances = self.behaviour.instances.get(&container.name).map(Vec::as_slice).unwrap_or_default();
             let mut list: Vec<Value> = instances.iter().map(|one| instance(one, container)).collect();
-            // The sandbox stood before the first start; here it takes no time of its own.
+            // The sandbox stood before the first start; here it takes no time of its own, but it may be waited for.
             if let Some(first) = instances.first().filter(|_| !begun) {
                 begun = true;
-                lengthen(list.first_mut(), first.asked);
+                lengthen(list.first_mut(), first.asked.saturating_sub(self.behaviour.retried));
             }
             if !list.is_empty() {
                 actors.insert(container.name.clone(), json!({"instances": list}));
@@ -459,8 +459,10 @@ fn fault(at: &str, deed: &Deed) -> Option<Value> {
         Deed::Reboot => json!({"at": at, "reboot": true}),
         Deed::LoseSandbox => json!({"at": at, "sandboxLoss": true}),
         Deed::Lose(container) => json!({"at": at, "lost": container}),
-        Deed::SandboxError(message) => json!({"at": at, "sandboxError": {"message": message}}),
-        Deed::VolumeError(message) => json!({"at": at, "volumeError": {"message": message}}),
+        Deed::SandboxError(message, 1) => json!({"at": at, "sandboxError": {"message": message}}),
+        Deed::SandboxError(message, times) => json!({"at": at, "sandboxError": {"message": message, "times": times}}),
+        Deed::VolumeError(message, 1) => json!({"at": at, "volumeError": {"message": message}}),
+        Deed::VolumeError(message, times) => json!({"at": at, "volumeError": {"message": message, "times": times}}),
         Deed::Apply(changed) => {
             let piece = |(name, Changed { image, resources }): &(String, Changed)| {
                 let mut piece = json!({"name": name, "image": image});

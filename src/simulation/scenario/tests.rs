@@ -339,6 +339,13 @@ fn every_fault_does_what_it_says() {
             "[{at: 1m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}}}]}}}]",
             "{count: {of: pod.ResizeCompleted, at: [1m]}}",
         ),
+        // Another one changes what the one before it has made.
+        (
+            forever,
+            "[{at: 2m, apply: {spec: {containers: [{name: app, resources: {limits: {memory: 64Mi}}}]}}},
+              {at: 1m, apply: {spec: {containers: [{name: app, image: 'localhost/app:2'}]}}}]",
+            "{at: 3m, expression: \"spec.containers.exists(c, c.image == 'localhost/app:2' && c.resources.limits.memory == '64Mi')\"}",
+        ),
         (
             forever,
             "[{at: 1m, resizeError: {message: full, times: 2}},
