@@ -91,8 +91,13 @@ impl Case {
     pub fn run(&self) -> Outcome {
         let mut play = Play::new(self, Telling::All);
         play.play();
-        play.note_endless_init();
-        play.outcome()
+        let endless = play.endless_init();
+        let mut outcome = play.outcome();
+        // Where all that is asserted holds, it was meant so.
+        if outcome.judged.is_empty() || !outcome.passed() {
+            outcome.notes.extend(endless);
+        }
+        outcome
     }
 
     /// Plays it for its verdicts alone, in the order of the assertions, a fault of the machine itself last; and says what was
@@ -297,19 +302,17 @@ impl<'c> Play<'c> {
     }
 
     /// Behind an init container that runs for ever nothing of the pod is ever started, which nobody means who says nothing of it.
-    fn note_endless_init(&mut self) {
+    fn endless_init(&self) -> Option<String> {
         let spec = self.case.pod.spec.as_ref();
         let inits = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
         let unsaid = |init: &&Container| {
             init.restart_policy.as_deref() != Some("Always") && !self.case.script.runs.contains_key(&init.name)
         };
-        let endless = inits.iter().filter(unsaid).find(|init| self.driver.runs(&init.name));
-        if let Some(name) = endless.map(|init| init.name.clone()) {
-            self.note(format!(
-                "{name} is an init container and runs: nothing says when it ends, and what comes behind it waits; let it end: \
-                 actors: {{{name}: {{exit: 0}}}}, or --exit {name}=0"
-            ));
-        }
+        let name = &inits.iter().filter(unsaid).find(|init| self.driver.runs(&init.name))?.name;
+        Some(format!(
+            "{name} is an init container and runs: nothing says when it ends, and what comes behind it waits; let it end: \
+             actors: {{{name}: {{exit: 0}}}}, or --exit {name}=0"
+        ))
     }
 
     fn do_deed(&mut self, deed: &Deed) {
