@@ -233,9 +233,13 @@ fn bind(paths: &Paths, uid: &str) -> Result<OwnedFd, LaunchError> {
     Ok(socket)
 }
 
-/// Makes the cgroup of the pod's keeper.
+/// Makes the cgroup of the pod's keeper. One that is empty is made anew: what is cloned into a cgroup that was once killed by its
+/// `cgroup.kill` is killed, too (seen on Linux 6.18).
 fn keeper_entrance(uid: &str) -> io::Result<Entrance> {
     let cgroup = Cgroup::of_keeper(uid);
+    if cgroup.exists() && cgroup.processes().is_empty() {
+        cgroup.remove()?;
+    }
     cgroup.create()?;
     cgroup.entrance()
 }
