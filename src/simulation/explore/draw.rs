@@ -8,6 +8,9 @@ use super::fault::fault;
 use super::sketch::{Habit, Sketch, time};
 use super::{Ground, Plan};
 use crate::pod::hook::HookKind;
+use crate::simulation::scenario::format::Fault;
+
+const DEADLINE: &str = "activeDeadlineSeconds";
 
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014): the same numbers for ever, which no
 /// crate of random numbers promises of its generators.
@@ -49,6 +52,8 @@ pub fn sketch(ground: &Ground, plan: &Plan, sequence: u32) -> Sketch {
     let (least, most) = plan.faults;
     let many = least + usize::try_from(lots.below((most.max(least) - least + 1) as u64)).unwrap_or_default();
     let containers = containers(&ground.pod);
+    // Where a scenario sets one itself another might be longer than it.
+    let own_deadline = ground.scenario.spec.faults.iter().any(sets_deadline);
     let mut sketch = Sketch::default();
     // Some sequences leave the end to see what becomes of it, others go on to the last moment.
     let span = if lots.chance(60) { plan.duration / 2 } else { plan.duration };
@@ -62,12 +67,28 @@ pub fn sketch(ground: &Ground, plan: &Plan, sequence: u32) -> Sketch {
             _ => {
                 let at = moment(&mut lots, before, span);
                 before = at;
-                sketch.faults.extend(fault(&mut lots, &ground.pod, &containers, at, plan.duration));
+                let drawn = fault(&mut lots, &ground.pod, &containers, at, plan.duration);
+                sketch.faults.extend(drawn.filter(|fault| !(own_deadline && sets_deadline(fault))));
             }
         }
     }
     sketch.faults.sort_by_key(time);
+    shorten_deadlines(&mut sketch.faults);
     sketch
+}
+
+fn sets_deadline(fault: &Fault) -> bool {
+    fault.apply.as_ref().is_some_and(|apply| apply.get("spec").is_some_and(|spec| spec.get(DEADLINE).is_some()))
+}
+
+/// A deadline that a pod has may only become shorter, and what was applied before holds.
+fn shorten_deadlines(faults: &mut [Fault]) {
+    let mut least = u64::MAX;
+    let applied = faults.iter_mut().filter_map(|fault| fault.apply.as_mut());
+    for deadline in applied.filter_map(|apply| apply.get_mut("spec")?.get_mut(DEADLINE)) {
+        least = deadline.as_u64().map_or(least, |seconds| seconds.min(least));
+        *deadline = least.into();
+    }
 }
 
 fn containers(pod: &Pod) -> Vec<&Container> {

@@ -230,3 +230,25 @@ fn what_is_stated_is_looked_for_alone() {
         }
     }
 }
+
+/// What is applied holds, and the API lets a deadline only become shorter: no sequence sets a longer one behind it.
+#[test]
+fn deadlines_only_become_shorter() {
+    let deadline = |fault: &crate::simulation::scenario::format::Fault| {
+        fault.apply.as_ref().and_then(|apply| apply.get("spec")?.get("activeDeadlineSeconds")?.as_u64())
+    };
+    let set = |ground: &Ground, sequence: u32| -> Vec<u64> {
+        draw::sketch(ground, &Plan::default(), sequence).faults.iter().filter_map(deadline).collect()
+    };
+    let ground = ground(&pod("Always", ""), &[]);
+    let all: Vec<Vec<u64>> = (0..3_000).map(|sequence| set(&ground, sequence)).collect();
+    assert!(all.iter().any(|deadlines| deadlines.len() > 1), "none sets two");
+    for deadlines in &all {
+        assert!(deadlines.is_sorted_by(|one, next| one >= next), "{deadlines:?}");
+    }
+    let text = "apiVersion: podlet.dev/v1alpha1\nkind: Scenario\nmetadata: {name: own}\nspec:\n  pod:\n    apiVersion: v1\n    \
+                kind: Pod\n    metadata: {name: p}\n    spec: {containers: [{name: a, image: a}]}\n  faults:\n  - {at: 5s, apply: \
+                {spec: {activeDeadlineSeconds: 50}}}\n  asserts: [{property: final-stays}]\n";
+    let own = self::ground(text, &[]);
+    assert!((0..3_000).all(|sequence| set(&own, sequence).is_empty()));
+}
