@@ -391,16 +391,17 @@ fn a_zygote_is_out_of_the_containers_reach_and_goes_with_the_probe() {
     command: [sleep, "1000"]
     workingDir: /work
     securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}
-    startupProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+    startupProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 60}
     readinessProbe:
       exec: {command: [sh, -c, "ls /proc | grep -c '^[0-9]*$' >/dev/stdout; cat here; exit 1"]}
       periodSeconds: 1
+      timeoutSeconds: 60
       failureThreshold: 1
   - name: root
     image: podlet.local/host
     command: [sleep, "1000"]
     workingDir: /place
-    readinessProbe: {exec: {command: [sh, -c, "cat here; exit 1"]}, periodSeconds: 1, failureThreshold: 1}
+    readinessProbe: {exec: {command: [sh, -c, "cat here; exit 1"]}, periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 1}
 "#,
         &[],
     );
@@ -450,7 +451,7 @@ fn what_a_command_leaves_running_outlives_the_next_ones_timeout() {
         "leaving",
         &format!(
             "  - name: main\n    image: podlet.local/host\n    command: [sleep, \"1000\"]\n    readinessProbe:\n      exec: \
-             {{command: [sh, -c, \"{script}\"]}}\n      periodSeconds: 1\n"
+             {{command: [sh, -c, \"{script}\"]}}\n      periodSeconds: 1\n      timeoutSeconds: 5\n"
         ),
         &[],
     );
