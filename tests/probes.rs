@@ -7,7 +7,7 @@ mod common;
 
 use std::fs;
 
-use common::kills::{self, Part};
+use common::kills::{self, Part, zygotes};
 use common::podlet::{Podlet, container, processes_of, text, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -364,12 +364,6 @@ fn a_supervisor_that_sleeps_is_woken_for_the_next_probe() {
     let pod = podlet.wait("rare", |pod| is_ready(pod, "main"));
     assert_eq!(container(&pod, "main")["started"], true);
     podlet.finish();
-}
-
-/// The zygotes of a pod: what runs its probes' commands.
-fn zygotes(uid: &str) -> Vec<i32> {
-    let is_one = |pid: &i32| kills::process_name(*pid).is_some_and(|name| name == kills::ZYGOTE);
-    processes_of(uid).into_iter().filter(is_one).collect()
 }
 
 fn status_line(pid: i32, name: &str) -> String {

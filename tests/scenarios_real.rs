@@ -133,9 +133,7 @@ spec:
 
 #[test]
 fn what_users_do_and_what_runs_out_is_real() {
-    let podlet = Podlet::new();
-    plays_the_same(&podlet, &file(&podlet, "deeds.yaml", &with_properties(DEEDS)));
-    podlet.finish();
+    plays_the_same(DEEDS);
 }
 
 #[test]
@@ -236,9 +234,7 @@ spec:
 
 #[test]
 fn what_is_missing_or_taken_away_is_so_for_real() {
-    let podlet = Podlet::new();
-    plays_the_same(&podlet, &file(&podlet, "missing.yaml", &with_properties(MISSING)));
-    podlet.finish();
+    plays_the_same(MISSING);
 }
 
 /// Starts that fail and do not, in turn: of each reason that there is.
@@ -284,9 +280,7 @@ spec:
 
 #[test]
 fn a_later_start_fails_for_real_too() {
-    let podlet = Podlet::new();
-    plays_the_same(&podlet, &file(&podlet, "later.yaml", &with_properties(LATER)));
-    podlet.finish();
+    plays_the_same(LATER);
 }
 
 /// All of podlet's own die with a container, so that its end is not known; the machine is started anew, and the first sandbox
@@ -320,17 +314,18 @@ spec:
 
 #[test]
 fn a_crash_of_all_and_a_reboot_are_real() {
-    let podlet = Podlet::new();
-    plays_the_same(&podlet, &file(&podlet, "crashes.yaml", &with_properties(CRASHES)));
-    podlet.finish();
+    plays_the_same(CRASHES);
 }
 
 /// What is asserted holds in virtual time and with real processes, nothing was left undone, and nothing stays.
-fn plays_the_same(podlet: &Podlet, scenario: &str) {
+fn plays_the_same(scenario: &str) {
+    let podlet = Podlet::new();
+    let scenario = &*file(&podlet, "scenario.yaml", &with_properties(scenario));
     podlet.succeed(&["test", scenario]);
     let output = podlet.run(&[&REAL[..], &[scenario]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     assert_eq!(output.status.code(), Some(0), "{report:#}{}", text(&output.stderr));
     assert_eq!(report["scenarios"][0]["notes"], serde_json::json!([]));
-    assert_eq!(places(podlet), Vec::<PathBuf>::new());
+    assert_eq!(places(&podlet), Vec::<PathBuf>::new());
+    podlet.finish();
 }

@@ -36,6 +36,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long the keeper may be busy before a start fails, to be tried again as the machine says.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// What is said where [`Supervisor::spawn`] fails for what is no effect of the machine's.
+pub(super) fn not_asked_for(error: io::Error) -> String {
+    format!("could not ask the keeper for a process: {error}")
+}
+
 impl Supervisor {
     /// Carries out all that is asked for.
     pub(super) async fn perform_all(&mut self) {

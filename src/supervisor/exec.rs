@@ -8,13 +8,15 @@
 //!
 //! The ids of these spawns (`exec/<the client's>`) are no effects of the machine, which knows nothing of them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::clock;
 use super::control::Answer;
+use super::effects::not_asked_for;
 use super::run::{Happening, Supervisor};
+use crate::image::Image;
 use crate::linux::cgroup::Cgroup;
 use crate::linux::container::{self, Prepared, Session};
 use crate::linux::{pidfd, process, session};
@@ -51,6 +53,16 @@ pub struct Exec {
 pub struct HungUp {
     leader: OwnedFd,
     pid: i32,
+}
+
+/// A running container that a further process is put into.
+pub(super) struct Entered<'s> {
+    /// A pidfd of its first process.
+    pub init: Rc<OwnedFd>,
+    /// The image that it was started from.
+    pub image: &'s Image,
+    /// That of its start, where it had one.
+    pub environment: Option<BorrowedFd<'s>>,
 }
 
 /// Whether a spawn is an exec.
@@ -91,7 +103,7 @@ impl Supervisor {
                 let exec = Exec { connection: Some(connection), tty: what.2, ..Exec::default() };
                 self.execs.insert(id.clone(), exec);
                 if let Err(error) = self.spawn(&EffectId(id.clone()), prepared).await {
-                    self.exec_failed(&id, format!("could not ask the keeper for a process: {error}"));
+                    self.exec_failed(&id, not_asked_for(error));
                 }
             }
             Err(message) => self.connections.answer(connection, &Answer::Refused { message }),
@@ -105,19 +117,24 @@ impl Supervisor {
     ) -> Result<Prepared, String> {
         let pod = self.pod();
         let spec = find_container(&pod, name).ok_or_else(|| format!("container {name} is not valid for pod"))?;
-        let (current, init) = self.running_container(name)?;
-        let Some((_, image)) = self.state.images.get(name) else {
-            return Err(format!("the image of container {name} is not known any more"));
-        };
+        let Entered { init, image, environment } = self.enter(name)?;
         let [stdin, stdout, stderr] = &descriptors[..] else {
             return Err(format!("an exec comes with three descriptors, not with {}", descriptors.len()));
         };
         let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let context = self.world.context(&pod);
-        let environment = self.environments.get(name).filter(|(attempt, _)| *attempt == current);
-        let environment = environment.map(|(_, kept)| kept.as_fd());
         let session = Session { command, tty, stdio, environment };
         container::prepare_exec(&context, &spec, image, init.as_fd(), &session).map_err(|failure| failure.message)
+    }
+
+    /// What a further process in a running container is made of.
+    pub(super) fn enter(&self, name: &str) -> Result<Entered<'_>, String> {
+        let (attempt, init) = self.running_container(name)?;
+        let Some((_, image)) = self.state.images.get(name) else {
+            return Err(format!("the image of container {name} is not known any more"));
+        };
+        let environment = self.environments.get(name).filter(|(of, _)| *of == attempt).map(|(_, kept)| kept.as_fd());
+        Ok(Entered { init, image, environment })
     }
 
     pub(super) fn running_container(&self, name: &str) -> Result<(u32, Rc<OwnedFd>), String> {

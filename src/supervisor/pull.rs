@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::effects::not_asked_for;
 use super::files::{self, Durability};
 use super::orders::Orders;
 use super::reports::End;
@@ -77,7 +78,7 @@ impl Supervisor {
         let pod = self.pod();
         let prepared = container::prepare_helper(&self.world.context(&pod), "pull", words, &log);
         let prepared = prepared.map_err(|failure| failure.message)?;
-        self.spawn(id, prepared).await.map_err(|error| format!("could not ask the keeper for a process: {error}"))
+        self.spawn(id, prepared).await.map_err(not_asked_for)
     }
 
     /// The container and instance that this spawn pulls for, if it is a pull.

@@ -48,8 +48,9 @@ impl StatusPipe {
         loop {
             return match read(&self.descriptor, &mut packet) {
                 Ok(0) => Some(Outcome::Executed),
-                Ok(length) => match decode(packet.get(..length).unwrap_or_default()) {
-                    Some(failed) => {
+                Ok(length) => match failed_step(packet.get(..length).unwrap_or_default()) {
+                    Some((entry, errno)) => {
+                        let failed = Outcome::Failed { entry, errno: i32::try_from(errno).unwrap_or(0) };
                         self.failed.set(Some(failed));
                         Some(failed)
                     }
@@ -64,12 +65,12 @@ impl StatusPipe {
     }
 }
 
-/// A failed step; other kinds of packets are the keeper's.
-fn decode(packet: &[u8]) -> Option<Outcome> {
+/// The step that a stage says has failed, and its errno; `None` for what is no such packet.
+pub fn failed_step(packet: &[u8]) -> Option<(u32, i64)> {
     let kind = u32::from_ne_bytes(packet.get(..4)?.try_into().ok()?);
     let entry = u32::from_ne_bytes(packet.get(4..8)?.try_into().ok()?);
     let value = i64::from_ne_bytes(packet.get(8..16)?.try_into().ok()?);
-    (kind == FAILED).then(|| Outcome::Failed { entry, errno: i32::try_from(value).unwrap_or(0) })
+    (kind == FAILED).then_some((entry, value))
 }
 
 /// Waits until the stage has said how it went.

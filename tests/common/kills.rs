@@ -90,7 +90,7 @@ impl Part {
 }
 
 /// What it is called, as long as it is no zombie.
-pub fn process_name(pid: i32) -> Option<String> {
+fn process_name(pid: i32) -> Option<String> {
     // A zombie is of no use to anybody.
     name_and_state(pid).and_then(|(name, state)| (state != 'Z').then_some(name))
 }
@@ -156,7 +156,13 @@ pub fn kill_at_once(uid: &str, parts: &[Part]) {
 }
 
 /// What a process is called that runs a probe's command.
-pub const ZYGOTE: &str = "podlet-zygote";
+const ZYGOTE: &str = "podlet-zygote";
+
+/// All of these that a pod has.
+pub fn zygotes(uid: &str) -> Vec<i32> {
+    let is_one = |pid: &i32| process_name(*pid).is_some_and(|name| name == ZYGOTE);
+    processes_of(uid).into_iter().filter(is_one).collect()
+}
 
 /// The pid of a container's program: the one process in its cgroup whose name is given and that is not podlet's.
 pub fn program(uid: &str, container: &str) -> i32 {

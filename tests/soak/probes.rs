@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::common::kills::{self, Part};
-use crate::common::podlet::{Podlet, container, processes_of, text, until};
+use crate::common::podlet::{Podlet, container, text, until};
 use crate::restarts::Holdings;
 
 /// Containers with two probes a second each.
@@ -45,9 +45,7 @@ fn zombies(parents: &[i32]) -> usize {
 /// The least of each that the pod holds at some looks: between two probes.
 fn at_rest(podlet: &Podlet, uid: &str) -> (Holdings, usize) {
     let parts = [Part::Supervisor, Part::Keeper, Part::Guard].map(|part| part.wait(uid));
-    let zygotes = processes_of(uid).into_iter();
-    let zygotes = zygotes.filter(|pid| kills::process_name(*pid).is_some_and(|name| name == kills::ZYGOTE));
-    let parents: Vec<i32> = parts.into_iter().chain(zygotes).collect();
+    let parents: Vec<i32> = parts.into_iter().chain(kills::zygotes(uid)).collect();
     let look = || {
         sleep(Duration::from_millis(20));
         (Holdings::of(podlet, uid), zombies(&parents))

@@ -79,8 +79,8 @@ impl Crash<'_> {
 /// Stops all of podlet's own: from here on none of them hears, writes or starts anything.
 fn halt(own: &Cgroup) -> io::Result<()> {
     let stopped = wait(|| {
-        let running: Vec<i32> = own.processes().into_iter().filter(|pid| !process::is_dead(*pid)).collect();
-        let running: Vec<i32> = running.into_iter().filter(|pid| !process::is_stopped(*pid)).collect();
+        let runs = |pid: &i32| !process::is_dead(*pid) && !process::is_stopped(*pid);
+        let running: Vec<i32> = own.processes().into_iter().filter(runs).collect();
         for pid in &running {
             // One that has ended meanwhile does nothing any more, either.
             let _ = pidfd::open(*pid).and_then(|process| pidfd::signal(process.as_fd(), Signal::SIGSTOP as i32));

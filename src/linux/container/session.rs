@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::super::cgroup::Cgroup;
+use super::super::cgroup::{Cgroup, Entrance};
 use super::super::machine::Machine;
 use super::super::process;
 use super::super::program;
@@ -43,8 +43,7 @@ pub fn prepare_exec(
     init: BorrowedFd<'_>,
     session: &Session<'_>,
 ) -> Result<Prepared, StartFailure> {
-    let found = Found::of(context, container, image, init, session, false)?;
-    found.prepare(context, container, init, session.stdio)
+    Found::of(context, container, image, init, session, false)?.prepare(init, session.stdio)
 }
 
 /// A process that runs a command each time that it is asked to ([`crate::plan::Step::ForkForEach`]), with all that was found out
@@ -61,7 +60,7 @@ pub fn prepare_zygote(
     let session = Session { command, tty: false, stdio: [null.as_fd(); 3], environment };
     let mut found = Found::of(context, container, image, init, &session, true)?;
     let (search, identity) = (found.search.take(), found.identity.clone());
-    let prepared = found.prepare(context, container, init, session.stdio)?;
+    let prepared = found.prepare(init, session.stdio)?;
     Ok((prepared, Command { search, identity }))
 }
 
@@ -92,12 +91,10 @@ impl Command {
         })
     }
 
-    /// Gives pipes to its user.
+    /// Gives pipes to its user, if that is another than root: else it could not open /dev/stdout.
     pub fn own(&self, pipes: &[OwnedFd; 2]) -> io::Result<()> {
         let Identity { uid, gid, .. } = self.identity;
-        let [out, errors] = pipes.each_ref().map(AsFd::as_fd);
-        let to_be_given = own_stdio(&[out, out, errors], &self.identity);
-        for pipe in pipes.iter().filter(|_| !to_be_given.is_empty()) {
+        for pipe in pipes.iter().filter(|_| uid != 0) {
             std::os::unix::fs::fchown(pipe, Some(uid), Some(gid))?;
         }
         Ok(())
@@ -107,6 +104,7 @@ impl Command {
 /// What was found out for a command.
 struct Found {
     plan: Plan,
+    entrance: Entrance,
     secrets: Secrets,
     identity: Identity,
     search: Option<Search>,
@@ -170,18 +168,11 @@ impl Found {
             program,
             again,
         });
-        Ok(Found { plan, secrets, identity, search })
+        let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
+        Ok(Found { plan, entrance, secrets, identity, search })
     }
 
-    fn prepare(
-        self,
-        context: &PodContext<'_>,
-        container: &Container,
-        init: BorrowedFd<'_>,
-        stdio: [BorrowedFd<'_>; 3],
-    ) -> Result<Prepared, StartFailure> {
-        let cgroup = Cgroup::of_container(context.uid(), &container.name);
-        let entrance = cgroup.entrance().map_err(create("the container's cgroup cannot be opened"))?;
+    fn prepare(self, init: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 3]) -> Result<Prepared, StartFailure> {
         let copy = |descriptor: BorrowedFd<'_>| {
             descriptor.try_clone_to_owned().map_err(create("a descriptor cannot be copied"))
         };
@@ -190,6 +181,6 @@ impl Found {
         for (descriptor, number) in stdio.into_iter().zip(0..) {
             descriptors.push((copy(descriptor)?, number));
         }
-        assemble(self.plan, entrance, held, descriptors, &self.secrets, &self.identity, false)
+        assemble(self.plan, self.entrance, held, descriptors, &self.secrets, &self.identity, false)
     }
 }

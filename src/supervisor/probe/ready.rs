@@ -8,12 +8,14 @@ use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::{Container, ExecAction, Pod};
 
-use super::run::{not_asked_for, static_words};
+use super::run::static_words;
 use super::zygote::{Zygote, zygote_spawn};
 use crate::linux::container::{self, Command};
 use crate::pod::probe::ProbeKind;
 use crate::pod::prober::Prober;
 use crate::supervisor::clock;
+use crate::supervisor::effects::not_asked_for;
+use crate::supervisor::exec::Entered;
 use crate::supervisor::run::Supervisor;
 
 /// What is ready, by container and probe.
@@ -59,18 +61,14 @@ impl Supervisor {
         action: &ExecAction,
     ) -> Result<Rc<Ready>, String> {
         let pod = self.pod();
-        let (attempt, init) = self.running_container(&spec.name)?;
+        let (attempt, _) = self.running_container(&spec.name)?;
         let key = (spec.name.clone(), kind);
         let is_of = |ready: &Ready| ready.attempt == attempt && std::ptr::eq(ready.pod.as_ptr(), Arc::as_ptr(&pod));
         if let Some(ready) = self.ready.0.get(&key).filter(|ready| is_of(ready) && ready.command.is_found_again()) {
             return Ok(Rc::clone(ready));
         }
-        let Some((_, image)) = self.state.images.get(&spec.name) else {
-            return Err(format!("the image of container {} is not known any more", spec.name));
-        };
         let words = static_words(action.command.as_deref().unwrap_or_default(), spec);
-        let environment = self.environments.get(&spec.name).filter(|(of, _)| *of == attempt);
-        let environment = environment.map(|(_, kept)| kept.as_fd());
+        let Entered { init, image, environment } = self.enter(&spec.name)?;
         let context = self.world.context(&pod);
         let made = container::prepare_zygote(&context, spec, image, init.as_fd(), &words, environment);
         let (prepared, command) = made.map_err(|failure| failure.message)?;

@@ -24,7 +24,8 @@ use crate::pod::hook::HookKind;
 use crate::pod::input::{ErrorState, Exit, Fact, ProbeOutcome};
 use crate::pod::probe::ProbeKind;
 use crate::supervisor::clock;
-use crate::supervisor::exec::exit_code;
+use crate::supervisor::effects::not_asked_for;
+use crate::supervisor::exec::{Entered, exit_code};
 use crate::supervisor::reports::End;
 use crate::supervisor::run::{Happening, Supervisor};
 use crate::supervisor::state::{Asked, ReportName};
@@ -232,7 +233,7 @@ impl Supervisor {
             // It has ended since, and that is not heard of yet.
             self.ready.forget_zygote(&ready.zygote.id);
             ready = self.ready_command(spec, kind, action).await?;
-            ready.zygote.run(&ends).map_err(not_asked_for)?;
+            ready.zygote.run(&ends).map_err(|error| format!("could not ask for a process: {error}"))?;
         }
         let mut command = Command::new(purpose.clone(), ready.words.clone(), Some(limit), output);
         command.zygote = Some(Rc::clone(&ready.zygote));
@@ -249,17 +250,12 @@ impl Supervisor {
         words: &[String],
     ) -> Result<(Output, container::Prepared), String> {
         let pod = self.pod();
-        let (current, init) = self.running_container(&spec.name)?;
-        let Some((_, image)) = self.state.images.get(&spec.name) else {
-            return Err(format!("the image of container {} is not known any more", spec.name));
-        };
+        let Entered { init, image, environment } = self.enter(&spec.name)?;
         let (output, [out, errors]) = Output::new().map_err(no_pipes)?;
         let nothing = File::open("/dev/null").map_err(no_pipes)?;
         for (which, pipe) in output.pipes().enumerate() {
             self.keeper.hold(&command::output_tag(id, which), pipe.as_fd()).map_err(no_pipes)?;
         }
-        let environment = self.environments.get(&spec.name).filter(|(attempt, _)| *attempt == current);
-        let environment = environment.map(|(_, kept)| kept.as_fd());
         let stdio = [nothing.as_fd(), out.as_fd(), errors.as_fd()];
         let session = Session { command: words, tty: false, stdio, environment };
         let prepared = container::prepare_exec(&self.world.context(&pod), spec, image, init.as_fd(), &session);
@@ -398,10 +394,6 @@ impl Supervisor {
         let metadata = &pod.metadata;
         format!("{}_{}({})", word(&metadata.name), word(&metadata.namespace), word(&metadata.uid))
     }
-}
-
-pub(super) fn not_asked_for(error: std::io::Error) -> String {
-    format!("could not ask for a process: {error}")
 }
 
 fn no_pipes(error: std::io::Error) -> String {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
-use pause::table::{FAILED, Status};
+use pause::table::Status;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -27,6 +27,7 @@ use crate::pod::time::BootTime;
 use crate::supervisor::clock;
 use crate::supervisor::reports::End;
 use crate::supervisor::run::{Happening, Supervisor};
+use crate::supervisor::status_pipe::failed_step;
 
 /// Before the name of a zygote's spawn.
 const PROBE: &str = "probe/";
@@ -103,9 +104,8 @@ fn understand(packet: &[u8]) -> Option<Word> {
         let exit = || Exit::Code(nix::libc::WEXITSTATUS(ended));
         return Some(Word::Ended(if exited { exit() } else { Exit::Signal(nix::libc::WTERMSIG(ended)) }));
     }
-    let four = |at: usize| Some(u32::from_ne_bytes(packet.get(at..at + 4)?.try_into().ok()?));
-    let value = i64::from_ne_bytes(packet.get(8..16)?.try_into().ok()?);
-    (four(0)? == FAILED).then_some(Word::Failed(four(4)?, i32::try_from(value).ok()?))
+    let (entry, errno) = failed_step(packet)?;
+    Some(Word::Failed(entry, i32::try_from(errno).ok()?))
 }
 
 /// Passes on what is said, to its last word.
@@ -189,6 +189,7 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pause::table::FAILED;
 
     #[test]
     fn names_fit_into_the_keepers() {
